@@ -1,0 +1,1 @@
+"""From somebody's folders to an nnU-Net raw data set with placeholders for the sequences that are absent."""

@@ -1,0 +1,61 @@
+"""What became of each case, for commands that work on many: a bad one is reported and the others go on."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import atomic_path
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: Literal["ok", "skipped", "failed"]
+    problem: str = ""
+    remedy: str = ""
+
+
+def for_each_case(cases: Iterable[str], work: Callable[[str], None], *, doing: str) -> dict[str, Outcome]:
+    """Calls ``work`` on every case behind a progress bar; a Fault or OSError fails that case and is logged."""
+    outcomes = {}
+    with logging_redirect_tqdm():
+        for case in tqdm(list(cases), desc=doing, unit="case"):
+            try:
+                work(case)
+                outcomes[case] = Outcome("ok")
+            except Fault as fault:
+                outcomes[case] = Outcome("failed", fault.problem, fault.remedy)
+            except OSError as error:
+                outcomes[case] = Outcome("failed", str(error), "See that the file can be read and the disk has room.")
+            if outcomes[case].status == "failed":
+                log.error("%s: %s. %s", case, outcomes[case].problem, outcomes[case].remedy)
+    return outcomes
+
+
+def write_summary(
+    folder: Path, *, command: str, settings: Mapping[str, object], outcomes: Mapping[str, Outcome]
+) -> None:
+    """Writes ``summary.json`` as every command on several cases does."""
+    write_json(
+        folder / "summary.json",
+        {
+            "command": command,
+            "version": version("nnunet_seqdropout"),
+            "settings": dict(settings),
+            "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
+        },
+    )
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,46 @@
+"""The absent sequence: how it is recognised among a case's images, and the zeros that stand for it."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image, require_same_grid
+
+log = logging.getLogger(__name__)
+
+Channel = TypeVar("Channel")
+
+
+def placeholder(reference: sitk.Image) -> sitk.Image:
+    """An image of exact zeros on the reference's grid, in the smallest integer type."""
+    zeros = sitk.Image(reference.GetSize(), sitk.sitkUInt8)
+    zeros.CopyInformation(reference)
+    return zeros
+
+
+def usable_images(files: Mapping[Channel, Path]) -> dict[Channel, sitk.Image]:
+    """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
+
+    Raises Fault where none is left, one cannot be read, or two lie on different grids.
+    """
+    images = {channel: read_image(file) for channel, file in files.items()}
+    usable = {channel: image for channel, image in images.items() if not _is_constant(image, files[channel])}
+    if not usable:
+        raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
+    first = next(iter(usable))
+    for channel, image in images.items():
+        require_same_grid(images[first], image, files=(files[first], files[channel]))
+    return usable
+
+
+def _is_constant(image: sitk.Image, file: Path) -> bool:
+    voxels = sitk.GetArrayViewFromImage(image)
+    value = voxels.flat[0]
+    constant = bool((voxels == value).all())
+    if constant and value != 0:
+        log.warning("%s: every voxel is %s; treated as absent", file, value)
+    return constant

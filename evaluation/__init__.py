@@ -1,0 +1,1 @@
+"""From predictions and reference labels to tables, figures and a report."""

@@ -1,0 +1,107 @@
+"""Stock plans in, our plans out: architecture, slab depth and batch size of the 2.5D network. Nothing is read or run."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from nnunet_seqdropout.network import DeepLabV3Slab
+
+GIBIBYTE = 1024**3
+SMALLEST_BATCH = 2
+LARGEST_SHARE_OF_DATASET = 0.05
+PLANNER_MEMORY_GB = {"nnUNetPlannerResEncM": 8, "nnUNetPlannerResEncL": 24, "nnUNetPlannerResEncXL": 40}
+
+Plans = dict[str, Any]
+
+
+def with_settings(plans: Mapping[str, Any], **settings: object) -> Plans:
+    """A copy of the plans that says under the key ``seqdropout`` how our trainers were set."""
+    changed = deepcopy(dict(plans))
+    changed["seqdropout"] = {**changed.get("seqdropout", {}), **settings}
+    return changed
+
+
+def with_largest_batch(plans: Mapping[str, Any], configuration: str, *, planned: int, largest: int) -> Plans:
+    """A copy of the plans whose batch is at most ``largest`` samples; ``planned`` is the size in force."""
+    changed = deepcopy(dict(plans))
+    changed["configurations"][configuration]["batch_size"] = min(planned, largest)
+    return changed
+
+
+def with_deeplab(
+    plans: Mapping[str, Any],
+    configuration: str,
+    *,
+    resolved: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
+    n_sequences: int,
+    n_classes: int,
+    network_settings: Mapping[str, Any],
+) -> Plans:
+    """A copy of the plans in which ``configuration`` trains and predicts with ``DeepLabV3Slab``.
+
+    The patch becomes ``[depth, H, W]``, as deep as the deepest volume of the data set, so that prediction takes a
+    volume as one slab; data and export stay those of the 2D configuration. Applied twice it changes nothing more.
+
+    resolved: the configuration after inheritance. fingerprint: ``dataset_fingerprint.json``.
+    network_settings: keyword arguments of ``DeepLabV3Slab``.
+    Raises ValueError for a configuration that is not 2D.
+    """
+    if len(resolved["spacing"]) != 2:
+        raise ValueError(
+            f"Configuration '{configuration}' is 3D; the 2.5D network takes slices of a 2D configuration. "
+            "Use 2d, or nnUNetTrainerSeqDropout for 3D configurations."
+        )
+    first_axis = plans["transpose_forward"][0]
+    depths = [shape[first_axis] for shape in fingerprint["shapes_after_crop"]]
+    height, width = resolved["patch_size"][-2:]
+    median_height, median_width = resolved["median_image_size_in_voxels"][-2:]
+    batch_size = _batch_size(
+        memory=_memory_target(plans) / stored_bytes_per_window(n_sequences, n_classes, height, width, network_settings),
+        dataset=sum(depths) * median_height * median_width / (height * width),
+    )
+    changed = deepcopy(dict(plans))
+    changed["configurations"][configuration].update(
+        patch_size=[int(max(depths)), height, width],
+        batch_size=batch_size,
+        architecture={
+            "network_class_name": f"{DeepLabV3Slab.__module__}.{DeepLabV3Slab.__qualname__}",
+            "arch_kwargs": dict(network_settings),
+            "_kw_requires_import": [],
+        },
+    )
+    return changed
+
+
+def _batch_size(*, memory: float, dataset: float) -> int:
+    """What fits into the memory (in windows), at most nnU-Net's 5 % of the data set (in slices), at least two."""
+    return max(SMALLEST_BATCH, int(min(memory, LARGEST_SHARE_OF_DATASET * dataset)))
+
+
+def _memory_target(plans: Mapping[str, Any]) -> float:
+    """Bytes of GPU memory that the planner aimed at. Plans do not store it: the planner's name tells."""
+    return PLANNER_MEMORY_GB.get(plans["experiment_planner_used"], 8) * GIBIBYTE
+
+
+def stored_bytes_per_window(
+    n_sequences: int, n_classes: int, height: int, width: int, network_settings: Mapping[str, Any]
+) -> float:
+    """Bytes of float32 activations that one training window keeps for the backward pass; computed, not allocated."""
+    windows = 2
+    stored: dict[int, torch.UntypedStorage] = {}
+
+    def remember(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        stored[storage._cdata] = storage
+        return tensor
+
+    with torch.device("meta"):
+        network = DeepLabV3Slab(n_sequences, n_classes, **network_settings).train()
+        x = torch.empty(windows, n_sequences, network.n_slices, height, width)
+        with saved_tensors_hooks(remember, lambda tensor: tensor):
+            network(x)
+    parameters = {p.untyped_storage()._cdata for p in network.parameters()}
+    return sum(s.nbytes() for key, s in stored.items() if key not in parameters) / windows

@@ -1,0 +1,64 @@
+"""Which sequences a network gets to see: the non-empty subsets, their names, and the laws to draw one by."""
+
+from collections.abc import Sequence
+from itertools import compress, product
+from math import comb
+from typing import Literal, get_args
+
+Presence = tuple[bool, ...]
+"""One flag per declared sequence, in channel order: is it present?"""
+
+SubsetLaw = Literal["uniform_subsets", "independent", "uniform_number"]
+
+
+def pattern(present: Sequence[bool], names: Sequence[str]) -> str:
+    """The names of the sequences present, in channel order, joined by ``+``: ``t1_pre+t1_gd+flair``."""
+    return "+".join(compress(names, present))
+
+
+def subsets(present: Sequence[bool], *, always_keep: Sequence[bool] | None = None) -> list[Presence]:
+    """All non-empty subsets of the sequences present, in a fixed order, the full set last.
+
+    Those of ``always_keep`` that are present belong to every subset.
+    """
+    keep = [False] * len(present) if always_keep is None else always_keep
+    choices = [(p,) if k or not p else (False, True) for p, k in zip(present, keep, strict=True)]
+    return [subset for subset in product(*choices) if any(subset)]
+
+
+def subset_probabilities(
+    present: Sequence[bool],
+    *,
+    law: SubsetLaw = "uniform_subsets",
+    drop_probability: float = 0.25,
+    always_keep: Sequence[bool] | None = None,
+) -> dict[Presence, float]:
+    """How probable it is that a patient with the sequences ``present`` is shown each subset of them; sums to 1.
+
+    ``uniform_subsets``: every non-empty subset alike (the default; the paper trains on "every possible subset").
+    ``independent``: each sequence is dropped with ``drop_probability`` by itself, given that something is left.
+    ``uniform_number``: first how many are dropped, uniformly, then which ones, uniformly.
+
+    Raises ValueError where no sequence is present, the law is unknown or ``drop_probability`` is outside [0, 1).
+    """
+    if not any(present):
+        raise ValueError("No sequence is present: there is no non-empty subset to draw.")
+    if law not in get_args(SubsetLaw):
+        raise ValueError(f"Unknown subset law '{law}': choose one of {', '.join(get_args(SubsetLaw))}.")
+    if not 0 <= drop_probability < 1:
+        raise ValueError(f"drop_probability is {drop_probability}: give a number from 0 up to, but not, 1.")
+    candidates = subsets(present, always_keep=always_keep)
+    most, fewest = sum(present), min(map(sum, candidates))
+    optional = most - sum(p and k for p, k in zip(present, always_keep or [False] * len(present), strict=True))
+
+    def weight(subset: Presence) -> float:
+        n_dropped = most - sum(subset)
+        if law == "independent":
+            return drop_probability**n_dropped * (1 - drop_probability) ** (optional - n_dropped)
+        if law == "uniform_number":
+            return 1 / comb(optional, n_dropped) / (most - fewest + 1)
+        return 1.0
+
+    weights = {subset: weight(subset) for subset in candidates}
+    total = sum(weights.values())
+    return {subset: w / total for subset, w in weights.items()}

@@ -1,0 +1,32 @@
+"""Packages side by side under the names that they have on disk; see docs/decisions/0001-layout.md."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+setup(
+    name="nnunet_seqdropout",
+    version="0.1.0",
+    description="nnU-Net v2 that goes on working when MRI sequences are missing",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=["nnunet_seqdropout", "trainers", "evaluation", "dataset_conversion"],
+    install_requires=[
+        "nnunetv2>=2.8.1,<2.9",
+        "torch",
+        "torchvision",
+        "timm",
+        "batchgenerators",
+        "batchgeneratorsv2",
+        "SimpleITK",
+        "numpy",
+        "tqdm",
+    ],
+    extras_require={
+        "test": ["pytest", "hypothesis", "scipy"],
+        "dev": ["ruff", "mypy", "build"],
+    },
+    entry_points={"console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"]},
+)
