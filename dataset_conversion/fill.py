@@ -69,7 +69,6 @@ def fill(source: Path, target: Path, *, channel_names: Sequence[str], file_endin
     if source.resolve() == target.resolve():
         raise Fault(f"{source} is input and output", remedy="Name another output folder.")
     cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
-    target.mkdir(parents=True, exist_ok=True)
 
     def fill_case(case: str) -> None:
         if (fault := cases[case].fault) is not None:

@@ -57,7 +57,11 @@ def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, moved onto it once the block has ended well and the bytes are on the disk."""
+    """A temporary path beside ``path``, moved onto it once the block has ended well and the bytes are on the disk.
+
+    Makes the folder if it is not there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary

@@ -77,7 +77,7 @@ def _write_patient(dataset: RawDataset, case: str, patient: Patient) -> dict:
 
     subset = "Ts" if patient.split == "test" else "Tr"
     for channel, name in enumerate(dataset.channel_names):
-        written = _ready(dataset.folder / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}")
+        written = dataset.folder / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}"
         if name not in usable:
             write_image(placeholder(usable[first]), written)
         elif patient.images[name].name.endswith(FILE_ENDING):
@@ -86,7 +86,7 @@ def _write_patient(dataset: RawDataset, case: str, patient: Patient) -> dict:
         else:
             write_image(usable[name], written)
     if label is not None:
-        write_image(label, _ready(dataset.folder / f"labels{subset}" / f"{case}{FILE_ENDING}"))
+        write_image(label, dataset.folder / f"labels{subset}" / f"{case}{FILE_ENDING}")
     absent = [name for name in dataset.channel_names if name not in usable]
     return {
         "split": patient.split,
@@ -121,8 +121,3 @@ def _read_label(file: Path, mapping: Mapping[int, int]) -> sitk.Image:
 
 def _provenance(file: Path, source: Path) -> dict[str, str]:
     return {"source": str(file.relative_to(source)), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-
-
-def _ready(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path

@@ -1,0 +1,196 @@
+"""Tiny data sets, the environment of nnU-Net's commands, and trainers short enough for a test."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+TRAINERS = Path(__file__).resolve().parent.parent / "trainers"
+SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
+TINY_TRAINERS = '''
+from nnunet_seqdropout.training import ConfiguredTrainer, DeepLab25D, WithSequenceDropout
+
+
+class Tiny:
+    epochs, iterations_per_epoch, val_iterations_per_epoch, largest_batch = 1, 3, 1, 2
+    backbone = "resnet18"
+
+
+class TinySeqDropout(Tiny, WithSequenceDropout, DeepLab25D):
+    pass
+
+
+class TinySeqDropoutThreeEpochs(TinySeqDropout):
+    epochs = 3
+
+
+class TinyDeepLab(Tiny, DeepLab25D):
+    pass
+
+
+class TinyStockSeqDropout(Tiny, WithSequenceDropout):
+    pass
+
+
+class TinyStock(Tiny, ConfiguredTrainer):
+    pass
+'''
+
+
+@dataclass(frozen=True)
+class Host:
+    """The three folders of nnU-Net below ``root``, and its commands run in them."""
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        own_trainers = self.root / "own_trainers"
+        own_trainers.mkdir(parents=True, exist_ok=True)
+        (own_trainers / "TinyTrainers.py").write_text(TINY_TRAINERS)
+        self.environment.update(
+            nnUNet_raw=str(self.root / "raw"),
+            nnUNet_preprocessed=str(self.root / "preprocessed"),
+            nnUNet_results=str(self.root / "results"),
+            nnUNet_extTrainer=os.pathsep.join([str(TRAINERS), str(own_trainers)]),
+            nnUNet_def_n_proc="2",
+            nnUNet_n_proc_DA="1",
+        )
+
+    def run(self, *command: object, fails: bool = False) -> str:
+        """Runs a console command of this Python's environment; returns what it printed."""
+        words = [str(word) for word in command]
+        process = subprocess.run(
+            [str(Path(sys.executable).parent / words[0]), *words[1:]],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        printed = process.stdout + process.stderr
+        assert (process.returncode != 0) == fails, f"{words} returned {process.returncode}:\n{printed}"
+        return printed
+
+    def plan(self, dataset_id: int, *configurations: str) -> None:
+        """Fingerprint, plan and preprocess; -np 1, since a test's images are too small for more."""
+        self.run("nnUNetv2_extract_fingerprint", "-d", dataset_id, "-np", 1, "--verify_dataset_integrity")
+        self.run("nnUNetv2_plan_experiment", "-d", dataset_id)
+        self.run("nnUNetv2_preprocess", "-d", dataset_id, "-c", *configurations, "-np", 1)
+
+    def train(self, dataset_id: int, trainer: str, *options: object, configuration: str = "2d", fold: str = "0") -> str:
+        command = ("nnUNetv2_train", dataset_id, configuration, fold, "-tr", trainer, "-device", "cpu")
+        return self.run(*command, *options)
+
+    def predict(
+        self, dataset_id: int, trainer: str, source: Path, target: Path, *options: object, configuration: str = "2d"
+    ) -> str:
+        model = ("-d", dataset_id, "-c", configuration, "-tr", trainer, "-f", 0, "-device", "cpu")
+        return self.run("nnUNetv2_predict", "-i", source, "-o", target, *model, *options)
+
+    def model(self, dataset: str, trainer: str, configuration: str = "2d") -> Path:
+        return self.root / "results" / dataset / f"{trainer}__nnUNetPlans__{configuration}"
+
+
+def write_case(
+    folder: Path,
+    case: str,
+    shape: Sequence[int],
+    *,
+    sequences: Sequence[str] = SEQUENCES,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    seed: int = 0,
+    split: str = "Tr",
+    absent: Sequence[str] = (),
+) -> None:
+    """A noisy ball that is brighter than its surroundings on every sequence, as nnU-Net raw files; shape is Z, Y, X."""
+    generator = np.random.default_rng(seed)
+    axes = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")
+    centre = [n / 2 for n in shape]
+    ball = sum(((a - c) / (n / 4 + 0.5)) ** 2 for a, c, n in zip(axes, centre, shape, strict=True)) <= 1
+    for kind in ("images", "labels"):
+        (folder / f"{kind}{split}").mkdir(parents=True, exist_ok=True)
+    for channel, name in enumerate(sequences):
+        voxels = generator.normal(100 + 50 * channel, 10, shape) + 80 * ball
+        _write(voxels.astype(np.float32) * (name not in absent), spacing, folder / f"images{split}" / f"{case}_{channel:04d}.nii.gz")
+    _write(ball.astype(np.uint8), spacing, folder / f"labels{split}" / f"{case}.nii.gz")
+
+
+def _write(voxels: np.ndarray, spacing: Sequence[float], path: Path) -> None:
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing([float(s) for s in spacing])
+    sitk.WriteImage(image, str(path))
+
+
+def write_dataset(
+    folder: Path,
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    sequences: Sequence[str] = SEQUENCES,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    splits: Sequence[Mapping[str, Sequence[str]]] | None = None,
+) -> None:
+    """An nnU-Net raw data set of ``write_case`` cases, one per shape."""
+    for seed, (case, shape) in enumerate(shapes.items()):
+        write_case(folder, case, shape, sequences=sequences, spacing=spacing, seed=seed)
+    description = {
+        "channel_names": {str(i): name for i, name in enumerate(sequences)},
+        "labels": {"background": 0, "lesion": 1},
+        "numTraining": len(shapes),
+        "file_ending": ".nii.gz",
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+    if splits is not None:
+        (folder / "splits_final.json").write_text(json.dumps(splits))
+
+
+@pytest.fixture(scope="session")
+def four_sequences(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """Data set 1, planned for 2d and 3d_fullres: four sequences, two declared splits, odd sizes, bravo absent in E."""
+    host = Host(tmp_path_factory.mktemp("nnunet"))
+    shapes = {case: (12 + i, 37, 45) for i, case in enumerate("ABCDE")}
+    splits = [
+        {"train": ["A", "B", "C"], "val": ["D", "E"]},
+        {"train": ["C", "D", "E"], "val": ["A", "B"]},
+    ]
+    folder = host.root / "raw" / "Dataset001_Four"
+    write_dataset(folder, shapes, splits=splits)
+    write_case(folder, "E", shapes["E"], seed=9, absent=["bravo"])
+    host.plan(1, "2d", "3d_fullres")
+    return host
+
+
+@pytest.fixture
+def in_host(four_sequences: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """nnU-Net's environment for calls within this process, augmentation without workers."""
+    for name, value in four_sequences.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    return four_sequences
+
+
+@pytest.fixture
+def make_trainer(in_host: Host) -> Callable:
+    """``make_trainer(name)`` -> a trainer of data set 1, not initialised."""
+    import torch
+    from nnunetv2.run.run_training import get_trainer_from_args
+
+    def make(name: str, *, configuration: str = "2d", fold: int | str = 0):
+        return get_trainer_from_args("1", configuration, fold, name, device=torch.device("cpu"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real MRI that SEQDROPOUT_TEST_DATA names."""
+    folder = os.environ.get("SEQDROPOUT_TEST_DATA")
+    if not folder:
+        pytest.skip("SEQDROPOUT_TEST_DATA is not set: the tests on real MRI did not run")
+    return Path(folder)

@@ -1,0 +1,213 @@
+"""``seqdropout fill``: placeholders for absent sequences, and what it says of input it cannot use."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from nnunet_seqdropout.cli import main
+
+CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model folder as far as ``fill`` reads it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    description = {"channel_names": {str(i): name for i, name in enumerate(CHANNELS)}, "file_ending": ".nii.gz"}
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+def write(path: Path, voxels: np.ndarray | float = 0.0, *, shape=(4, 6, 5), spacing=(0.9, 0.8, 5.5), origin=(1, -2, 3)) -> None:
+    """An oblique image; a number becomes noise around it, ``voxels`` as an array is written as it is."""
+    if not isinstance(voxels, np.ndarray):
+        voxels = np.random.default_rng(int(voxels)).normal(voxels, 1, shape).astype(np.float32)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    image.SetDirection((0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1))
+    sitk.WriteImage(image, str(path))
+
+
+def case(source: Path, name: str, *channels: int) -> None:
+    for channel in channels:
+        write(source / f"{name}_{channel:04d}.nii.gz", 100 + channel)
+
+
+def fill(source: Path, model: Path) -> tuple[int, Path]:
+    target = source.parent / "out"
+    return main(["fill", "-i", str(source), "-o", str(target), "-m", str(model)]), target
+
+
+def summary(target: Path) -> dict:
+    return json.loads((target / "summary.json").read_text())
+
+
+def test_an_absent_sequence_becomes_exact_zeros_on_the_same_grid(source, model, caplog):
+    caplog.set_level("INFO")
+    case(source, "A", 0, 1, 2)
+    code, target = fill(source, model)
+    assert code == 0
+    zeros, reference = (sitk.ReadImage(str(target / f"A_000{c}.nii.gz")) for c in (3, 0))
+    assert not sitk.GetArrayFromImage(zeros).any()
+    assert zeros.GetPixelID() == sitk.sitkUInt8
+    assert zeros.GetSize() == reference.GetSize()
+    for geometry in ("Spacing", "Origin", "Direction"):
+        ours, theirs = (getattr(image, f"Get{geometry}")() for image in (zeros, reference))
+        assert ours == pytest.approx(theirs, abs=1e-6)
+    assert "A: missing flair (_0003), using 3 of 4, factor 4/3" in caplog.text
+    record = json.loads((target / "A.json").read_text())
+    assert record == {"case": "A", "pattern": "bravo+t1_pre+t1_gd", "absent": ["flair"], "factor": pytest.approx(4 / 3)}
+
+
+def test_images_that_are_there_are_copied_byte_for_byte(source, model):
+    case(source, "A", 1, 3)
+    _, target = fill(source, model)
+    for channel in (1, 3):
+        name = f"A_000{channel}.nii.gz"
+        assert (target / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_different_sequences_absent_per_case_are_mapped_by_their_number(source, model, capsys):
+    case(source, "A", 1, 2, 3)
+    case(source, "B", 2)
+    case(source, "C", 0, 3)
+    case(source, "D", 1, 2, 3)
+    code, target = fill(source, model)
+    assert code == 0
+    patterns = {name: json.loads((target / f"{name}.json").read_text())["pattern"] for name in "ABCD"}
+    assert patterns == {"A": "t1_pre+t1_gd+flair", "B": "t1_gd", "C": "bravo+flair", "D": "t1_pre+t1_gd+flair"}
+    for name, present in {"A": (1, 2, 3), "B": (2,), "C": (0, 3)}.items():
+        for channel in range(4):
+            voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(target / f"{name}_000{channel}.nii.gz")))
+            assert voxels.any() == (channel in present)
+    assert "2 cases with t1_pre+t1_gd+flair" in capsys.readouterr().out
+
+
+def test_an_absent_file_a_zero_image_and_a_constant_image_give_the_same_bytes(source, model, caplog):
+    for name in "ABC":
+        case(source, name, 0, 1, 2)
+    write(source / "B_0003.nii.gz", np.zeros((4, 6, 5), np.float32))
+    write(source / "C_0003.nii.gz", np.full((4, 6, 5), 0.1, np.float32))
+    code, target = fill(source, model)
+    assert code == 0
+    written = {(target / f"{name}_0003.nii.gz").read_bytes() for name in "ABC"}
+    assert len(written) == 1
+    assert "C_0003.nii.gz: every voxel is" in caplog.text
+    assert "B_0003.nii.gz" not in caplog.text
+
+
+def test_a_case_without_any_usable_sequence_fails_and_the_others_go_on(source, model):
+    case(source, "A", 0)
+    write(source / "B_0001.nii.gz", np.zeros((4, 6, 5), np.float32))
+    code, target = fill(source, model)
+    assert code == 1
+    assert summary(target)["cases"]["A"]["status"] == "ok"
+    assert summary(target)["cases"]["B"]["status"] == "failed"
+    assert "no usable sequence" in summary(target)["cases"]["B"]["problem"]
+    assert not list(target.glob("B*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("A_0004.nii.gz", ["A_0004.nii.gz: there is no channel 0004", "0000 bravo, 0001 t1_pre, 0002 t1_gd, 0003 flair"]),
+        ("A_003.nii.gz", ["A_003.nii.gz", "four digits", "Rename it to A_XXXX.nii.gz", "0003 flair"]),
+        ("A_00003.nii.gz", ["A_00003.nii.gz", "four digits"]),
+        ("A.nii.gz", ["A.nii.gz", "four digits", "Rename it to A_XXXX.nii.gz"]),
+        ("A_0003.NII.GZ", ["A_0003.NII.GZ", "reads .nii.gz only", "Rename it to A_0003.nii.gz"]),
+        ("A_0003.mha", ["A_0003.mha", "reads .nii.gz only", "Convert it to .nii.gz"]),
+    ],
+)
+def test_a_name_that_nnunet_would_misread_fails_its_case_by_name(source, model, name, said):
+    case(source, "A", 0)
+    case(source, "B", 0)
+    shutil.copy(source / "A_0000.nii.gz", source / name)
+    code, target = fill(source, model)
+    assert code == 1
+    outcome = summary(target)["cases"]["A"]
+    for words in said:
+        assert words in outcome["problem"] + outcome["remedy"]
+    assert summary(target)["cases"]["B"]["status"] == "ok"
+    assert not list(target.glob("A*"))
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_empty_or_absent_folder_says_what_was_searched(source, model, exists, capsys):
+    if not exists:
+        source.rmdir()
+    code, target = fill(source, model)
+    assert code == 2
+    assert "<case>_XXXX.nii.gz" in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_input_and_output_may_not_be_the_same_folder(source, model, capsys):
+    case(source, "A", 0)
+    assert main(["fill", "-i", str(source), "-o", str(source), "-m", str(model)]) == 2
+    assert "input and output" in capsys.readouterr().err
+
+
+def test_a_model_folder_without_dataset_json_is_named(source, tmp_path, capsys):
+    case(source, "A", 0)
+    assert main(["fill", "-i", str(source), "-o", str(tmp_path / "out"), "-m", str(tmp_path)]) == 2
+    assert str(tmp_path / "dataset.json") in capsys.readouterr().err
+
+
+def test_an_unknown_data_set_is_named(source, tmp_path, monkeypatch, capsys):
+    case(source, "A", 0)
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path))
+    assert main(["fill", "-i", str(source), "-o", str(tmp_path / "out"), "-d", "77"]) == 2
+    assert "no data set 77" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", ["truncated", "flipped", "text"])
+def test_a_broken_file_fails_its_case(source, model, fault):
+    case(source, "A", 0, 1)
+    case(source, "B", 0)
+    broken = source / "A_0001.nii.gz"
+    content = bytearray(broken.read_bytes())
+    if fault == "truncated":
+        content = content[: len(content) // 2]
+    elif fault == "flipped":
+        content[len(content) // 2] ^= 0x10
+    else:
+        content = bytearray(gzip.compress(b"not an image"))
+    broken.write_bytes(content)
+    code, target = fill(source, model)
+    assert code == 1
+    assert "A_0001.nii.gz" in summary(target)["cases"]["A"]["problem"]
+    assert not list(target.glob("A*"))
+
+
+@pytest.mark.parametrize("change", [{"shape": (4, 6, 6)}, {"spacing": (0.9, 0.8, 5.0)}, {"origin": (1, -2, 3.2)}])
+def test_images_on_different_grids_fail_their_case(source, model, change):
+    case(source, "A", 0)
+    write(source / "A_0001.nii.gz", 5, **change)
+    code, target = fill(source, model)
+    assert code == 1
+    problem = summary(target)["cases"]["A"]["problem"]
+    assert "A_0000.nii.gz" in problem
+    assert "A_0001.nii.gz" in problem
+
+
+def test_filling_twice_changes_nothing(source, model):
+    case(source, "Müller 1", 0, 2)
+    _, target = fill(source, model)
+    first = {file.name: file.read_bytes() for file in target.iterdir()}
+    assert fill(source, model)[0] == 0
+    assert {file.name: file.read_bytes() for file in target.iterdir()} == first
+    assert "Müller 1_0003.nii.gz" in first

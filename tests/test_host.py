@@ -1,0 +1,175 @@
+"""nnU-Net's own commands, unpatched, with our trainers: from a raw data set to an installed model that predicts."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from conftest import SEQUENCES, Host, write_case, write_dataset
+
+
+def labels(path: Path) -> np.ndarray:
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def write_inputs(folder: Path, shapes: dict, **options) -> Path:
+    for seed, (case, shape) in enumerate(shapes.items(), start=20):
+        write_case(folder, case, shape, seed=seed, split="Ts", **options)
+    return folder / "imagesTs"
+
+
+def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, tmp_path):
+    printed = four_sequences.train(1, "TinySeqDropout")
+    assert "Mean Validation Dice" in printed
+    images = write_inputs(tmp_path, {"new": (9, 37, 45)})
+    (images / "new_0000.nii.gz").unlink()
+    four_sequences.run("seqdropout", "fill", "-i", images, "-o", tmp_path / "filled", "-d", 1)
+    four_sequences.predict(1, "TinySeqDropout", tmp_path / "filled", tmp_path / "out")
+    assert labels(tmp_path / "out" / "new.nii.gz").shape == (9, 37, 45)
+
+
+DATA_SETS = {
+    # anisotropic, odd sizes; "deep" is deeper than the slab of 12
+    "four sequences, 5 mm slices": {
+        "shapes": {"A": (7, 41, 37), "B": (9, 43, 39), "C": (11, 37, 45), "D": (12, 45, 37), "E": (8, 41, 41)},
+        "options": {"spacing": (0.9, 1.1, 5.0)},
+        "slab": 12,
+        "new": {"deep": (31, 41, 37), "flat": (4, 50, 29)},
+    },
+    "three sequences, isotropic": {
+        "shapes": {case: (24, 33, 35) for case in "ABCDE"},
+        "options": {"sequences": SEQUENCES[1:]},
+        "slab": 24,
+        "new": {"new": (24, 33, 35)},
+    },
+    # volumes of one, three and exactly five slices; a slab as deep as a window
+    "one sequence, at most five slices": {
+        "shapes": {"A": (1, 33, 35), "B": (3, 33, 35), "C": (5, 33, 35), "D": (5, 35, 33), "E": (3, 35, 33)},
+        "options": {"sequences": ["flair"], "spacing": (1.0, 1.0, 6.0)},
+        "slab": 5,
+        "new": {"one": (1, 33, 35), "three": (3, 33, 35), "five": (5, 33, 35)},
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DATA_SETS)
+def test_data_sets_of_many_shapes_train_and_predict(kind, tmp_path):
+    host, data = Host(tmp_path), DATA_SETS[kind]
+    write_dataset(tmp_path / "raw" / "Dataset002_Shapes", data["shapes"], **data["options"])
+    host.plan(2, "2d")
+    host.train(2, "TinySeqDropout")
+    plans = json.loads((host.model("Dataset002_Shapes", "TinySeqDropout") / "plans.json").read_text())
+    assert plans["configurations"]["2d"]["patch_size"][0] == data["slab"]
+    images = write_inputs(tmp_path / "new", data["new"], **data["options"])
+    host.predict(2, "TinySeqDropout", images, tmp_path / "out")
+    for case, shape in data["new"].items():
+        assert labels(tmp_path / "out" / f"{case}.nii.gz").shape == shape
+
+
+@pytest.fixture(scope="module")
+def two_folds(four_sequences: Host) -> Host:
+    """Both declared folds of two trainers, with validation probabilities."""
+    for trainer in ("TinySeqDropout", "TinyStockSeqDropout"):
+        for fold in ("0", "1"):
+            four_sequences.train(1, trainer, "--npz", fold=fold)
+    return four_sequences
+
+
+@pytest.mark.slow
+def test_find_best_configuration_and_ensemble(two_folds, tmp_path):
+    trainers = ("TinySeqDropout", "TinyStockSeqDropout")
+    options = ("-c", "2d", "-tr", *trainers, "-f", 0, 1, "-np", 2)
+    assert "Best" in two_folds.run("nnUNetv2_find_best_configuration", 1, *options)
+    images = write_inputs(tmp_path, {"new": (9, 37, 45)})
+    folders = [tmp_path / trainer for trainer in trainers]
+    for trainer, folder in zip(trainers, folders, strict=True):
+        two_folds.predict(1, trainer, images, folder, "--save_probabilities")
+        with np.load(folder / "new.npz") as saved:
+            assert saved["probabilities"].shape == (2, 9, 37, 45)
+    two_folds.run("nnUNetv2_ensemble", "-i", *folders, "-o", tmp_path / "both", "-np", 1)
+    assert labels(tmp_path / "both" / "new.nii.gz").shape == (9, 37, 45)
+
+
+@pytest.mark.slow
+def test_an_exported_model_predicts_the_same_where_it_is_installed(two_folds, tmp_path):
+    archive = tmp_path / "model.zip"
+    model = ("-tr", "TinySeqDropout", "-c", "2d", "-p", "nnUNetPlans", "-f", 0, 1)
+    two_folds.run("nnUNetv2_export_model_to_zip", "-d", 1, "-o", archive, *model)
+    elsewhere = Host(tmp_path / "elsewhere")
+    for folder in ("raw", "preprocessed", "results"):
+        (elsewhere.root / folder).mkdir()
+    elsewhere.run("nnUNetv2_install_pretrained_model_from_zip", archive)
+    images = write_inputs(tmp_path, {"new": (9, 37, 45)})
+    for host, folder in ((two_folds, "here"), (elsewhere, "there")):
+        host.predict(1, "TinySeqDropout", images, tmp_path / folder)
+    assert np.array_equal(*(labels(tmp_path / folder / "new.nii.gz") for folder in ("here", "there")))
+
+
+@pytest.mark.slow
+def test_validation_alone_gives_the_same_labels_again(two_folds):
+    validation = two_folds.model("Dataset001_Four", "TinySeqDropout") / "fold_0" / "validation"
+    before = {file.name: labels(file) for file in validation.glob("*.nii.gz")}
+    shutil.rmtree(validation)
+    two_folds.train(1, "TinySeqDropout", "--val")
+    assert before.keys() == {"D.nii.gz", "E.nii.gz"}
+    for name, expected in before.items():
+        assert np.array_equal(labels(validation / name), expected)
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_where_its_last_checkpoint_stands(four_sequences):
+    command = ("nnUNetv2_train", "1", "2d", "0", "-tr", "TinySeqDropoutThreeEpochs", "-device", "cpu")
+    fold = four_sequences.model("Dataset001_Four", "TinySeqDropoutThreeEpochs") / "fold_0"
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        env={"PATH": "/usr/bin:/bin", **four_sequences.environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (fold / "checkpoint_best.pth").is_file():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    # torch.save writes onto the final name: wait until the file has stopped growing
+    size = -1
+    while size != (size := (fold / "checkpoint_best.pth").stat().st_size):
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (fold / "checkpoint_final.pth").is_file()
+    printed = four_sequences.train(1, "TinySeqDropoutThreeEpochs", "--c")
+    assert "Epoch 0" not in printed
+    assert "Epoch 2" in printed
+    checkpoint = torch.load(fold / "checkpoint_final.pth", map_location="cpu", weights_only=False)
+    assert checkpoint["current_epoch"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["TinySeqDropout", "TinyStockSeqDropout"])
+def test_all_patients_and_a_residual_encoder_preset(four_sequences, tmp_path, trainer):
+    four_sequences.train(1, trainer, fold="all")
+    plans = "nnUNetResEncUNetMPlans"
+    if not (four_sequences.root / "preprocessed" / "Dataset001_Four" / f"{plans}.json").is_file():
+        four_sequences.run("nnUNetv2_plan_experiment", "-d", 1, "-pl", "nnUNetPlannerResEncM")
+        four_sequences.run("nnUNetv2_preprocess", "-d", 1, "-c", "2d", "-plans_name", plans, "-np", 1)
+    four_sequences.train(1, trainer, "-p", plans)
+    images = write_inputs(tmp_path, {"new": (9, 37, 45)}, absent=["bravo"])
+    four_sequences.predict(1, trainer, images, tmp_path / "out", "-p", plans)
+    assert labels(tmp_path / "out" / "new.nii.gz").shape == (9, 37, 45)
+
+
+@pytest.mark.slow
+def test_the_planned_3d_network_trains_with_dropout_and_predicts(four_sequences, tmp_path):
+    four_sequences.train(1, "TinyStockSeqDropout", configuration="3d_fullres")
+    images = write_inputs(tmp_path, {"new": (9, 37, 45)}, absent=["flair", "t1_pre"])
+    four_sequences.predict(1, "TinyStockSeqDropout", images, tmp_path / "out", configuration="3d_fullres")
+    assert labels(tmp_path / "out" / "new.nii.gz").shape == (9, 37, 45)

@@ -1,0 +1,200 @@
+"""The 2.5D network: its windows, its slabs, and the ways in which it is trained and run."""
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+from torch.nn.parallel import DistributedDataParallel
+
+from nnunet_seqdropout.network import DeepLabV3Slab, cpu_computes_in_bfloat16
+
+
+def network(n_sequences=3, n_classes=2, **settings) -> DeepLabV3Slab:
+    torch.manual_seed(0)
+    return DeepLabV3Slab(n_sequences, n_classes, **{"backbone": "resnet18", "bfloat16_on_cpu": False, **settings})
+
+
+def slice_by_slice(net: DeepLabV3Slab, slab: torch.Tensor) -> torch.Tensor:
+    """The slow reference: one window after the other, built by indexing, zeros beyond the slab."""
+    border, depth = net.n_slices // 2, slab.shape[2]
+    centres = []
+    net.window_mode = True
+    for centre in range(depth):
+        window = torch.zeros(slab.shape[0], slab.shape[1], net.n_slices, *slab.shape[3:])
+        for i, z in enumerate(range(centre - border, centre + border + 1)):
+            if 0 <= z < depth:
+                window[:, :, i] = slab[:, :, z]
+        centres.append(net(window))
+    net.window_mode = False
+    return torch.cat(centres, dim=2)
+
+
+@pytest.mark.parametrize("depth", [1, 3, 5, 12])
+@pytest.mark.parametrize("n_slices", [1, 3, 5])
+@torch.inference_mode()
+def test_a_slab_is_segmented_as_its_windows_one_by_one(depth, n_slices):
+    net = network(n_slices=n_slices, windows_per_batch=4).eval()
+    slab = torch.randn(2, 3, depth, 37, 45)
+    result = net(slab)
+    assert result.shape == (2, 2, depth, 37, 45)
+    torch.testing.assert_close(result, slice_by_slice(net, slab), rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_slice_depends_on_its_five_slices_and_on_no_other():
+    net = network().eval()
+    slab = torch.randn(1, 3, 14, 32, 32)
+    before = net(slab)
+    slab[:, :, 6] += 1
+    changed = (net(slab) != before).any(dim=(0, 1, 3, 4))
+    assert changed.nonzero().flatten().tolist() == [4, 5, 6, 7, 8]
+
+
+@torch.inference_mode()
+def test_slices_that_are_only_padding_cost_nothing_and_change_nothing():
+    net = network(windows_per_batch=4).eval()
+    slab = torch.zeros(1, 3, 60, 32, 32)
+    slab[:, :, 20:24] = torch.randn(1, 3, 4, 32, 32)
+    computed = []
+    net.head.register_forward_hook(lambda module, inputs, output: computed.append(len(output)))
+    result = net(slab)
+    # the four slices, the two on either side that see them, and one empty window for all others
+    assert sum(computed) == 4 + 4 + 1
+    assert max(computed) <= 4
+    torch.testing.assert_close(result, slice_by_slice(net, slab), rtol=1e-4, atol=1e-5)
+
+
+def test_training_mode_takes_a_window_to_its_centre_slice():
+    assert network().train()(torch.randn(2, 3, 5, 40, 33)).shape == (2, 2, 1, 40, 33)
+
+
+@pytest.mark.parametrize("mode", ["train", "window"])
+def test_a_window_of_another_depth_is_refused(mode):
+    net = network().train(mode == "train")
+    net.window_mode = mode == "window"
+    with pytest.raises(ValueError, match="A window has 5 slices"):
+        net(torch.randn(2, 3, 7, 32, 32))
+
+
+def test_training_works_with_a_batch_of_one():
+    net = network().train()
+    net(torch.randn(1, 3, 5, 32, 32)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0"])
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_any_backbone_that_dilates_trains_without_an_unused_parameter(backbone, output_stride):
+    net = network(backbone=backbone, output_stride=output_stride).train()
+    features = []
+    net.encoder.register_forward_hook(lambda module, inputs, output: features.append(output[-1]))
+    net(torch.randn(2, 3, 5, 64, 64)).sum().backward()
+    assert features[0].shape[-2:] == (64 // output_stride, 64 // output_stride)
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backbone": "vgg11"}, "'vgg11' with output stride 8"),
+        ({"backbone": "densenet121"}, "'densenet121' with output stride 8"),
+        ({"backbone": "no_such_net"}, "'no_such_net'.*Choose a timm backbone"),
+        ({"output_stride": 4}, "choose 8 or 16"),
+        ({"n_slices": 4}, "give an odd number"),
+        ({"deep_supervision": True}, "deep supervision switched off"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        network(**settings)
+
+
+def test_the_atrous_rates_are_those_asked_for():
+    convolutions = network(atrous_rates=(6, 12)).head[0].convs
+    assert [branch[0].dilation for branch in convolutions[1:-1]] == [(6, 6), (12, 12)]
+
+
+def test_the_network_works_in_channels_last():
+    net = network()
+    received = []
+    net.encoder.register_forward_pre_hook(lambda module, inputs: received.append(inputs[0]))
+    net.train()(torch.randn(2, 3, 5, 32, 32))
+    assert received[0].shape == (2, 15, 32, 32)
+    assert received[0].is_contiguous(memory_format=torch.channels_last)
+    assert net.encoder.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.skipif(not cpu_computes_in_bfloat16(), reason="this CPU has no bfloat16 instructions")
+@torch.inference_mode()
+def test_bfloat16_on_the_cpu_is_switched_by_the_attribute():
+    exact, fast = network().eval(), network(bfloat16_on_cpu=True).eval()
+    slab = torch.randn(1, 3, 6, 32, 32)
+    assert not torch.equal(exact(slab), fast(slab))
+    assert fast(slab).dtype == torch.float32
+    torch.testing.assert_close(exact(slab), fast(slab), rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("mode", ["train", "slab", "window"])
+def test_autocast_around_the_network_is_respected(mode):
+    """CUDA's AMP is an outer autocast; the CPU's stands in for it here."""
+    net = network().train(mode == "train")
+    net.window_mode = mode == "window"
+    computed = []
+    net.head.register_forward_hook(lambda module, inputs, output: computed.append(output.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        result = net(torch.randn(2, 3, 5, 32, 32))
+    assert computed == [torch.bfloat16]
+    assert result.dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_torch_compile_gives_the_same_in_training_and_evaluation():
+    net = network()
+    for module in net.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    compiled = torch.compile(net)
+    window, slab = torch.randn(2, 3, 5, 32, 32), torch.randn(1, 3, 9, 32, 32)
+    net.train()
+    torch.testing.assert_close(compiled(window), net(window), rtol=1e-3, atol=1e-4)
+    net.eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(slab), net(slab), rtol=1e-3, atol=1e-4)
+        net.window_mode = True
+        torch.testing.assert_close(compiled(window), net(window), rtol=1e-3, atol=1e-4)
+
+
+def _two_steps(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    net = DistributedDataParallel(network().train())
+    options = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": True}
+    loss = DC_and_CE_loss(options, {}, dice_class=MemoryEfficientSoftDiceLoss)
+    optimizer = torch.optim.SGD(net.parameters(), 1e-2, momentum=0.99, nesterov=True)
+    torch.manual_seed(rank)
+    for _ in range(2):
+        optimizer.zero_grad(set_to_none=True)
+        target = torch.randint(0, 2, (2, 1, 1, 32, 32)).float()
+        loss(net(torch.randn(2, 3, 5, 32, 32)), target).backward()
+        optimizer.step()
+    unused = [name for name, p in net.module.named_parameters() if p.grad is None]
+    weights = {name: p.detach() for name, p in net.module.named_parameters()}
+    torch.save({"unused": unused, "weights": weights}, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_hold_equal_weights_after_two_steps(tmp_path):
+    mp.spawn(_two_steps, args=(str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert first["unused"] == second["unused"] == []
+    start = dict(network().named_parameters())
+    for name, weight in first["weights"].items():
+        assert torch.equal(weight, second["weights"][name])
+    assert any(not torch.equal(weight, start[name]) for name, weight in first["weights"].items())
+
+
+def test_batch_norm_is_synchronised_over_processes_where_nnunet_asks_for_it():
+    converted = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network())
+    kinds = {type(m) for m in converted.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)}
+    assert kinds == {torch.nn.SyncBatchNorm}

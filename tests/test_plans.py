@@ -1,0 +1,103 @@
+"""Stock plans in, our plans out; every number counted by hand."""
+
+from copy import deepcopy
+
+import pytest
+
+from nnunet_seqdropout.plans import stored_bytes_per_window, with_deeplab, with_largest_batch, with_settings
+
+NETWORK = {"n_slices": 5, "backbone": "resnet18", "output_stride": 8, "atrous_rates": [12, 24, 36]}
+PLANS = {
+    "experiment_planner_used": "ExperimentPlanner",
+    "transpose_forward": [1, 0, 2],
+    "configurations": {
+        "2d": {
+            "spacing": [1.0, 1.0],
+            "patch_size": [64, 48],
+            "median_image_size_in_voxels": [64.0, 48.0],
+            "batch_size": 439,
+            "architecture": {},
+        },
+        "3d_fullres": {"spacing": [1.0, 1.0, 1.0]},
+        "2d_mine": {"inherits_from": "2d"},
+    },
+}
+FINGERPRINT = {"shapes_after_crop": [[64, 100, 48], [60, 140, 50], [70, 160, 40]]}
+
+
+def deeplab(plans, configuration="2d", **changes):
+    arguments = {
+        "resolved": plans["configurations"]["2d"],
+        "fingerprint": FINGERPRINT,
+        "n_sequences": 4,
+        "n_classes": 2,
+        "network_settings": NETWORK,
+    }
+    return with_deeplab(plans, configuration, **{**arguments, **changes})
+
+
+def test_the_slab_is_as_deep_as_the_deepest_volume_along_the_slice_axis():
+    # transpose_forward puts axis 1 first: 100, 140 and 160 slices
+    assert deeplab(PLANS)["configurations"]["2d"]["patch_size"] == [160, 64, 48]
+
+
+def test_the_batch_covers_at_most_five_per_cent_of_the_slices():
+    # 400 slices of the patch's own size: 5 % are 20; memory would allow hundreds
+    assert deeplab(PLANS)["configurations"]["2d"]["batch_size"] == 20
+
+
+def test_images_larger_than_the_patch_count_for_more_than_one_patch():
+    plans = deepcopy(PLANS)
+    plans["configurations"]["2d"]["median_image_size_in_voxels"] = [128.0, 96.0]
+    assert deeplab(plans)["configurations"]["2d"]["batch_size"] == 80
+
+
+def test_the_batch_is_what_fits_into_the_planners_memory():
+    plans = deepcopy(PLANS)
+    plans["configurations"]["2d"].update(patch_size=[256, 256], median_image_size_in_voxels=[256, 256])
+    many = {"shapes_after_crop": [[256, 200, 256]] * 100}
+    resnet50 = {**NETWORK, "backbone": "resnet50"}
+    # 8 GiB / 260.2 MiB a window = 31.5; ResEncL aims at 24 GiB: 94.4
+    settings = {"fingerprint": many, "network_settings": resnet50, "resolved": plans["configurations"]["2d"]}
+    assert deeplab(plans, **settings)["configurations"]["2d"]["batch_size"] == 31
+    plans["experiment_planner_used"] = "nnUNetPlannerResEncL"
+    assert deeplab(plans, **settings)["configurations"]["2d"]["batch_size"] == 94
+
+
+def test_a_tiny_data_set_gets_a_batch_of_two():
+    tiny = {"shapes_after_crop": [[64, 3, 48]]}
+    assert deeplab(PLANS, fingerprint=tiny)["configurations"]["2d"]["batch_size"] == 2
+
+
+def test_a_window_of_resnet50_stores_260_mebibytes():
+    stored = stored_bytes_per_window(4, 2, 256, 256, {**NETWORK, "backbone": "resnet50"})
+    assert stored / 2**20 == pytest.approx(260, abs=5)
+
+
+def test_plans_given_are_left_as_they_were_and_plans_changed_twice_stay_the_same():
+    before = deepcopy(PLANS)
+    once = deeplab(PLANS)
+    assert before == PLANS
+    assert deeplab(once, resolved=once["configurations"]["2d"]) == once
+
+
+def test_a_configuration_that_inherits_is_changed_by_itself():
+    changed = deeplab(PLANS, "2d_mine")
+    assert changed["configurations"]["2d_mine"]["patch_size"] == [160, 64, 48]
+    assert changed["configurations"]["2d"] == PLANS["configurations"]["2d"]
+
+
+def test_a_3d_configuration_is_refused():
+    with pytest.raises(ValueError, match="'3d_fullres' is 3D.*Use 2d, or nnUNetTrainerSeqDropout"):
+        deeplab(PLANS, "3d_fullres", resolved=PLANS["configurations"]["3d_fullres"])
+
+
+def test_a_batch_is_only_ever_made_smaller():
+    for planned, expected in ((439, 12), (4, 4)):
+        changed = with_largest_batch(PLANS, "2d", planned=planned, largest=12)
+        assert changed["configurations"]["2d"]["batch_size"] == expected
+
+
+def test_settings_add_up_under_one_key():
+    plans = with_settings(with_settings(PLANS, version="1"), subset_law="independent")
+    assert plans["seqdropout"] == {"version": "1", "subset_law": "independent"}
