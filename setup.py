@@ -22,6 +22,8 @@ setup(
         "batchgeneratorsv2",
         "SimpleITK",
         "numpy",
+        "scipy",
+        "joblib",
         "tqdm",
     ],
     extras_require={

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from joblib import Parallel, delayed
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -24,21 +25,29 @@ class Outcome:
     remedy: str = ""
 
 
-def for_each_case(cases: Iterable[str], work: Callable[[str], None], *, doing: str) -> dict[str, Outcome]:
+def for_each_case(
+    cases: Iterable[str], work: Callable[[str], None], *, doing: str, n_workers: int = 1
+) -> dict[str, Outcome]:
     """Calls ``work`` on every case behind a progress bar; a Fault or OSError fails that case and is logged."""
+    names = list(cases)
+    attempts = Parallel(n_jobs=n_workers, return_as="generator")(delayed(_attempt)(case, work) for case in names)
     outcomes = {}
     with logging_redirect_tqdm():
-        for case in tqdm(list(cases), desc=doing, unit="case"):
-            try:
-                work(case)
-                outcomes[case] = Outcome("ok")
-            except Fault as fault:
-                outcomes[case] = Outcome("failed", fault.problem, fault.remedy)
-            except OSError as error:
-                outcomes[case] = Outcome("failed", str(error), "See that the file can be read and the disk has room.")
-            if outcomes[case].status == "failed":
-                log.error("%s: %s. %s", case, outcomes[case].problem, outcomes[case].remedy)
+        for case, outcome in zip(names, tqdm(attempts, total=len(names), desc=doing, unit="case"), strict=True):
+            outcomes[case] = outcome
+            if outcome.status == "failed":
+                log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
     return outcomes
+
+
+def _attempt(case: str, work: Callable[[str], None]) -> Outcome:
+    try:
+        work(case)
+    except Fault as fault:
+        return Outcome("failed", fault.problem, fault.remedy)
+    except OSError as error:
+        return Outcome("failed", str(error), "See that the file can be read and the disk has room.")
+    return Outcome("ok")
 
 
 def write_summary(

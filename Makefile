@@ -1,0 +1,38 @@
+# Every target builds .venv by itself; nothing has to be installed by hand but Python (3.10 or newer) and make.
+PYTHON ?= python3
+BIN := .venv/bin
+export nnUNet_def_n_proc ?= 2
+export nnUNet_n_proc_DA ?= 1
+
+.PHONY: install check format test test-slow bench clean
+
+install: .venv/installed
+
+.venv/installed: setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	touch $@
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+# Real gliomas: make bench GLIOMAS=FOLDER [WORK=FOLDER]
+WORK ?= bench
+bench: .venv/installed
+	@test -n "$(GLIOMAS)" || { echo "Name the folder above the BraTS cases: make bench GLIOMAS=FOLDER"; exit 2; }
+	$(BIN)/python benchmarks/gliomas.py $(GLIOMAS) $(WORK)
+
+clean:
+	rm -rf .venv build *.egg-info
