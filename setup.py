@@ -27,8 +27,9 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["pytest", "hypothesis", "scipy"],
-        "dev": ["ruff", "mypy", "build"],
+        "phantom": ["nilearn"],
+        "test": ["nnunet_seqdropout[phantom]", "pytest", "hypothesis", "scikit-learn", "setuptools"],
+        "dev": ["ruff", "mypy"],
     },
     entry_points={"console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"]},
 )

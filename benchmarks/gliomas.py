@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder for everything that is written")
     arguments = parser.parse_args()
     os.environ.update(environment(arguments.work), nnUNet_def_n_proc="2", nnUNet_n_proc_DA="1")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     raw = Path(os.environ["nnUNet_raw"], f"Dataset{DATASET}_{NAME}")
     _prepare(arguments.source, raw)
     print("| trainer | absent | core | whole | train s | train MiB | predict s | predict MiB |")
@@ -90,7 +91,10 @@ def _inputs_without(absent: str | None, images: Path, folder: Path) -> Path:
 
 def _mean_dice(labels: Path, predictions: Path, region: tuple[int, ...]) -> float:
     masks = [
-        [np.isin(sitk.GetArrayFromImage(sitk.ReadImage(folder / f"{patient}.nii.gz")), region) for patient in TEST_PATIENTS]
+        [
+            np.isin(sitk.GetArrayFromImage(sitk.ReadImage(folder / f"{patient}.nii.gz")), region)
+            for patient in TEST_PATIENTS
+        ]
         for folder in (labels, predictions)
     ]
     return float(np.mean([overlap(*pair).dice for pair in zip(*masks, strict=True)]))

@@ -22,18 +22,25 @@ def find_patients(source: Path, *, test: Collection[str] = ()) -> dict[str, Pati
     """All patients below ``source``; those named in ``test`` are test patients, all others training patients.
 
     Tumour core and whole tumour are regions of the labels: 1 and 3; 1, 2 and 3.
-    Raises Fault where there is none, or where ``test`` names somebody who is not there.
+    Raises Fault where there is none, where ``test`` names somebody who is not there, or where two files are
+    the same image of one patient.
     """
     images: dict[str, dict[str, Path]] = defaultdict(dict)
     labels: dict[str, tuple[Path, dict[int, int]]] = {}
     for file in sorted(source.rglob("*.nii*")):
         old, new = _UNTIL_2021.fullmatch(file.name), _FROM_2023.fullmatch(file.name)
-        if not (match := old or new):
+        match = old or new
+        if match is None:
             continue
-        if match["name"] == "seg":
-            labels[match["case"]] = (file, LABELS_UNTIL_2021 if old else LABELS_FROM_2023)
-        elif (channel := channel_of(match["name"], BRATS_CHANNELS)) is not None:
-            images[match["case"]][BRATS_CHANNELS[channel]] = file
+        case, name = match["case"], match["name"]
+        if name == "seg":
+            taken = labels.setdefault(case, (file, LABELS_UNTIL_2021 if old else LABELS_FROM_2023))[0]
+        elif (channel := channel_of(name, BRATS_CHANNELS)) is not None:
+            taken = images[case].setdefault(BRATS_CHANNELS[channel], file)
+        if taken != file:
+            raise Fault(
+                f"{taken} and {file} are both the {name} of {case}", remedy="Keep one of them below the folder."
+            )
     if not images:
         raise Fault(f"no file {source}/**/<case>_t1ce.nii.gz or <case>-t1c.nii.gz", remedy="Name the folder above.")
     if strangers := set(test) - images.keys():

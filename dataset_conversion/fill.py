@@ -10,9 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import atomic_path, write_image
+from dataset_conversion.images import staged, write_image
 from dataset_conversion.outcomes import Outcome, for_each_case, write_json, write_summary
 from dataset_conversion.placeholders import placeholder, usable_images
+from dataset_conversion.sequences import pattern
 
 log = logging.getLogger(__name__)
 
@@ -21,68 +22,81 @@ IMAGE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".tif", ".t
 
 @dataclass
 class CaseFiles:
-    """The files of one case by channel number, and the first fault among their names."""
+    """The files of one case by channel number, and what is wrong with their names."""
 
     by_channel: dict[int, Path] = field(default_factory=dict)
-    fault: Fault | None = None
+    faults: list[Fault] = field(default_factory=list)
 
 
 def find_cases(folder: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, CaseFiles]:
     """Sorts the images of a folder, ``<case>_XXXX<file_ending>``, by case and by the number in their suffix.
 
-    A name that nnU-Net would not read as meant is a fault of its case. Raises Fault where the folder has no image.
+    A name that nnU-Net would not read as meant is a fault of the case whose name it begins with, or else of a case of
+    its own. Raises Fault where the folder has no image.
     """
-    expected = ", ".join(f"{i:04d} {name}" for i, name in enumerate(channel_names))
     searched = folder / f"<case>_XXXX{file_ending}"
     if not folder.is_dir():
         raise Fault(f"{folder} is not a folder", remedy=f"Name the folder that holds {searched.name}.")
     cases: dict[str, CaseFiles] = defaultdict(CaseFiles)
+    misnamed: dict[str, list[Fault]] = defaultdict(list)
     for file in sorted(folder.iterdir()):
         ending = next((e for e in (file_ending, *IMAGE_ENDINGS) if file.name.lower().endswith(e)), None)
         if ending is None or file.name.startswith(".") or not file.is_file():
             continue
         stem = file.name[: -len(ending)]
-        case, suffix = re.fullmatch(r"(.+?)(?:_(\d+))?", stem).groups()  # type: ignore[union-attr]  # any stem matches
-        fault = None
-        if not file.name.endswith(file_ending):
-            remedy = f"Rename it to {stem}{file_ending}" if ending == file_ending else f"Convert it to {file_ending}"
-            fault = Fault(f"this data set reads {file_ending} only", file=file, remedy=f"{remedy}.")
-        elif suffix is None or len(suffix) != 4:
-            remedy = f"Rename it to {case}_XXXX{file_ending}, XXXX being one of: {expected}."
-            fault = Fault("the name does not end in a channel number of four digits", file=file, remedy=remedy)
-        elif int(suffix) >= len(channel_names):
-            fault = Fault(f"there is no channel {suffix}", file=file, remedy=f"This data set has: {expected}.")
+        if (fault := _misnamed(file, stem, ending, channel_names, file_ending)) is not None:
+            misnamed[stem].append(fault)
         else:
-            cases[case].by_channel[int(suffix)] = file
-        cases[case].fault = cases[case].fault or fault
+            cases[stem[:-5]].by_channel[int(stem[-4:])] = file
+    for stem, faults in misnamed.items():
+        owner = next((case for case in cases if stem == case or stem.startswith(f"{case}_")), stem)
+        cases[owner].faults += faults
     if not cases:
         raise Fault(f"no file {searched}", remedy="Name the folder that holds the images.")
-    return dict(cases)
+    return dict(sorted(cases.items()))
+
+
+def _misnamed(file: Path, stem: str, ending: str, channel_names: Sequence[str], file_ending: str) -> Fault | None:
+    expected = ", ".join(f"{i:04d} {name}" for i, name in enumerate(channel_names))
+    if not file.name.endswith(file_ending):
+        remedy = f"Rename it to {stem}{file_ending}" if ending == file_ending else f"Convert it to {file_ending}"
+        return Fault(f"this data set reads {file_ending} only", file=file, remedy=f"{remedy}.")
+    if not re.fullmatch(r".+_\d{4}", stem):
+        case = "<case>" if re.fullmatch(r".+_\d+", stem) else stem
+        remedy = f"Rename it to {case}_XXXX{file_ending}, XXXX being one of: {expected}."
+        return Fault("the name does not end in a channel number of four digits", file=file, remedy=remedy)
+    if int(stem[-4:]) >= len(channel_names):
+        return Fault(f"there is no channel {stem[-4:]}", file=file, remedy=f"This data set has: {expected}.")
+    return None
 
 
 def fill(source: Path, target: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, Outcome]:
     """Copies the cases of ``source`` to ``target`` and adds exact zeros for the channels that are absent.
 
     Beside each case stands ``<case>.json`` with its availability pattern and the factor N/(N-k); the whole is summed
-    up in ``summary.json``. Raises Fault where ``source`` has no image or is ``target``.
+    up in ``summary.json``. A case that fails has no file in ``target``.
+    Raises Fault where ``source`` has no image or is ``target``.
     """
     if source.resolve() == target.resolve():
         raise Fault(f"{source} is input and output", remedy="Name another output folder.")
     cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
 
     def fill_case(case: str) -> None:
-        if (fault := cases[case].fault) is not None:
-            raise fault
-        files = cases[case].by_channel
-        usable = usable_images(files)
         for channel in range(len(channel_names)):
-            filled = target / f"{case}_{channel:04d}{file_ending}"
-            if channel in usable:
-                with atomic_path(filled) as temporary:
-                    shutil.copyfile(files[channel], temporary)
-            else:
-                write_image(placeholder(next(iter(usable.values()))), filled)
-        _record(target / f"{case}.json", case, sorted(usable), channel_names)
+            (target / f"{case}_{channel:04d}{file_ending}").unlink(missing_ok=True)
+        (target / f"{case}.json").unlink(missing_ok=True)
+        if faults := cases[case].faults:
+            raise Fault("; ".join(fault.problem for fault in faults), remedy=faults[0].remedy)
+        usable = usable_images(cases[case].by_channel)
+        with staged(target) as stage:
+            for channel in range(len(channel_names)):
+                filled = stage / f"{case}_{channel:04d}{file_ending}"
+                if channel in usable:
+                    shutil.copyfile(cases[case].by_channel[channel], filled)
+                else:
+                    write_image(placeholder(next(iter(usable.values()))), filled)
+            present = [channel in usable for channel in range(len(channel_names))]
+            write_json(stage / f"{case}.json", _record(case, present, channel_names))
 
     outcomes = for_each_case(cases, fill_case, doing="Filling")
     settings = {"channel_names": list(channel_names), "file_ending": file_ending}
@@ -90,18 +104,12 @@ def fill(source: Path, target: Path, *, channel_names: Sequence[str], file_endin
     return outcomes
 
 
-def _record(path: Path, case: str, usable: Sequence[int], channel_names: Sequence[str]) -> None:
-    factor = Fraction(len(channel_names), len(usable))
-    absent = [channel for channel in range(len(channel_names)) if channel not in usable]
+def _record(case: str, present: Sequence[bool], channel_names: Sequence[str]) -> dict[str, object]:
+    """What stands beside the case; what is absent is logged."""
+    factor = Fraction(len(present), sum(present))
+    absent = {f"_{i:04d}": name for i, name in enumerate(channel_names) if not present[i]}
     if absent:
-        names = ", ".join(f"{channel_names[channel]} (_{channel:04d})" for channel in absent)
-        log.info("%s: missing %s, using %d of %d, factor %s", case, names, len(usable), len(channel_names), factor)
-    write_json(
-        path,
-        {
-            "case": case,
-            "pattern": "+".join(channel_names[channel] for channel in usable),
-            "absent": [channel_names[channel] for channel in absent],
-            "factor": float(factor),
-        },
-    )
+        names = ", ".join(f"{name} ({suffix})" for suffix, name in absent.items())
+        log.info("%s: missing %s, using %d of %d, factor %s", case, names, sum(present), len(present), factor)
+    shown = pattern(present, channel_names)
+    return {"case": case, "pattern": shown, "absent": list(absent.values()), "factor": float(factor)}

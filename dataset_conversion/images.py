@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import SimpleITK as sitk
@@ -56,22 +57,30 @@ def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, moved onto it once the block has ended well and the bytes are on the disk.
+def staged(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside ``folder`` to write files into; they all come out under their final paths, or none does.
 
-    Makes the folder if it is not there.
+    When the block has ended well and the bytes are on the disk, every file moves to the same relative path below
+    ``folder``; when it fails, the files are gone. nnU-Net does not look into folders, so what a killed process leaves
+    is never read.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
+        stage = Path(temporary)
+        yield stage
+        files = [file for file in stage.rglob("*") if file.is_file()]
+        for file in files:
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        for file in files:
+            final = folder / file.relative_to(stage)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(final)
 
 
 def write_image(image: sitk.Image, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+    """Writes a compressed image; the folder must exist. Raises OSError where it cannot be written."""
+    try:
+        sitk.WriteImage(image, str(path), useCompression=True)
+    except RuntimeError as error:
+        raise OSError(f"{path} cannot be written ({str(error).strip().splitlines()[-1]})") from error

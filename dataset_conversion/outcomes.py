@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import atomic_path
+from dataset_conversion.images import staged
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,10 @@ class Outcome:
 def for_each_case(
     cases: Iterable[str], work: Callable[[str], None], *, doing: str, n_workers: int = 1
 ) -> dict[str, Outcome]:
-    """Calls ``work`` on every case behind a progress bar; a Fault or OSError fails that case and is logged."""
+    """Calls ``work`` on every case behind a progress bar; a Fault or OSError fails that case and is logged.
+
+    With several workers ``work`` runs in processes of its own: what it changes in memory is lost.
+    """
     names = list(cases)
     attempts = Parallel(n_jobs=n_workers, return_as="generator")(delayed(_attempt)(case, work) for case in names)
     outcomes = {}
@@ -65,6 +68,7 @@ def write_summary(
     )
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def write_json(path: Path, content: Mapping[str, object] | list) -> None:
+    """Writes the file whole or not at all."""
+    with staged(path.parent) as stage:
+        (stage / path.name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from dataset_conversion.images import write_image
+from dataset_conversion.images import staged, write_image
 from dataset_conversion.outcomes import Outcome, for_each_case, write_json, write_summary
 from dataset_conversion.phantom_anatomy import Head, draw_head
 from dataset_conversion.phantom_lesions import LAWS, Hospital
@@ -90,21 +90,22 @@ def _write_patient(folder: Path, place: Place, design: Design) -> None:
         for name in protocols
     }
     tissues = {tissue: vary(values, rng) for tissue, values in TISSUES[field_t].items()}
-    for name, protocol in protocols.items():
-        brightness = {tissue: signal(tissue, values, protocol) for tissue, values in tissues.items()}
-        grid = _grid(head, place.hospital, name, design)
-        write_image(_scan(head, brightness, grid, motions[name], rng), folder / f"{name}.nii.gz")
-    write_image(_label(head, _grid(head, place.hospital, reference, design)), folder / "seg.nii.gz")
-    write_json(
-        truth_file,
-        {
-            "settings": settings,
-            "field_t": field_t,
-            "reference": reference,
-            "lesions": [asdict(lesion) for lesion in head.lesions],
-            "transforms": {name: _matrix(motion) for name, motion in motions.items()},
-        },
-    )
+    with staged(folder) as stage:
+        for name, protocol in protocols.items():
+            brightness = {tissue: signal(tissue, values, protocol) for tissue, values in tissues.items()}
+            grid = _grid(head, place.hospital, name, design)
+            write_image(_scan(head, brightness, grid, motions[name], rng), stage / f"{name}.nii.gz")
+        write_image(_label(head, _grid(head, place.hospital, reference, design)), stage / "seg.nii.gz")
+        write_json(
+            stage / truth_file.name,
+            {
+                "settings": settings,
+                "field_t": field_t,
+                "reference": reference,
+                "lesions": [asdict(lesion) for lesion in head.lesions],
+                "transforms": {name: _matrix(motion) for name, motion in motions.items()},
+            },
+        )
 
 
 def _grid(head: Head, hospital: Hospital, series: str, design: Design) -> sitk.Image:
@@ -137,9 +138,9 @@ def _scan(
     rng: np.random.Generator,
 ) -> sitk.Image:
     """One series as the scanner delivers it: partial volume, bias field, Rician noise, an arbitrary gain; int16."""
-    ideal = sum(head.fractions[tissue] * np.float32(value) for tissue, value in brightness.items())
-    ideal = sitk.GetArrayFromImage(_onto(grid, ideal, head, motion))
-    inside = sitk.GetArrayFromImage(_onto(grid, sum(head.fractions.values()), head, motion)) >= 0.5
+    mixed = np.sum([head.fractions[tissue] * np.float32(value) for tissue, value in brightness.items()], axis=0)
+    ideal = sitk.GetArrayFromImage(_onto(grid, mixed, head, motion))
+    inside = sitk.GetArrayFromImage(_onto(grid, np.sum(list(head.fractions.values()), axis=0), head, motion)) >= 0.5
     white = brightness["white"]
     seen = ideal * _draw_bias_field(ideal.shape, rng)
     noise = white / rng.uniform(15, 35) * rng.standard_normal((2, *ideal.shape))
@@ -168,7 +169,9 @@ def _onto(grid: sitk.Image, volume: np.ndarray, head: Head, motion: sitk.Euler3D
     image = sitk.GetImageFromArray(volume.astype(np.float32))
     image.CopyInformation(head.grid)
     smoothing_mm = 0.42 * float(np.mean(grid.GetSpacing()))
-    return sitk.Resample(sitk.SmoothingRecursiveGaussian(image, smoothing_mm), grid, motion.GetInverse(), sitk.sitkLinear)
+    return sitk.Resample(
+        sitk.SmoothingRecursiveGaussian(image, smoothing_mm), grid, motion.GetInverse(), sitk.sitkLinear
+    )
 
 
 def _draw_bias_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

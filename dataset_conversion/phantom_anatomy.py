@@ -1,4 +1,4 @@
-"""One synthetic patient's head: the ICBM brain deformed, with metastases, oedema and vessels, as fractions of tissue."""
+"""One synthetic patient's head: a deformed ICBM brain with metastases, oedema, vessels, as fractions of tissue."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,7 +110,9 @@ def _draw_deformation(reference: sitk.Image, rng: np.random.Generator) -> sitk.T
     centre = [(n - 1) / 2 for n in reference.GetSize()]
     affine.SetCenter(reference.TransformContinuousIndexToPhysicalPoint(centre))
     affine.SetMatrix((np.diag(rng.uniform(0.94, 1.06, 3)) + 0.02 * rng.standard_normal((3, 3))).ravel().tolist())
-    return sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(sitk.Cast(displacement, sitk.sitkVectorFloat64))])
+    return sitk.CompositeTransform(
+        [affine, sitk.DisplacementFieldTransform(sitk.Cast(displacement, sitk.sitkVectorFloat64))]
+    )
 
 
 def _exponentiate(velocity: NDArray[np.float64], spacing_mm: float) -> NDArray[np.float64]:

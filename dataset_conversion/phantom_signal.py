@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 BLOOD_FLOW_REST = 0.05
-"""What is left of a vessel's signal on CUBE/SPACE: variable flip angle spin echoes dephase flowing blood (Discussion)."""
+"""What is left of a vessel's signal on CUBE/SPACE: variable flip angle spin echoes dephase flowing
+blood (Grøvik et al., Discussion)."""
 
 ECHO_TRAIN_MS = 600.0
 """Length of the FLAIR echo train, after which recovery begins; typical of 3D variable-flip-angle FLAIR."""
@@ -16,7 +17,7 @@ ECHO_TRAIN_MS = 600.0
 
 @dataclass(frozen=True)
 class Tissue:
-    """Relaxation times in ms, proton density relative to water, concentration of contrast agent in mmol/l once given."""
+    """Relaxation times in ms, proton density relative to water, contrast agent in mmol/l once it is given."""
 
     t1_ms: float
     t2_ms: float
@@ -46,8 +47,10 @@ TISSUES: Mapping[float, Mapping[str, Tissue]] = {
 }
 """Tissues by field strength (T).
 
-Grey and white matter at 3 T: Wansapura et al. 1999 (JMRI 9:531). T1 at 1.5 T and of CSF: Rooney et al. 2007 (MRM 57:308);
-T2 at 1.5 T and blood: Stanisz et al. 2005 (MRM 54:507). Proton densities: Tofts, Quantitative MRI of the Brain (2003).
+Grey and white matter at 3 T: Wansapura et al. 1999 (JMRI 9:531). T1 at 1.5 T and of CSF: Rooney et al. 2007 (MRM
+57:308); T2 at 1.5 T and blood: Stanisz et al. 2005 (MRM 54:507).
+Proton densities: Tofts, Quantitative MRI of the
+Brain (2003).
 Tumour, oedema and necrosis vary widely between patients; the values lie inside the ranges of the literature and are the
 authors' choice, as are the concentrations of contrast agent, some minutes after 0.1 mmol/kg.
 """

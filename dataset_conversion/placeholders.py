@@ -25,15 +25,15 @@ def placeholder(reference: sitk.Image) -> sitk.Image:
 def usable_images(files: Mapping[Channel, Path]) -> dict[Channel, sitk.Image]:
     """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
 
-    Raises Fault where none is left, one cannot be read, or two lie on different grids.
+    Raises Fault where none is left, one cannot be read, or two of those left lie on different grids.
     """
     images = {channel: read_image(file) for channel, file in files.items()}
     usable = {channel: image for channel, image in images.items() if not _is_constant(image, files[channel])}
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
     first = next(iter(usable))
-    for channel, image in images.items():
-        require_same_grid(images[first], image, files=(files[first], files[channel]))
+    for channel, image in usable.items():
+        require_same_grid(usable[first], image, files=(files[first], files[channel]))
     return usable
 
 

@@ -1,6 +1,7 @@
 """The MRI sequences: what each is called in the field, and its place among the channels of a data set."""
 
 from collections.abc import Sequence
+from itertools import compress
 
 ALIASES = {
     "bravo": ("mprage", "irfspgr", "irspgr"),
@@ -9,7 +10,13 @@ ALIASES = {
     "flair": ("t2f", "fla"),
     "t2": ("t2w",),
 }
+PAPER_CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
 BRATS_CHANNELS = ("t1n", "t1c", "t2w", "t2f")
+
+
+def pattern(present: Sequence[bool], names: Sequence[str]) -> str:
+    """The names of the sequences present, in channel order, joined by ``+``: ``t1_pre+t1_gd+flair``."""
+    return "+".join(compress(names, present))
 
 
 def canonical(name: str) -> str:

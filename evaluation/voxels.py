@@ -23,8 +23,7 @@ def overlap(reference: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> Overl
     """
     if reference.shape != predicted.shape:
         raise ValueError(f"The reference has shape {reference.shape}, the prediction {predicted.shape}.")
-    true_positives = np.count_nonzero(reference & predicted)
-    n_reference, n_predicted = np.count_nonzero(reference), np.count_nonzero(predicted)
+    true_positives, n_reference, n_predicted = (int(m.sum()) for m in (reference & predicted, reference, predicted))
     return Overlap(
         dice=_ratio(2 * true_positives, n_reference + n_predicted),
         precision=_ratio(true_positives, n_predicted),

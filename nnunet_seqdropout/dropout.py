@@ -75,14 +75,15 @@ class SequenceDropout(ImageOnlyTransform):
         self.drop_probability = drop_probability
         self.always_keep = None if always_keep is None else tuple(always_keep)
 
-    def get_parameters(self, **data_dict: torch.Tensor) -> dict[str, torch.Tensor]:
-        probabilities = _cached_probabilities(
-            tuple(data_dict["present"].tolist()),
-            law=self.law,
-            drop_probability=self.drop_probability,
-            always_keep=self.always_keep,
+    def probabilities(self, present: Presence) -> dict[Presence, float]:
+        """See ``subset_probabilities``, also for what it raises."""
+        return _cached_probabilities(
+            present, law=self.law, drop_probability=self.drop_probability, always_keep=self.always_keep
         )
-        candidates: list[Presence] = list(probabilities)
+
+    def get_parameters(self, **data_dict: torch.Tensor) -> dict[str, torch.Tensor]:
+        probabilities = self.probabilities(tuple(data_dict["present"].tolist()))
+        candidates = list(probabilities)
         drawn = np.random.choice(len(candidates), p=list(probabilities.values()))
         return {"kept": torch.tensor(candidates[drawn])}
 

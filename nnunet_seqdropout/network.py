@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import timm
 import torch
+from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
@@ -19,7 +21,7 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def dilated_encoder(backbone: str, in_channels: int, output_stride: int) -> nn.Module:
+def dilated_encoder(backbone: str, in_channels: int, output_stride: int) -> Any:
     """timm's ``backbone`` without weights: (B, in_channels, H, W) -> a list of one map, ``output_stride`` smaller.
 
     Raises ValueError where timm does not know the backbone or cannot dilate it to this stride.
@@ -28,14 +30,26 @@ def dilated_encoder(backbone: str, in_channels: int, output_stride: int) -> nn.M
     if output_stride not in (8, 16):
         raise ValueError(f"output_stride is {output_stride}: choose 8 or 16.")
     try:
-        encoder = timm.create_model(
+        encoder: Any = timm.create_model(
             backbone, features_only=True, out_indices=(-1,), in_chans=in_channels, output_stride=output_stride
         )
     except (RuntimeError, TypeError, AssertionError) as error:
         raise ValueError(f"Backbone '{backbone}' with output stride {output_stride}: {error} {remedy}") from error
     if encoder.feature_info.reduction() != [output_stride]:
         raise ValueError(f"Backbone '{backbone}' does not dilate to output stride {output_stride}. {remedy}")
-    return encoder
+    return _with_separate_activations(encoder)
+
+
+def _with_separate_activations(module: nn.Module) -> nn.Module:
+    """Takes timm's BatchNormAct2d apart: torch's SyncBatchNorm conversion, which nnU-Net does under DDP, would replace
+    it and drop the activation inside."""
+    for name, child in module.named_children():
+        if isinstance(child, BatchNormAct2d):
+            norm = nn.BatchNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
+            setattr(module, name, nn.Sequential(norm, child.drop, child.act))
+        else:
+            _with_separate_activations(child)
+    return module
 
 
 def deeplab_head(in_channels: int, num_classes: int, atrous_rates: Sequence[int]) -> DeepLabHead:
@@ -48,7 +62,7 @@ def deeplab_head(in_channels: int, num_classes: int, atrous_rates: Sequence[int]
 
 def cpu_computes_in_bfloat16() -> bool:
     """Whether this CPU has bfloat16 instructions; without them bfloat16 is emulated, and slow."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
@@ -89,7 +103,7 @@ class DeepLabV3Slab(nn.Module):
         self.windows_per_batch = windows_per_batch
         self.bfloat16_on_cpu = bfloat16_on_cpu
         self.window_mode = False
-        self.encoder = dilated_encoder(backbone, input_channels * n_slices, output_stride)
+        self.encoder: Any = dilated_encoder(backbone, input_channels * n_slices, output_stride)
         self.head = deeplab_head(self.encoder.feature_info.channels()[-1], num_classes, atrous_rates)
         self.to(memory_format=torch.channels_last)
 
@@ -110,9 +124,10 @@ class DeepLabV3Slab(nn.Module):
         logits = x.new_empty((x.shape[0], x.shape[2], self.num_classes, *x.shape[3:]), dtype=torch.float32)
         if not occupied.all():
             logits[:] = self._segment_windows(torch.zeros_like(windows[0, :1]))
-        for batch in occupied.nonzero().split(self.windows_per_batch):
-            samples, slices = batch.unbind(1)
-            logits[samples, slices] = self._segment_windows(windows[samples, slices])
+        samples, slices = occupied.nonzero(as_tuple=True)
+        for start in range(0, len(samples), self.windows_per_batch):
+            batch = samples[start : start + self.windows_per_batch], slices[start : start + self.windows_per_batch]
+            logits[batch] = self._segment_windows(windows[batch])
         return logits.transpose(1, 2)
 
     def _segment_windows(self, windows: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Stock plans in, our plans out: architecture, slab depth and batch size of the 2.5D network. Nothing is read or run."""
+"""Stock plans in, our plans out: architecture, slab depth and batch size of the 2.5D network; pure functions."""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -1,7 +1,7 @@
-"""Which sequences a network gets to see: the non-empty subsets, their names, and the laws to draw one by."""
+"""Which sequences a network gets to see: the non-empty subsets, and the laws to draw one by."""
 
 from collections.abc import Sequence
-from itertools import compress, product
+from itertools import product
 from math import comb
 from typing import Literal, get_args
 
@@ -9,11 +9,6 @@ Presence = tuple[bool, ...]
 """One flag per declared sequence, in channel order: is it present?"""
 
 SubsetLaw = Literal["uniform_subsets", "independent", "uniform_number"]
-
-
-def pattern(present: Sequence[bool], names: Sequence[str]) -> str:
-    """The names of the sequences present, in channel order, joined by ``+``: ``t1_pre+t1_gd+flair``."""
-    return "+".join(compress(names, present))
 
 
 def subsets(present: Sequence[bool], *, always_keep: Sequence[bool] | None = None) -> list[Presence]:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ import SimpleITK as sitk
 
 TRAINERS = Path(__file__).resolve().parent.parent / "trainers"
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
-TINY_TRAINERS = '''
-from nnunet_seqdropout.training import ConfiguredTrainer, DeepLab25D, WithSequenceDropout
+TINY_TRAINERS = """
+from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
+from nnunet_seqdropout.training_25d import DeepLab25D
 
 
 class Tiny:
@@ -31,6 +32,10 @@ class TinySeqDropoutThreeEpochs(TinySeqDropout):
     epochs = 3
 
 
+class TinyFloat32(TinySeqDropout):
+    iterations_per_epoch, largest_batch, bfloat16_on_cpu = 40, 4, False
+
+
 class TinyDeepLab(Tiny, DeepLab25D):
     pass
 
@@ -41,7 +46,7 @@ class TinyStockSeqDropout(Tiny, WithSequenceDropout):
 
 class TinyStock(Tiny, ConfiguredTrainer):
     pass
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -49,20 +54,21 @@ class Host:
     """The three folders of nnU-Net below ``root``, and its commands run in them."""
 
     root: Path
-    environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        own_trainers = self.root / "own_trainers"
-        own_trainers.mkdir(parents=True, exist_ok=True)
-        (own_trainers / "TinyTrainers.py").write_text(TINY_TRAINERS)
-        self.environment.update(
-            nnUNet_raw=str(self.root / "raw"),
-            nnUNet_preprocessed=str(self.root / "preprocessed"),
-            nnUNet_results=str(self.root / "results"),
-            nnUNet_extTrainer=os.pathsep.join([str(TRAINERS), str(own_trainers)]),
-            nnUNet_def_n_proc="2",
-            nnUNet_n_proc_DA="1",
-        )
+        (self.root / "own_trainers").mkdir(parents=True, exist_ok=True)
+        (self.root / "own_trainers" / "TinyTrainers.py").write_text(TINY_TRAINERS)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "nnUNet_raw": str(self.root / "raw"),
+            "nnUNet_preprocessed": str(self.root / "preprocessed"),
+            "nnUNet_results": str(self.root / "results"),
+            "nnUNet_extTrainer": os.pathsep.join([str(TRAINERS), str(self.root / "own_trainers")]),
+            "nnUNet_def_n_proc": "2",
+            "nnUNet_n_proc_DA": "1",
+        }
 
     def run(self, *command: object, fails: bool = False) -> str:
         """Runs a console command of this Python's environment; returns what it printed."""
@@ -89,9 +95,16 @@ class Host:
         return self.run(*command, *options)
 
     def predict(
-        self, dataset_id: int, trainer: str, source: Path, target: Path, *options: object, configuration: str = "2d"
+        self,
+        dataset_id: int,
+        trainer: str,
+        source: Path,
+        target: Path,
+        *options: object,
+        configuration: str = "2d",
+        folds: Sequence[object] = (0,),
     ) -> str:
-        model = ("-d", dataset_id, "-c", configuration, "-tr", trainer, "-f", 0, "-device", "cpu")
+        model = ("-d", dataset_id, "-c", configuration, "-tr", trainer, "-f", *folds, "-device", "cpu")
         return self.run("nnUNetv2_predict", "-i", source, "-o", target, *model, *options)
 
     def model(self, dataset: str, trainer: str, configuration: str = "2d") -> Path:
@@ -118,7 +131,11 @@ def write_case(
         (folder / f"{kind}{split}").mkdir(parents=True, exist_ok=True)
     for channel, name in enumerate(sequences):
         voxels = generator.normal(100 + 50 * channel, 10, shape) + 80 * ball
-        _write(voxels.astype(np.float32) * (name not in absent), spacing, folder / f"images{split}" / f"{case}_{channel:04d}.nii.gz")
+        _write(
+            voxels.astype(np.float32) * (name not in absent),
+            spacing,
+            folder / f"images{split}" / f"{case}_{channel:04d}.nii.gz",
+        )
     _write(ball.astype(np.uint8), spacing, folder / f"labels{split}" / f"{case}.nii.gz")
 
 

@@ -126,6 +126,35 @@ def test_a_test_patient_who_is_not_there_is_named(tmp_path, raw, capsys):
     assert "no such patient: P9" in capsys.readouterr().err
 
 
+def test_two_files_for_one_image_are_named(tmp_path, raw, capsys):
+    for folder in ("raw", "registered"):
+        patient(tmp_path / "in" / folder, "P1_", "t1 t1ce", seg={4: 1})
+    assert convert(tmp_path / "in") == 2
+    said = capsys.readouterr().err
+    assert "raw/P1_seg.nii.gz and" in said
+    assert "registered/P1_seg.nii.gz are both the seg of P1" in said
+
+
+def test_a_patient_in_training_never_becomes_a_test_patient_too(tmp_path, raw, capsys):
+    patient(tmp_path / "in" / "P1", "P1_", "t1 t1ce t2 flair", seg={4: 1})
+    assert convert(tmp_path / "in") == 0
+    assert convert(tmp_path / "in", "--test", "P1") == 2
+    assert "P1 is a train patient there, a test patient here" in capsys.readouterr().err
+    # a run that was killed has written images but no manifest
+    (raw / "manifest.json").unlink()
+    assert convert(tmp_path / "in", "--test", "P1") == 1
+    assert "lies in imagesTr already" in json.loads((raw / "summary.json").read_text())["cases"]["P1"]["problem"]
+    assert not list((raw / "imagesTs").glob("*"))
+
+
+def test_converting_twice_changes_nothing(tmp_path, raw):
+    patient(tmp_path / "in" / "P1", "P1_", "t1 t1ce flair", seg={4: 1})
+    assert convert(tmp_path / "in") == 0
+    first = {file: file.read_bytes() for file in raw.rglob("*") if file.is_file()}
+    assert convert(tmp_path / "in") == 0
+    assert {file: file.read_bytes() for file in raw.rglob("*") if file.is_file()} == first
+
+
 def test_a_number_that_is_taken_is_refused(tmp_path, raw, capsys):
     (raw.parent / "Dataset005_Other").mkdir(parents=True)
     patient(tmp_path / "in" / "P1", "P1_", "t1 t1ce t2 flair", seg={4: 1})
@@ -143,10 +172,8 @@ def test_real_gliomas_and_a_real_metastasis_are_converted(real_data, tmp_path, r
     source = tmp_path / "in"
     source.mkdir()
     for folder in ("glioma_registered/Brats18_2013_11_1", "metastasis_registered"):
-        (source / Path(folder).name).symlink_to(real_data / folder, target_is_directory=True)
-    files = [file for folder in source.iterdir() for file in folder.iterdir()]
-    for file in files:
-        (source / file.name).symlink_to(file)
+        for file in (real_data / folder).iterdir():
+            (source / file.name).symlink_to(file)
     case, metastasis = "Brats18_2013_11_1", "BraTS-MET-00110-000"
     assert convert(source, "--test", metastasis) == 0
     stored = voxels(real_data / "glioma_registered" / case / f"{case}_seg.nii.gz")

@@ -31,7 +31,9 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def write(path: Path, voxels: np.ndarray | float = 0.0, *, shape=(4, 6, 5), spacing=(0.9, 0.8, 5.5), origin=(1, -2, 3)) -> None:
+def write(
+    path: Path, voxels: np.ndarray | float = 0.0, *, shape=(4, 6, 5), spacing=(0.9, 0.8, 5.5), origin=(1, -2, 3)
+) -> None:
     """An oblique image; a number becomes noise around it, ``voxels`` as an array is written as it is."""
     if not isinstance(voxels, np.ndarray):
         voxels = np.random.default_rng(int(voxels)).normal(voxels, 1, shape).astype(np.float32)
@@ -124,11 +126,15 @@ def test_a_case_without_any_usable_sequence_fails_and_the_others_go_on(source, m
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("A_0004.nii.gz", ["A_0004.nii.gz: there is no channel 0004", "0000 bravo, 0001 t1_pre, 0002 t1_gd, 0003 flair"]),
-        ("A_003.nii.gz", ["A_003.nii.gz", "four digits", "Rename it to A_XXXX.nii.gz", "0003 flair"]),
+        (
+            "A_0004.nii.gz",
+            ["A_0004.nii.gz: there is no channel 0004", "0000 bravo, 0001 t1_pre, 0002 t1_gd, 0003 flair"],
+        ),
+        ("A_003.nii.gz", ["A_003.nii.gz", "four digits", "Rename it to <case>_XXXX.nii.gz", "0003 flair"]),
         ("A_00003.nii.gz", ["A_00003.nii.gz", "four digits"]),
         ("A.nii.gz", ["A.nii.gz", "four digits", "Rename it to A_XXXX.nii.gz"]),
         ("A_0003.NII.GZ", ["A_0003.NII.GZ", "reads .nii.gz only", "Rename it to A_0003.nii.gz"]),
+        ("A_flair.nii.gz", ["A_flair.nii.gz", "four digits", "Rename it to A_flair_XXXX.nii.gz"]),
         ("A_0003.mha", ["A_0003.mha", "reads .nii.gz only", "Convert it to .nii.gz"]),
     ],
 )
@@ -143,6 +149,91 @@ def test_a_name_that_nnunet_would_misread_fails_its_case_by_name(source, model, 
         assert words in outcome["problem"] + outcome["remedy"]
     assert summary(target)["cases"]["B"]["status"] == "ok"
     assert not list(target.glob("A*"))
+
+
+def test_every_misnamed_file_is_reported_by_itself(source, model):
+    for name in ("BraTS_001.nii.gz", "BraTS_002.nii.gz"):
+        write(source / name, 5)
+    case(source, "BraTS_003", 0)
+    code, target = fill(source, model)
+    assert code == 1
+    cases = summary(target)["cases"]
+    assert {name: outcome["status"] for name, outcome in cases.items()} == {
+        "BraTS_001": "failed",
+        "BraTS_002": "failed",
+        "BraTS_003": "ok",
+    }
+    assert "BraTS_002.nii.gz" in cases["BraTS_002"]["problem"]
+
+
+def test_a_case_that_fails_the_second_time_leaves_nothing_of_the_first(source, model):
+    case(source, "A", 0, 1)
+    case(source, "B", 0)
+    assert fill(source, model)[0] == 0
+    (source / "A_0001.nii.gz").write_bytes(b"broken")
+    code, target = fill(source, model)
+    assert code == 1
+    assert not list(target.glob("A*"))
+    assert len(list(target.glob("B_*.nii.gz"))) == 4
+
+
+def test_an_empty_image_may_lie_on_another_grid(source, model):
+    case(source, "A", 0)
+    write(source / "A_0001.nii.gz", np.zeros((2, 2, 2), np.float32))
+    code, target = fill(source, model)
+    assert code == 0
+    assert sitk.ReadImage(str(target / "A_0001.nii.gz")).GetSize() == (5, 6, 4)
+
+
+def test_a_write_that_fails_midway_leaves_no_file_of_the_case(source, model, monkeypatch):
+    from dataset_conversion import fill as module
+
+    def disk_full(image, path):
+        if path.name.startswith("A_0002"):
+            raise OSError("No space left on device")
+        sitk.WriteImage(image, str(path))
+
+    case(source, "A", 0)
+    case(source, "B", 0)
+    monkeypatch.setattr(module, "write_image", disk_full)
+    code, target = fill(source, model)
+    assert code == 1
+    assert "No space left" in summary(target)["cases"]["A"]["problem"]
+    assert not list(target.glob("A*"))
+    assert sorted(p.name for p in target.iterdir() if p.name.startswith(".")) == []
+
+
+def test_what_a_killed_process_leaves_is_no_case_of_nnunet(source, model):
+    from batchgenerators.utilities.file_and_folder_operations import subfiles
+
+    case(source, "A", 0)
+    _, target = fill(source, model)
+    (target / ".partial-x").mkdir()
+    shutil.copy(target / "A_0000.nii.gz", target / ".partial-x")
+    assert len(subfiles(str(target), suffix=".nii.gz")) == 4
+
+
+def test_an_output_that_is_a_file_ends_with_two(source, model, tmp_path, capsys):
+    case(source, "A", 0)
+    (tmp_path / "out").write_text("")
+    assert fill(source, model)[0] == 2
+    assert "out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"channel_names": {"a": "b"}, "file_ending": ".nii.gz"}'])
+def test_a_broken_dataset_json_is_named(source, model, capsys, content):
+    case(source, "A", 0)
+    (model / "dataset.json").write_text(content)
+    assert fill(source, model)[0] == 2
+    assert "not a dataset.json of nnU-Net" in capsys.readouterr().err
+
+
+def test_channels_are_taken_in_the_order_of_their_numbers(source, model):
+    names = {"2": "t1_gd", "0": "bravo", "3": "flair", "1": "t1_pre"}
+    (model / "dataset.json").write_text(json.dumps({"channel_names": names, "file_ending": ".nii.gz"}))
+    case(source, "A", 1, 2, 3)
+    _, target = fill(source, model)
+    assert json.loads((target / "A.json").read_text())["absent"] == ["bravo"]
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -164,7 +255,7 @@ def test_input_and_output_may_not_be_the_same_folder(source, model, capsys):
 def test_a_model_folder_without_dataset_json_is_named(source, tmp_path, capsys):
     case(source, "A", 0)
     assert main(["fill", "-i", str(source), "-o", str(tmp_path / "out"), "-m", str(tmp_path)]) == 2
-    assert str(tmp_path / "dataset.json") in capsys.readouterr().err
+    assert f"no dataset.json in {tmp_path}" in capsys.readouterr().err
 
 
 def test_an_unknown_data_set_is_named(source, tmp_path, monkeypatch, capsys):

@@ -13,6 +13,10 @@ import pytest
 import SimpleITK as sitk
 import torch
 from conftest import SEQUENCES, Host, write_case, write_dataset
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from test_network import slice_by_slice
+
+from nnunet_seqdropout.dropout import keep_and_rescale, present_sequences
 
 
 def labels(path: Path) -> np.ndarray:
@@ -44,7 +48,7 @@ DATA_SETS = {
         "new": {"deep": (31, 41, 37), "flat": (4, 50, 29)},
     },
     "three sequences, isotropic": {
-        "shapes": {case: (24, 33, 35) for case in "ABCDE"},
+        "shapes": dict.fromkeys("ABCDE", (24, 33, 35)),
         "options": {"sequences": SEQUENCES[1:]},
         "slab": 24,
         "new": {"new": (24, 33, 35)},
@@ -72,6 +76,60 @@ def test_data_sets_of_many_shapes_train_and_predict(kind, tmp_path):
     host.predict(2, "TinySeqDropout", images, tmp_path / "out")
     for case, shape in data["new"].items():
         assert labels(tmp_path / "out" / f"{case}.nii.gz").shape == shape
+
+
+class SliceBySlice(torch.nn.Module):
+    """The same weights, asked for one slice after the other."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # what is absent is absent from the whole tile, also in a window of it that happens to be empty
+        present = present_sequences(x)
+        scaled = keep_and_rescale(x, present)
+        hooks, self.network._forward_pre_hooks = self.network._forward_pre_hooks, {}
+        result = slice_by_slice(self.network, scaled)
+        self.network._forward_pre_hooks = hooks
+        return result
+
+
+@pytest.mark.slow
+def test_the_stock_command_equals_the_network_slice_by_slice(tmp_path):
+    """Images wider than the patch, one deeper than the slab, a sequence absent; from files to files."""
+    host = Host(tmp_path)
+    shapes = dict.fromkeys("ABCDE", (14, 41, 37))
+    write_dataset(tmp_path / "raw" / "Dataset003_Equal", shapes)
+    host.plan(3, "2d")
+    host.train(3, "TinyFloat32")
+    images = write_inputs(tmp_path / "new", {"wide": (12, 70, 60), "deep": (31, 41, 37)})
+    for case in ("wide", "deep"):
+        (images / f"{case}_0003.nii.gz").unlink()
+    host.run("seqdropout", "fill", "-i", images, "-o", tmp_path / "filled", "-d", 3)
+    host.predict(3, "TinyFloat32", tmp_path / "filled", tmp_path / "out", "--save_probabilities")
+
+    predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in host.environment.items():
+            environment.setenv(name, value)
+        model = str(host.model("Dataset003_Equal", "TinyFloat32"))
+        predictor.initialize_from_trained_model_folder(model, use_folds=(0,))
+    received = []
+    predictor.network.encoder.register_forward_pre_hook(
+        lambda module, inputs: received.append(present_sequences(inputs[0].unflatten(1, (4, 5)))[:, 3].any().item())
+    )
+    predictor.network = SliceBySlice(predictor.network)
+    predictor.list_of_parameters = [{f"network.{k}": v for k, v in predictor.list_of_parameters[0].items()}]
+    predictor.predict_from_files_sequential(str(tmp_path / "filled"), str(tmp_path / "slow"), save_probabilities=True)
+    assert received
+    assert not any(received)
+    for case in ("wide", "deep"):
+        ours, slow = (labels(tmp_path / folder / f"{case}.nii.gz") for folder in ("out", "slow"))
+        assert 0.005 < slow.mean() < 0.3
+        assert np.mean(ours != slow) <= 1e-4
+        ours, slow = (np.load(tmp_path / folder / f"{case}.npz")["probabilities"] for folder in ("out", "slow"))
+        assert np.abs(ours - slow).max() < 0.05
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +166,10 @@ def test_an_exported_model_predicts_the_same_where_it_is_installed(two_folds, tm
         (elsewhere.root / folder).mkdir()
     elsewhere.run("nnUNetv2_install_pretrained_model_from_zip", archive)
     images = write_inputs(tmp_path, {"new": (9, 37, 45)})
+    (images / "new_0001.nii.gz").unlink()
     for host, folder in ((two_folds, "here"), (elsewhere, "there")):
-        host.predict(1, "TinySeqDropout", images, tmp_path / folder)
+        host.run("seqdropout", "fill", "-i", images, "-o", tmp_path / f"filled_{folder}", "-d", 1)
+        host.predict(1, "TinySeqDropout", tmp_path / f"filled_{folder}", tmp_path / folder, folds=(0, 1))
     assert np.array_equal(*(labels(tmp_path / folder / "new.nii.gz") for folder in ("here", "there")))
 
 
@@ -163,6 +223,8 @@ def test_all_patients_and_a_residual_encoder_preset(four_sequences, tmp_path, tr
         four_sequences.run("nnUNetv2_preprocess", "-d", 1, "-c", "2d", "-plans_name", plans, "-np", 1)
     four_sequences.train(1, trainer, "-p", plans)
     images = write_inputs(tmp_path, {"new": (9, 37, 45)}, absent=["bravo"])
+    four_sequences.predict(1, trainer, images, tmp_path / "all", folds=("all",))
+    assert labels(tmp_path / "all" / "new.nii.gz").shape == (9, 37, 45)
     four_sequences.predict(1, trainer, images, tmp_path / "out", "-p", plans)
     assert labels(tmp_path / "out" / "new.nii.gz").shape == (9, 37, 45)
 

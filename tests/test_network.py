@@ -8,7 +8,10 @@ from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from torch.nn.parallel import DistributedDataParallel
 
+from nnunet_seqdropout.dropout import rescale_in_evaluation
 from nnunet_seqdropout.network import DeepLabV3Slab, cpu_computes_in_bfloat16
+
+ADVERTISED = ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0"]
 
 
 def network(n_sequences=3, n_classes=2, **settings) -> DeepLabV3Slab:
@@ -84,7 +87,7 @@ def test_training_works_with_a_batch_of_one():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0"])
+@pytest.mark.parametrize("backbone", ADVERTISED)
 @pytest.mark.parametrize("output_stride", [8, 16])
 def test_any_backbone_that_dilates_trains_without_an_unused_parameter(backbone, output_stride):
     net = network(backbone=backbone, output_stride=output_stride).train()
@@ -152,11 +155,14 @@ def test_autocast_around_the_network_is_respected(mode):
 @pytest.mark.slow
 def test_torch_compile_gives_the_same_in_training_and_evaluation():
     net = network()
+    net.register_forward_pre_hook(rescale_in_evaluation)
     for module in net.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     compiled = torch.compile(net)
     window, slab = torch.randn(2, 3, 5, 32, 32), torch.randn(1, 3, 9, 32, 32)
+    for absent in (window[0, 1], slab[0, 2]):
+        absent.zero_()
     net.train()
     torch.testing.assert_close(compiled(window), net(window), rtol=1e-3, atol=1e-4)
     net.eval()
@@ -168,7 +174,9 @@ def test_torch_compile_gives_the_same_in_training_and_evaluation():
 
 def _two_steps(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    net = DistributedDataParallel(network().train())
+    net = network().train()
+    net.register_forward_pre_hook(rescale_in_evaluation)
+    net = DistributedDataParallel(net)
     options = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": True}
     loss = DC_and_CE_loss(options, {}, dice_class=MemoryEfficientSoftDiceLoss)
     optimizer = torch.optim.SGD(net.parameters(), 1e-2, momentum=0.99, nesterov=True)
@@ -194,7 +202,21 @@ def test_two_processes_hold_equal_weights_after_two_steps(tmp_path):
     assert any(not torch.equal(weight, start[name]) for name, weight in first["weights"].items())
 
 
-def test_batch_norm_is_synchronised_over_processes_where_nnunet_asks_for_it():
-    converted = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network())
+@pytest.mark.parametrize("backbone", ADVERTISED)
+def test_synchronised_batch_norm_changes_nothing_but_the_batch_norm(backbone):
+    """nnU-Net converts the network with torch's function under DDP; timm's own layers would lose their activations."""
+    net = network(backbone=backbone).eval()
+    slab = torch.randn(1, 3, 3, 32, 32)
+    with torch.inference_mode():
+        before = net(slab)
+        converted = torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)
+        torch.testing.assert_close(converted(slab), before)
     kinds = {type(m) for m in converted.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)}
     assert kinds == {torch.nn.SyncBatchNorm}
+
+
+@torch.inference_mode()
+def test_a_slab_without_any_image_is_segmented_too():
+    net = network().eval()
+    slab = torch.zeros(1, 3, 4, 32, 32)
+    torch.testing.assert_close(net(slab), slice_by_slice(net, slab))

@@ -88,7 +88,7 @@ def test_a_configuration_that_inherits_is_changed_by_itself():
 
 
 def test_a_3d_configuration_is_refused():
-    with pytest.raises(ValueError, match="'3d_fullres' is 3D.*Use 2d, or nnUNetTrainerSeqDropout"):
+    with pytest.raises(ValueError, match=r"'3d_fullres' is 3D.*Use 2d, or nnUNetTrainerSeqDropout"):
         deeplab(PLANS, "3d_fullres", resolved=PLANS["configurations"]["3d_fullres"])
 
 

@@ -4,14 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnunet_seqdropout.subsets import pattern, subset_probabilities, subsets
+from nnunet_seqdropout.subsets import subset_probabilities, subsets
 
 PRESENCE = st.lists(st.booleans(), min_size=1, max_size=6).filter(any)
-
-
-def test_a_pattern_names_what_is_present_in_channel_order():
-    names = ["bravo", "t1_pre", "t1_gd", "flair"]
-    assert pattern([False, True, True, True], names) == "t1_pre+t1_gd+flair"
 
 
 def test_three_present_sequences_have_seven_non_empty_subsets():

@@ -1,14 +1,17 @@
 """The trainers inside nnU-Net's own classes, on a tiny planned data set, without workers."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_seqdropout.dropout import present_sequences
+from nnunet_seqdropout.training_25d import CutOutWindow
 
 OURS = ["TinySeqDropout", "TinyDeepLab", "TinyStockSeqDropout", "TinyStock"]
 SLABS = ["TinySeqDropout", "TinyDeepLab"]
@@ -41,17 +44,37 @@ def test_windows_come_with_the_label_of_their_centre_slice(make_trainer, name):
         assert batch["target"].shape == (2, 1, 1, height, width)
 
 
-def test_every_slice_can_be_the_centre_of_a_window(make_trainer):
+def test_the_first_and_the_last_slice_can_be_the_centre_of_a_window(make_trainer):
     trainer = make_trainer("TinyDeepLab")
     trainer.initialize()
     trainer.oversample_foreground_percent = 0.0
     _, validation = trainer.get_dataloaders()
-    first_slice_is_centre = [
-        bool((sample[:, :2] == 0).all() and (sample[:, 2:] != 0).any())
-        for _ in range(80)
-        for sample in next(validation)["data"]
+    filled = [
+        tuple((sample != 0).any(dim=(0, 2, 3)).tolist()) for _ in range(100) for sample in next(validation)["data"]
     ]
-    assert any(first_slice_is_centre)
+    assert {(False, False, True, True, True), (True, True, True, False, False), (True,) * 5} <= set(filled)
+
+
+@pytest.mark.parametrize("n_slices", [1, 3, 7])
+def test_windows_of_any_odd_depth_survive_the_augmentation(make_trainer, n_slices, monkeypatch):
+    """nnU-Net's blur mirrors at the border of a patch, which a patch of one or three slices is too thin for."""
+    monkeypatch.setattr(RandomTransform, "get_parameters", lambda self, **data: {"apply_transform": True})
+    trainer = make_trainer("TinySeqDropout")
+    type(trainer).n_slices = n_slices
+    trainer.initialize()
+    training, _ = trainer.get_dataloaders()
+    for _ in range(10):
+        batch = next(training)
+        assert batch["data"].shape[2] == n_slices
+        assert batch["target"].shape[2] == 1
+    assert np.isfinite(trainer.train_step(batch)["loss"])
+
+
+def test_the_label_of_a_window_is_that_of_its_centre_slice():
+    depth = torch.arange(5).view(1, 5, 1, 1)
+    cut = CutOutWindow(3)(image=depth.float(), segmentation=depth)
+    assert cut["image"].flatten().tolist() == [1, 2, 3]
+    assert cut["segmentation"].flatten().tolist() == [2]
 
 
 @pytest.mark.parametrize("name", DROPOUT)
@@ -61,9 +84,23 @@ def test_training_batches_lack_sequences_and_validation_batches_do_not(make_trai
     training, validation = trainer.get_dataloaders()
     np.random.seed(0)
     assert len({tuple(p) for _ in range(10) for p in present_sequences(next(training)["data"]).tolist()}) > 3
-    seen = {tuple(p) for _ in range(10) for p in present_sequences(next(validation)["data"]).tolist()}
+    seen = {tuple(p) for _ in range(30) for p in present_sequences(next(validation)["data"]).tolist()}
     # of the validation patients D has all four sequences and E lacks bravo
-    assert seen <= {(True,) * 4, (False, True, True, True)}
+    assert seen == {(True,) * 4, (False, True, True, True)}
+
+
+@pytest.mark.parametrize("name", DROPOUT)
+def test_what_a_training_patient_lacks_never_comes_back(make_trainer, name):
+    trainer = make_trainer(name, fold=1)
+    trainer.initialize()
+    training, _ = trainer.get_dataloaders()
+    of_e = []
+    while len(of_e) < 60:
+        batch = next(training)
+        present = present_sequences(batch["data"]).tolist()
+        of_e += [p for key, p in zip(batch["keys"], present, strict=True) if key == "E"]
+    assert not any(bravo for bravo, *_ in of_e)
+    assert len({tuple(p) for p in of_e}) > 3
 
 
 def test_the_first_layer_receives_the_rest_times_four_thirds_when_one_is_absent(make_trainer):
@@ -122,6 +159,23 @@ def test_checkpoint_best_survives_a_validation_epoch_without_foreground(make_tra
     assert averages == pytest.approx([0, 0.1, 0.1, 0.19])
 
 
+def test_an_epoch_better_than_one_without_foreground_writes_checkpoint_best(make_trainer):
+    trainer = make_trainer("TinySeqDropout")
+    trainer.initialize()
+    best = Path(trainer.output_folder) / "checkpoint_best.pth"
+    written = []
+    for tp in (0, 5):
+        best.unlink(missing_ok=True)
+        trainer.on_epoch_start()
+        trainer.on_train_epoch_start()
+        trainer.on_train_epoch_end([{"loss": np.array(0.0)}])
+        with np.errstate(invalid="ignore"):
+            trainer.on_validation_epoch_end([validation_output(tp)])
+        trainer.on_epoch_end()
+        written.append(best.is_file())
+    assert written == [True, True]
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_an_undeclared_fold_is_refused(make_trainer, name):
     with pytest.raises(ValueError, match=r"Fold 2 is not declared: .*splits_final.json has 2 split\(s\)"):
@@ -147,6 +201,61 @@ def test_a_ct_channel_is_refused_unless_it_is_always_kept(make_trainer, name):
         trainer.initialize()
     type(trainer).always_keep = ("CT",)
     trainer.initialize()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [("subset_law", "unifrom", "Unknown subset law 'unifrom'"), ("drop_probability", 1.5, "drop_probability is 1.5")],
+)
+def test_a_wrong_law_is_refused_before_anything_starts(make_trainer, attribute, value, message):
+    trainer = make_trainer("TinySeqDropout")
+    setattr(type(trainer), attribute, value)
+    with pytest.raises(ValueError, match=message):
+        trainer.initialize()
+
+
+def test_a_cascade_is_refused(make_trainer):
+    trainer = make_trainer("TinyStockSeqDropout", configuration="3d_fullres")
+    trainer.is_cascaded = True
+    with pytest.raises(ValueError, match="3d_fullres is a cascade"):
+        trainer.initialize()
+
+
+SHIPPED = {
+    f"{trainer}{variant}": budget
+    for trainer in ("SeqDropoutTrainer", "DeepLabV3Trainer", "nnUNetTrainerSeqDropout")
+    for variant, budget in {
+        "": (1000, 250),
+        "_5epochs": (5, 250),
+        "_50epochs": (50, 250),
+        "_250epochs": (250, 250),
+        "_demo": (12, 50),
+    }.items()
+} | {"nnUNetTrainer_demo": (12, 50)}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_trainer_is_found_and_runs_as_long_as_its_name_says(make_trainer, name):
+    trainer = make_trainer(name)
+    trainer.initialize()
+    assert (trainer.num_epochs, trainer.num_iterations_per_epoch) == SHIPPED[name]
+    assert trainer.lr_scheduler.max_steps == SHIPPED[name][0]
+    if not name.startswith("nnUNetTrainer"):
+        arguments = trainer.plans_manager.plans["configurations"]["2d"]["architecture"]["arch_kwargs"]
+        assert arguments["backbone"] == ("resnet18" if name.endswith("_demo") else "resnet50")
+
+
+def test_without_declared_splits_the_five_of_nnunet_may_be_trained(make_trainer, tmp_path):
+    for fold, refused in ((4, False), (5, True)):
+        trainer = make_trainer("TinySeqDropout", fold=fold)
+        fingerprint = Path(trainer.preprocessed_dataset_folder_base) / "dataset_fingerprint.json"
+        shutil.copy(fingerprint, tmp_path)
+        trainer.preprocessed_dataset_folder_base = str(tmp_path)
+        if refused:
+            with pytest.raises(ValueError, match="Fold 5 is not declared"):
+                trainer.initialize()
+        else:
+            trainer.initialize()
 
 
 def test_a_kept_sequence_that_does_not_exist_is_refused(make_trainer):

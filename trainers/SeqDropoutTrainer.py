@@ -1,6 +1,7 @@
 """The paper's DropOut model: 2.5D DeepLabV3 trained with sequence dropout."""
 
-from nnunet_seqdropout.training import DeepLab25D, Demo, WithSequenceDropout
+from nnunet_seqdropout.training import Demo, WithSequenceDropout
+from nnunet_seqdropout.training_25d import DeepLab25D
 
 
 class SeqDropoutTrainer(WithSequenceDropout, DeepLab25D):
