@@ -4,7 +4,7 @@ BIN := .venv/bin
 export nnUNet_def_n_proc ?= 2
 export nnUNet_n_proc_DA ?= 1
 
-.PHONY: install check format test test-slow bench clean
+.PHONY: install check format test test-slow demo bench clean
 
 install: .venv/installed
 
@@ -28,11 +28,16 @@ test: .venv/installed
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
 
+# From images to a result on patients who lack a sequence, in about ten minutes: make demo [WORK=FOLDER]
+demo: WORK ?= demo
+demo: .venv/installed
+	$(BIN)/python -m benchmarks.demo $(WORK)
+
 # Real gliomas: make bench GLIOMAS=FOLDER [WORK=FOLDER]
-WORK ?= bench
+bench: WORK ?= bench
 bench: .venv/installed
 	@test -n "$(GLIOMAS)" || { echo "Name the folder above the BraTS cases: make bench GLIOMAS=FOLDER"; exit 2; }
-	$(BIN)/python benchmarks/gliomas.py $(GLIOMAS) $(WORK)
+	$(BIN)/python -m benchmarks.gliomas $(GLIOMAS) $(WORK)
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -1,26 +1,23 @@
 """Four trainers on ten real gliomas: eight to train on, two predicted with all sequences, without t1c, without t2f.
 
-    python benchmarks/gliomas.py BRATS_FOLDER WORK_FOLDER
+    python -m benchmarks.gliomas BRATS_FOLDER WORK_FOLDER
 
 Uses the stock commands only. Two patients say that the machinery works on real images, not which method is better.
 A step whose result is there is skipped; remove WORK_FOLDER to begin anew.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from benchmarks.steps import run_once, use_folders
 from dataset_conversion.sequences import BRATS_CHANNELS
 from evaluation.voxels import overlap
-from nnunet_seqdropout.cli import environment
 
 DATASET, NAME = "501", "Glioma"
 TEST_PATIENTS = ("Brats18_CBICA_ALU_1", "Brats18_TCIA02_370_1")
@@ -32,7 +29,8 @@ TRAINERS = (
 )
 ABSENT = (None, "t1c", "t2f")
 REGIONS = {"core": (1, 3), "whole": (1, 2, 3)}
-IN_PLANE_MM = "2"
+TARGET_SPACING_MM = "2"
+"""In-plane; nnU-Net's 2d configuration leaves the distance of the slices as it is."""
 
 
 def main() -> None:
@@ -40,41 +38,34 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="folder above the BraTS cases")
     parser.add_argument("work", type=Path, help="folder for everything that is written")
     arguments = parser.parse_args()
-    os.environ.update(environment(arguments.work), nnUNet_def_n_proc="2", nnUNet_n_proc_DA="1")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    work = arguments.work.resolve()
+    use_folders(work)
     raw = Path(os.environ["nnUNet_raw"], f"Dataset{DATASET}_{NAME}")
-    _prepare(arguments.source, raw)
+    _prepare(arguments.source, work / "done")
     print("| trainer | absent | core | whole | train s | train MiB | predict s | predict MiB |")
     print("|---|---|---|---|---|---|---|---|")
     for trainer in TRAINERS:
-        training = _train(trainer)
+        model = ("-tr", trainer, "-device", "cpu")
+        training = run_once(work / "done" / trainer, "nnUNetv2_train", DATASET, "2d", "all", *model, "--c", quiet=True)
         for absent in ABSENT:
-            inputs = _inputs_without(absent, raw / "imagesTs", arguments.work / "inputs")
-            output = arguments.work / "predictions" / trainer / (absent or "none")
-            prediction = _measured(
-                output / "measured.json",
-                ["nnUNetv2_predict", "-i", inputs, "-o", output, "-d", DATASET, "-c", "2d", "-f", "all", "-tr", trainer,
-                 "-device", "cpu"],
-            )  # fmt: skip
-            dice = " | ".join(f"{_mean_dice(raw / 'labelsTs', output, labels):.3f}" for labels in REGIONS.values())
-            print(f"| {trainer} | {absent or '-'} | {dice} | {training} | {prediction} |", flush=True)
+            key = absent or "none"
+            inputs = _inputs_without(absent, raw / "imagesTs", work / "inputs")
+            output = work / "predictions" / trainer / key
+            command = ("nnUNetv2_predict", "-i", inputs, "-o", output, "-d", DATASET, "-c", "2d", "-f", "all", *model)
+            prediction = run_once(work / "done" / f"{trainer}_{key}", *command, quiet=True)
+            dice = [f"{_mean_dice(raw / 'labelsTs', output, labels):.3f}" for labels in REGIONS.values()]
+            costs = [f"{n:.0f}" for cost in (training, prediction) for n in (cost.seconds, cost.mebibytes)]
+            print(f"| {' | '.join([trainer, absent or '-', *dice, *costs])} |", flush=True)
 
 
-def _prepare(source: Path, raw: Path) -> None:
-    preprocessed = Path(os.environ["nnUNet_preprocessed"], raw.name)
-    if (preprocessed / "nnUNetPlans_2d").is_dir():
-        return
-    _run("seqdropout", "convert", "brats", source, "-d", DATASET, "-n", NAME, "--test", *TEST_PATIENTS)
-    _run("nnUNetv2_extract_fingerprint", "-d", DATASET, "--verify_dataset_integrity", "-np", "2")
-    _run("nnUNetv2_plan_experiment", "-d", DATASET, "-overwrite_target_spacing", *[IN_PLANE_MM] * 3)
-    _run("nnUNetv2_preprocess", "-d", DATASET, "-c", "2d", "-np", "2")
-
-
-def _train(trainer: str) -> str:
-    model = Path(os.environ["nnUNet_results"], f"Dataset{DATASET}_{NAME}", f"{trainer}__nnUNetPlans__2d")
-    return _measured(
-        model / "measured.json", ["nnUNetv2_train", DATASET, "2d", "all", "-tr", trainer, "-device", "cpu"]
-    )
+def _prepare(source: Path, done: Path) -> None:
+    test = ("--test", *TEST_PATIENTS)
+    run_once(done / "convert", "seqdropout", "convert", "brats", source, "-d", DATASET, "-n", NAME, *test)
+    fingerprint = ("nnUNetv2_extract_fingerprint", "-d", DATASET, "--verify_dataset_integrity", "-np", "2")
+    run_once(done / "fingerprint", *fingerprint, quiet=True)
+    spacing = ("-overwrite_target_spacing", *[TARGET_SPACING_MM] * 3)
+    run_once(done / "plan", "nnUNetv2_plan_experiment", "-d", DATASET, *spacing, quiet=True)
+    run_once(done / "preprocess", "nnUNetv2_preprocess", "-d", DATASET, "-c", "2d", "-np", "2", quiet=True)
 
 
 def _inputs_without(absent: str | None, images: Path, folder: Path) -> Path:
@@ -85,7 +76,7 @@ def _inputs_without(absent: str | None, images: Path, folder: Path) -> Path:
     for image in images.glob("*.nii.gz"):
         if absent is None or not image.name.endswith(f"_{BRATS_CHANNELS.index(absent):04d}.nii.gz"):
             shutil.copy(image, there)
-    _run("seqdropout", "fill", "-i", there, "-o", filled, "-d", DATASET)
+    subprocess.run(["seqdropout", "fill", "-i", there, "-o", filled, "-d", DATASET], check=True)
     return filled
 
 
@@ -98,24 +89,6 @@ def _mean_dice(labels: Path, predictions: Path, region: tuple[int, ...]) -> floa
         for folder in (labels, predictions)
     ]
     return float(np.mean([overlap(*pair).dice for pair in zip(*masks, strict=True)]))
-
-
-def _measured(record: Path, command: list) -> str:
-    """Runs a command once; its wall time and the memory of its largest process, "seconds | MiB"."""
-    if not record.is_file():
-        started = time.monotonic()
-        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status != 0:
-            sys.exit(f"failed: {command}")
-        measured = {"seconds": time.monotonic() - started, "mebibytes": usage.ru_maxrss / 1024}
-        record.write_text(json.dumps(measured), encoding="utf-8")
-    measured = json.loads(record.read_text(encoding="utf-8"))
-    return f"{measured['seconds']:.0f} | {measured['mebibytes']:.0f}"
-
-
-def _run(*command: object) -> None:
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
