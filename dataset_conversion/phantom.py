@@ -93,9 +93,9 @@ def _write_patient(folder: Path, place: Place, design: Design) -> None:
     with staged(folder) as stage:
         for name, protocol in protocols.items():
             brightness = {tissue: signal(tissue, values, protocol) for tissue, values in tissues.items()}
-            grid = _grid(head, place.hospital, name, design)
-            write_image(_scan(head, brightness, grid, motions[name], rng), stage / f"{name}.nii.gz")
-        write_image(_label(head, _grid(head, place.hospital, reference, design)), stage / "seg.nii.gz")
+            grid = series_grid(head, place.hospital, name, design)
+            write_image(scan(head, brightness, grid, motions[name], rng), stage / f"{name}.nii.gz")
+        write_image(_label(head, series_grid(head, place.hospital, reference, design)), stage / "seg.nii.gz")
         write_json(
             stage / truth_file.name,
             {
@@ -108,7 +108,7 @@ def _write_patient(folder: Path, place: Place, design: Design) -> None:
         )
 
 
-def _grid(head: Head, hospital: Hospital, series: str, design: Design) -> sitk.Image:
+def series_grid(head: Head, hospital: Hospital, series: str, design: Design) -> sitk.Image:
     """An empty image on the series' grid, centred on the head; the paper's grids are those of Table 2."""
     if not design.like_paper:
         voxel = FIELD_OF_VIEW_MM / design.size
@@ -130,7 +130,7 @@ def _grid(head: Head, hospital: Hospital, series: str, design: Design) -> sitk.I
     return grid
 
 
-def _scan(
+def scan(
     head: Head,
     brightness: Mapping[str, float],
     grid: sitk.Image,
@@ -140,7 +140,8 @@ def _scan(
     """One series as the scanner delivers it: partial volume, bias field, Rician noise, an arbitrary gain; int16."""
     mixed = np.sum([head.fractions[tissue] * np.float32(value) for tissue, value in brightness.items()], axis=0)
     ideal = sitk.GetArrayFromImage(_onto(grid, mixed, head, motion))
-    inside = sitk.GetArrayFromImage(_onto(grid, np.sum(list(head.fractions.values()), axis=0), head, motion)) >= 0.5
+    brain = _on_head_grid(np.sum(list(head.fractions.values()), axis=0), head)
+    inside = sitk.GetArrayFromImage(sitk.Resample(brain, grid, motion.GetInverse(), sitk.sitkLinear)) >= 0.5
     white = brightness["white"]
     seen = ideal * _draw_bias_field(ideal.shape, rng)
     noise = white / rng.uniform(15, 35) * rng.standard_normal((2, *ideal.shape))
@@ -166,12 +167,15 @@ def _label(head: Head, grid: sitk.Image) -> sitk.Image:
 
 def _onto(grid: sitk.Image, volume: np.ndarray, head: Head, motion: sitk.Euler3DTransform) -> sitk.Image:
     """A map of the head as voxels of this grid see it: averaged over a voxel's width, at where the head lies."""
+    smoothing_mm = 0.42 * float(np.mean(grid.GetSpacing()))
+    averaged = sitk.SmoothingRecursiveGaussian(_on_head_grid(volume, head), smoothing_mm)
+    return sitk.Resample(averaged, grid, motion.GetInverse(), sitk.sitkLinear)
+
+
+def _on_head_grid(volume: np.ndarray, head: Head) -> sitk.Image:
     image = sitk.GetImageFromArray(volume.astype(np.float32))
     image.CopyInformation(head.grid)
-    smoothing_mm = 0.42 * float(np.mean(grid.GetSpacing()))
-    return sitk.Resample(
-        sitk.SmoothingRecursiveGaussian(image, smoothing_mm), grid, motion.GetInverse(), sitk.sitkLinear
-    )
+    return image
 
 
 def _draw_bias_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
