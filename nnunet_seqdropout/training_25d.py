@@ -55,8 +55,11 @@ class DeepLab25D(ConfiguredTrainer):
     atrous_rates: ClassVar[tuple[int, ...]] = (12, 24, 36)
     bfloat16_on_cpu: ClassVar[bool] = True
 
-    def rewrite_plans(self, plans: Plans) -> Plans:
+    def initialize(self) -> None:
         self.enable_deep_supervision = False
+        super().initialize()
+
+    def rewrite_plans(self, plans: Plans) -> Plans:
         return with_deeplab(
             super().rewrite_plans(plans),
             self.configuration_name,
