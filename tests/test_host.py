@@ -1,11 +1,10 @@
 """nnU-Net's own commands, unpatched, with our trainers: from a raw data set to an installed model that predicts."""
 
 import json
+import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -190,21 +189,17 @@ def test_a_killed_training_goes_on_where_its_last_checkpoint_stands(four_sequenc
     fold = four_sequences.model("Dataset001_Four", "TinySeqDropoutThreeEpochs") / "fold_0"
     process = subprocess.Popen(
         [str(Path(sys.executable).parent / command[0]), *command[1:]],
-        env={"PATH": "/usr/bin:/bin", **four_sequences.environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        env={**os.environ, **four_sequences.environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    deadline = time.monotonic() + 120
-    while not (fold / "checkpoint_best.pth").is_file():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
-    # torch.save writes onto the final name: wait until the file has stopped growing
-    size = -1
-    while size != (size := (fold / "checkpoint_best.pth").stat().st_size):
-        time.sleep(0.2)
-    process.send_signal(signal.SIGKILL)
+    assert process.stdout is not None
+    # the first epoch's checkpoint is whole once the second epoch is announced
+    assert any("Epoch 1" in line for line in process.stdout)
+    process.kill()
     process.wait()
+    process.stdout.close()
+    assert (fold / "checkpoint_best.pth").is_file()
     assert not (fold / "checkpoint_final.pth").is_file()
     printed = four_sequences.train(1, "TinySeqDropoutThreeEpochs", "--c")
     assert "Epoch 0" not in printed
