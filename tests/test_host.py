@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -192,11 +193,12 @@ def test_a_killed_training_goes_on_where_its_last_checkpoint_stands(four_sequenc
         env={**os.environ, **four_sequences.environment, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     # the first epoch's checkpoint is whole once the second epoch is announced
     assert any("Epoch 1" in line for line in process.stdout)
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert (fold / "checkpoint_best.pth").is_file()
