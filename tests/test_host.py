@@ -121,6 +121,7 @@ def test_the_stock_command_equals_the_network_slice_by_slice(tmp_path):
     )
     predictor.network = SliceBySlice(predictor.network)
     predictor.list_of_parameters = [{f"network.{k}": v for k, v in predictor.list_of_parameters[0].items()}]
+    (tmp_path / "slow").mkdir()
     predictor.predict_from_files_sequential(str(tmp_path / "filled"), str(tmp_path / "slow"), save_probabilities=True)
     assert received
     assert not any(received)
