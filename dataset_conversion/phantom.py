@@ -138,10 +138,12 @@ def scan(
     rng: np.random.Generator,
 ) -> sitk.Image:
     """One series as the scanner delivers it: partial volume, bias field, Rician noise, an arbitrary gain; int16."""
-    mixed = np.sum([head.fractions[tissue] * np.float32(value) for tissue, value in brightness.items()], axis=0)
+    mixed = np.zeros_like(head.brain)
+    for tissue, value in brightness.items():
+        mixed += head.fractions[tissue] * np.float32(value)
     ideal = sitk.GetArrayFromImage(_onto(grid, mixed, head, motion))
-    brain = _on_head_grid(np.sum(list(head.fractions.values()), axis=0), head)
-    inside = sitk.GetArrayFromImage(sitk.Resample(brain, grid, motion.GetInverse(), sitk.sitkLinear)) >= 0.5
+    brain = sitk.Resample(_on_head_grid(head.brain, head), grid, motion.GetInverse(), sitk.sitkLinear)
+    inside = sitk.GetArrayFromImage(brain) >= 0.5
     white = brightness["white"]
     seen = ideal * _draw_bias_field(ideal.shape, rng)
     noise = white / rng.uniform(15, 35) * rng.standard_normal((2, *ideal.shape))
@@ -173,7 +175,7 @@ def _onto(grid: sitk.Image, volume: np.ndarray, head: Head, motion: sitk.Euler3D
 
 
 def _on_head_grid(volume: np.ndarray, head: Head) -> sitk.Image:
-    image = sitk.GetImageFromArray(volume.astype(np.float32))
+    image = sitk.GetImageFromArray(volume)
     image.CopyInformation(head.grid)
     return image
 

@@ -22,10 +22,11 @@ _CLOSING_MM = 5
 class Head:
     """Fractions (0-1) of each tissue on a grid of 1 mm, (Z, Y, X); they sum to 1 inside the brain and 0 outside.
 
-    grid: an image that holds the geometry of the fractions. lesions: largest first.
+    brain: that sum. grid: an image that holds the geometry of the fractions. lesions: largest first.
     """
 
     fractions: Mapping[str, Volume]
+    brain: Volume
     grid: sitk.Image
     lesions: tuple[Lesion, ...]
 
@@ -62,7 +63,7 @@ def draw_head(law: LesionLaw, rng: np.random.Generator, *, gap_mm: float) -> Hea
         Lesion(grid.TransformIndexToPhysicalPoint(centre[::-1]), float(diameter), bool(diameter >= RING_FROM_MM))
         for centre, diameter in zip(centres, diameters, strict=True)
     )
-    return Head({name: fraction.astype(np.float32) for name, fraction in fractions.items()}, grid, lesions)
+    return Head({name: fraction.astype(np.float32) for name, fraction in fractions.items()}, brain, grid, lesions)
 
 
 @lru_cache(maxsize=1)
