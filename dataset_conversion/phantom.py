@@ -1,6 +1,7 @@
 """A synthetic Hospital A and B: the paper's situation with a known truth, in the layouts that ``convert`` reads."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,7 +58,10 @@ def write_phantom(target: Path, design: Design, *, n_workers: int = 1) -> dict[s
     """
     places = _places(design)
 
+    threads = max(1, (os.cpu_count() or 1) // n_workers)
+
     def write_patient(name: str) -> None:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
         place = places[name]
         _write_patient(target / f"hospital_{place.hospital.lower()}" / place.split / name, place, design)
 
@@ -170,8 +174,8 @@ def _label(head: Head, grid: sitk.Image) -> sitk.Image:
 def _onto(grid: sitk.Image, volume: np.ndarray, head: Head, motion: sitk.Euler3DTransform) -> sitk.Image:
     """A map of the head as voxels of this grid see it: averaged over a voxel's width, at where the head lies."""
     smoothing_mm = 0.42 * float(np.mean(grid.GetSpacing()))
-    averaged = sitk.SmoothingRecursiveGaussian(_on_head_grid(volume, head), smoothing_mm)
-    return sitk.Resample(averaged, grid, motion.GetInverse(), sitk.sitkLinear)
+    averaged = ndimage.gaussian_filter(volume, smoothing_mm, truncate=3)
+    return sitk.Resample(_on_head_grid(averaged, head), grid, motion.GetInverse(), sitk.sitkLinear)
 
 
 def _on_head_grid(volume: np.ndarray, head: Head) -> sitk.Image:

@@ -35,10 +35,9 @@ def draw_head(law: LesionLaw, rng: np.random.Generator, *, gap_mm: float) -> Hea
     """A new patient. ``gap_mm``: lesions lie at least this far apart, so that each stays an object of its own."""
     template = _template()
     field = _draw_deformation(template["white"], rng)
-    grey, white, brain = (
-        sitk.GetArrayFromImage(sitk.Resample(template[name], field, sitk.sitkLinear, 0.0)).clip(0, 1)
-        for name in ("grey", "white", "brain")
-    )
+    maps = sitk.Compose([template[name] for name in ("grey", "white", "brain")])
+    deformed = sitk.GetArrayFromImage(sitk.Resample(maps, field, sitk.sitkLinear, 0.0)).clip(0, 1)
+    grey, white, brain = (np.ascontiguousarray(deformed[..., i]) for i in range(3))
     grid = template["white"]
     deep = brain > 0.99
     # metastases seed the junction of grey and white matter (Delattre et al. 1988, Arch Neurol 45:741)
@@ -76,7 +75,7 @@ def _template() -> dict[str, sitk.Image]:
     for name, short in (("grey", "gm"), ("white", "wm")):
         image = sitk.ReadImage(str(folder / f"mni_icbm152_{short}_tal_nlin_sym_09a_converted.nii.gz"), sitk.sitkFloat32)
         image = sitk.DICOMOrient(image, "LPS")
-        maps[name] = image / float(sitk.GetArrayViewFromImage(image).max())
+        maps[name] = sitk.Cast(image / float(sitk.GetArrayViewFromImage(image).max()), sitk.sitkFloat32)
     solid = maps["grey"] + maps["white"] > 0.3
     padded = sitk.ConstantPad(solid, [2 * _CLOSING_MM] * 3, [2 * _CLOSING_MM] * 3)
     closed = sitk.BinaryFillhole(sitk.BinaryMorphologicalClosing(padded, [_CLOSING_MM] * 3))

@@ -229,9 +229,9 @@ SHIPPED = {
         "_5epochs": (5, 250),
         "_50epochs": (50, 250),
         "_250epochs": (250, 250),
-        "_demo": (10, 50),
+        "_demo": (10, 45),
     }.items()
-} | {"nnUNetTrainer_demo": (10, 50)}
+} | {"nnUNetTrainer_demo": (10, 45)}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
