@@ -76,7 +76,8 @@ def _inputs_without(absent: str | None, images: Path, folder: Path) -> Path:
     for image in images.glob("*.nii.gz"):
         if absent is None or not image.name.endswith(f"_{BRATS_CHANNELS.index(absent):04d}.nii.gz"):
             shutil.copy(image, there)
-    subprocess.run(["seqdropout", "fill", "-i", there, "-o", filled, "-d", DATASET], check=True)
+    command = ["seqdropout", "fill", "-i", there, "-o", filled, "-d", DATASET]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return filled
 
 
