@@ -33,9 +33,10 @@ def find_patients(source: Path, *, test: Collection[str] = ()) -> dict[str, Pati
         if match is None:
             continue
         case, name = match["case"], match["name"]
-        if name == "seg":
-            taken = labels.setdefault(case, (file, LABELS_UNTIL_2021 if old else LABELS_FROM_2023))[0]
-        elif (channel := channel_of(name, BRATS_CHANNELS)) is not None:
+        channel = channel_of(name, BRATS_CHANNELS)
+        if channel is None:  # seg
+            taken, _ = labels.setdefault(case, (file, LABELS_UNTIL_2021 if old else LABELS_FROM_2023))
+        else:
             taken = images[case].setdefault(BRATS_CHANNELS[channel], file)
         if taken != file:
             raise Fault(
