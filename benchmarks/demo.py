@@ -18,8 +18,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from benchmarks.steps import run_once, use_folders
-from evaluation.figures import patient_overview
 from evaluation.lesions import detect
+from evaluation.overview import patient_overview
 from evaluation.voxels import overlap
 
 DATASET, NAME, TRAINER = "1", "Phantom", "SeqDropoutTrainer_demo"

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nnunet_seqdropout.cli import environment
+from nnunet_seqdropout.folders import environment
 
 
 @dataclass(frozen=True)

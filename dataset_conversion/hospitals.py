@@ -13,6 +13,8 @@ from dataset_conversion.sequences import PAPER_CHANNELS, channel_of
 
 LABELS = {"background": 0, "metastasis": 1}
 LABEL_FILES = ("seg", "label", "mask")
+TRUTH = "truth.json"
+"""Lies beside the images of a synthetic patient."""
 
 
 def find_patients(
@@ -75,4 +77,8 @@ def convert(
             raise Fault(f"unknown sequence {', '.join(unknown)}", remedy=f"Choose among {', '.join(PAPER_CHANNELS)}.")
         channel_names = tuple(name for i, name in enumerate(PAPER_CHANNELS) if i in chosen.values())
     patients = find_patients(source, hospital=hospital, val=val, channel_names=channel_names)
-    return write_raw_dataset(RawDataset(folder, source, channel_names, LABELS, link=sequences is not None), patients)
+    synthetic = any(
+        (file.parent / TRUTH).is_file() for patient in patients.values() for file in patient.images.values()
+    )
+    dataset = RawDataset(folder, source, channel_names, LABELS, link=sequences is not None, synthetic=synthetic)
+    return write_raw_dataset(dataset, patients)

@@ -1,48 +1,56 @@
 """One safe way to read an image, to compare two grids, and to write a file that is whole or not there."""
 
-import gzip
+import math
 import os
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.nifti import read_nifti
 
 LARGEST_DISTANCE_MM = 0.1
 LARGEST_DIRECTION_DIFFERENCE = 1e-3
-_CHUNK = 1 << 24
 
 
-def read_image(path: Path) -> sitk.Image:
-    """Reads a 2D or 3D image. Raises Fault where it is truncated, corrupt, empty, 4D or not an image.
+def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse") -> sitk.Image:
+    """Reads a 2D or 3D image; voxels that are NaN or infinite become 0 under ``nan="zero"``.
 
-    SimpleITK fills up a truncated ``.nii.gz`` with zeros and passes over flipped bits; reading the gzip stream to its
-    end, with its checksum, finds both.
+    Raises Fault where the file is truncated, corrupt, empty, no image or not one volume, or holds a NaN.
     """
-    remedy = "Copy it again from its source."
+    image = read_nifti(path) if path.name.endswith((".nii", ".nii.gz")) else _read_other(path)
+    voxels = sitk.GetArrayViewFromImage(image)
+    if voxels.dtype.kind == "f" and not np.isfinite([voxels.min(), voxels.max()]).all():
+        finite = np.isfinite(voxels)
+        if nan == "refuse":
+            problem = f"{int((~finite).sum())} voxels are NaN or infinite"
+            raise Fault(problem, file=path, remedy="Repair the image, or have them set to 0 with --nan zero.")
+        cleaned = sitk.GetImageFromArray(np.where(finite, voxels, voxels.dtype.type(0)))
+        cleaned.CopyInformation(image)
+        return cleaned
+    return image
+
+
+def _read_other(path: Path) -> sitk.Image:
+    """Any other format that SimpleITK reads, such as NRRD, MetaImage or PNG."""
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as stream:
-                while stream.read(_CHUNK):
-                    pass
         image = sitk.ReadImage(str(path))
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise Fault(f"the file is truncated or corrupt ({error})", file=path, remedy=remedy) from error
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise Fault(f"this is no readable image ({reason})", file=path, remedy=remedy) from error
+        raise Fault(f"this is no readable image ({reason})", file=path, remedy="Copy it again.") from error
     if image.GetDimension() > 3 or image.GetNumberOfComponentsPerPixel() > 1:
         raise Fault(f"this is not one volume (size {image.GetSize()})", file=path, remedy="Choose a volume.")
     return image
 
 
 def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[Path, Path]) -> None:
-    """Raises Fault where size, spacing, origin (0.1 mm) or direction (1e-3) of two images differ."""
+    """Raises Fault where two images differ in size, spacing, origin (0.1 mm) or direction (1e-3)."""
     remedy = "Resample one onto the grid of the other."
     if image.GetSize() != reference.GetSize():
         raise Fault(f"size {image.GetSize()}, but {files[0]} has {reference.GetSize()}", file=files[1], remedy=remedy)
@@ -53,7 +61,19 @@ def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[
     ):
         ours, theirs = (getattr(i, f"Get{name}")() for i in (image, reference))
         if np.abs(np.subtract(ours, theirs)).max() > tolerance:
-            raise Fault(f"{name.lower()} {ours}, but {files[0]} has {theirs}", file=files[1], remedy=remedy)
+            problem = f"{name.lower()} {_short(ours)}, but {files[0]} has {_short(theirs)}"
+            distance = _largest_corner_distance(reference, image)
+            raise Fault(f"{problem}; the corners are up to {distance:.1f} mm apart", file=files[1], remedy=remedy)
+
+
+def _largest_corner_distance(first: sitk.Image, second: sitk.Image) -> float:
+    corners = product(*[(0, n - 1) for n in first.GetSize()])
+    points = [[i.TransformIndexToPhysicalPoint(corner) for i in (first, second)] for corner in corners]
+    return max(math.dist(*pair) for pair in points)
+
+
+def _short(numbers: Sequence[float]) -> str:
+    return f"({', '.join(f'{number:.4g}' for number in numbers)})"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from joblib import Parallel, delayed
 from tqdm import tqdm
@@ -17,6 +17,8 @@ from dataset_conversion.images import staged
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -25,32 +27,44 @@ class Outcome:
     remedy: str = ""
 
 
-def for_each_case(
-    cases: Iterable[str], work: Callable[[str], None], *, doing: str, n_workers: int = 1
-) -> dict[str, Outcome]:
-    """Calls ``work`` on every case behind a progress bar; a Fault or OSError fails that case and is logged.
+def map_cases(
+    cases: Iterable[str], work: Callable[[str], Result], *, doing: str, n_workers: int | None = 1
+) -> tuple[dict[str, Outcome], dict[str, Result]]:
+    """Calls ``work`` on every case behind a progress bar: what became of each, and what it returned where all was well.
 
-    With several workers ``work`` runs in processes of its own: what it changes in memory is lost.
+    A Fault or OSError fails that case and is logged. With several workers ``work`` runs in processes of its own: what
+    it changes in memory is lost. None: as many as ``joblib.parallel_config`` says, on its backend.
     """
     names = list(cases)
     attempts = Parallel(n_jobs=n_workers, return_as="generator")(delayed(_attempt)(case, work) for case in names)
-    outcomes = {}
+    outcomes, results = {}, {}
     with logging_redirect_tqdm():
-        for case, outcome in zip(names, tqdm(attempts, total=len(names), desc=doing, unit="case"), strict=True):
+        for case, (outcome, result) in zip(
+            names, tqdm(attempts, total=len(names), desc=doing, unit="case"), strict=True
+        ):
             outcomes[case] = outcome
             if outcome.status == "failed":
                 log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
-    return outcomes
+            else:
+                results[case] = result
+    return outcomes, results
 
 
-def _attempt(case: str, work: Callable[[str], None]) -> Outcome:
+def for_each_case(
+    cases: Iterable[str], work: Callable[[str], None], *, doing: str, n_workers: int | None = 1
+) -> dict[str, Outcome]:
+    """``map_cases`` of work that returns nothing."""
+    return map_cases(cases, work, doing=doing, n_workers=n_workers)[0]
+
+
+def _attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
     try:
-        work(case)
+        return Outcome("ok"), work(case)
     except Fault as fault:
-        return Outcome("failed", fault.problem, fault.remedy)
+        return Outcome("failed", fault.problem, fault.remedy), None  # type: ignore[return-value]
     except OSError as error:
-        return Outcome("failed", str(error), "See that the file can be read and the disk has room.")
-    return Outcome("ok")
+        remedy = "See that the file can be read and the disk has room."
+        return Outcome("failed", str(error), remedy), None  # type: ignore[return-value]
 
 
 def write_summary(

@@ -38,7 +38,7 @@ class RawDataset:
     """What is the same for all patients.
 
     labels: name -> value, consecutive, background 0, as nnU-Net has it. link: images are links to the source's files
-    in place of copies.
+    in place of copies. synthetic: the patients are made up, which every report says.
     """
 
     folder: Path
@@ -46,6 +46,7 @@ class RawDataset:
     channel_names: Sequence[str]
     labels: Mapping[str, int]
     link: bool = False
+    synthetic: bool = False
 
 
 def write_raw_dataset(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, Outcome]:
@@ -55,7 +56,9 @@ def write_raw_dataset(dataset: RawDataset, patients: Mapping[str, Patient]) -> d
     Where there are validation patients, ``splits_final.json`` declares the one split.
     Raises Fault where the data set has other channels, or has one of the patients in another split.
     """
-    settings = {"channel_names": list(dataset.channel_names), "labels": dict(dataset.labels)}
+    settings: dict[str, object] = {"channel_names": list(dataset.channel_names), "labels": dict(dataset.labels)}
+    if dataset.synthetic:
+        settings["synthetic"] = True
     manifest = _patients_so_far(dataset.folder / "manifest.json", settings, patients)
 
     def write_patient(case: str) -> None:

@@ -1,9 +1,11 @@
-"""How well two masks agree, voxel by voxel. What is 0/0 is NaN: there was nothing to judge."""
+"""How well a prediction agrees with its reference, voxel by voxel. What is 0/0 is NaN: there was nothing to judge."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+_BITS_PER_CELL = 8
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,141 @@ def overlap(reference: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> Overl
     Both empty: all three are NaN. Only one empty: Dice 0, and NaN for the one of the others that is 0/0.
     Raises ValueError where the shapes differ.
     """
-    if reference.shape != predicted.shape:
-        raise ValueError(f"The reference has shape {reference.shape}, the prediction {predicted.shape}.")
-    true_positives, n_reference, n_predicted = (int(m.sum()) for m in (reference & predicted, reference, predicted))
-    return Overlap(
-        dice=_ratio(2 * true_positives, n_reference + n_predicted),
-        precision=_ratio(true_positives, n_predicted),
-        recall=_ratio(true_positives, n_reference),
+    _require_one_shape(reference, predicted)
+    n_both, n_reference, n_predicted = (
+        int(np.count_nonzero(mask)) for mask in (reference & predicted, reference, predicted)
     )
+    return overlap_of_counts(n_both, n_reference, n_predicted)
+
+
+def overlap_of_counts(n_both: int, n_reference: int, n_predicted: int) -> Overlap:
+    """The same from the numbers of voxels in both masks, in the reference, in the prediction."""
+    return Overlap(
+        dice=_ratio(2 * n_both, n_reference + n_predicted),
+        precision=_ratio(n_both, n_predicted),
+        recall=_ratio(n_both, n_reference),
+    )
+
+
+@dataclass(frozen=True)
+class Roc:
+    """A receiver operating characteristic, exact, from counts at the values that lesion voxels have.
+
+    Between two such values a lower threshold adds background only, so nothing is lost by leaving them out.
+
+    values: the distinct probabilities of the lesion voxels, ascending. lesion: how many lesion voxels have each.
+    background_above, background_from: how many voxels of the background lie above each, at or above each.
+    """
+
+    values: NDArray[np.floating]
+    lesion: NDArray[np.int64]
+    background_above: NDArray[np.int64]
+    background_from: NDArray[np.int64]
+    n_background: int
+
+    @property
+    def n_lesion(self) -> int:
+        return int(self.lesion.sum())
+
+    @property
+    def auc(self) -> float:
+        """The area under the curve, ties counting half; NaN where one of the two classes is empty."""
+        pairs = self.n_lesion * self.n_background
+        wrong = int((self.lesion * (self.background_above + self.background_from)).sum())
+        return 1 - wrong / (2 * pairs) if pairs else float("nan")
+
+    def youden(self) -> tuple[float, float]:
+        """The threshold with the highest TPR - FPR, the highest one among ties, and that index (Youden 1950).
+
+        Both are NaN where one of the two classes is empty.
+        """
+        if not self.n_lesion or not self.n_background:
+            return float("nan"), float("nan")
+        lesion_from = self.lesion[::-1].cumsum()[::-1]
+        # whole numbers, so that ties are ties
+        index = lesion_from * self.n_background - self.background_from * self.n_lesion
+        best = len(index) - 1 - int(index[::-1].argmax())
+        return float(self.values[best]), int(index[best]) / (self.n_lesion * self.n_background)
+
+    def sensitivity_at(self, false_positive_rates: NDArray[np.floating]) -> NDArray[np.float64]:
+        """TPR at each FPR, on straight lines between the curve's corners; where it rises vertically, its upper end.
+
+        NaN where one of the two classes is empty.
+        """
+        if not self.n_lesion or not self.n_background:
+            return np.full(len(false_positive_rates), np.nan)
+        lesion_from = np.cumsum(self.lesion[::-1])
+        corners = np.stack([self.background_above[::-1], self.background_from[::-1]], axis=1).ravel()
+        heights = np.stack([lesion_from - self.lesion[::-1], lesion_from], axis=1).ravel()
+        fpr = np.concatenate([[0], corners / self.n_background, [1]])
+        tpr = np.concatenate([[0], heights / self.n_lesion, [1]])
+        left = np.searchsorted(fpr, false_positive_rates, side="right") - 1
+        right = np.minimum(left + 1, len(fpr) - 1)
+        width = fpr[right] - fpr[left]
+        share = np.divide(false_positive_rates - fpr[left], width, out=np.zeros(len(left)), where=width > 0)
+        return tpr[left] + share * (tpr[right] - tpr[left])
+
+
+def roc(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> Roc:
+    """The exact curve of one patient (or of any set of voxels). Raises ValueError as ``background_counts`` does."""
+    values, lesion = np.unique(probability[reference], return_counts=True)
+    above, at_or_above = background_counts(reference, probability, values)
+    return Roc(values, lesion, above, at_or_above, n_background=reference.size - int(lesion.sum()))
+
+
+def background_counts(
+    reference: NDArray[np.bool_], probability: NDArray[np.floating], values: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many voxels of the background have a probability above each value, and at or above it; values ascending.
+
+    Curves of several patients become one pooled curve by adding these counts at common values.
+    Raises ValueError where the shapes differ, or a probability is negative or not finite.
+    """
+    _require_one_shape(reference, probability)
+    if probability.size and not (probability.min() >= 0 and np.isfinite(probability.max())):
+        raise ValueError("A probability is negative, infinite or not a number.")
+    above, at_or_above = _counts(probability, values)
+    lesion = np.sort(probability[reference])
+    return (
+        above - (lesion.size - np.searchsorted(lesion, values, side="right")),
+        at_or_above - (lesion.size - np.searchsorted(lesion, values, side="left")),
+    )
+
+
+def _counts(
+    probability: NDArray[np.floating], values: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many of all voxels lie above, and at or above each value, without sorting them all.
+
+    Voxels are counted in cells of neighbouring numbers; only those in the cell of a value are compared with it.
+    """
+    above, at_or_above = np.zeros((2, len(values)), np.int64)
+    if not values.size:
+        return above, at_or_above
+    at_or_above[0] = np.count_nonzero(probability >= values[0])
+    selected = probability[probability > values[0]]
+    above[0] = selected.size
+    first = _cell(values[:1])
+    cells, cells_of_values = _cell(selected) - first, _cell(values[1:]) - first
+    in_cell = np.bincount(cells, minlength=cells_of_values.max(initial=0) + 1)
+    contested = np.zeros(len(in_cell), bool)
+    contested[cells_of_values] = True
+    in_cell[contested] = 0
+    in_higher_cells = in_cell[::-1].cumsum()[::-1][cells_of_values]
+    near = np.sort(selected[contested[cells]])
+    above[1:] = in_higher_cells + len(near) - np.searchsorted(near, values[1:], side="right")
+    at_or_above[1:] = in_higher_cells + len(near) - np.searchsorted(near, values[1:], side="left")
+    return above, at_or_above
+
+
+def _cell(values: NDArray[np.floating]) -> NDArray[np.int32]:
+    """A number that never falls while the value, which is not negative, rises: the leading bits of its float32."""
+    return (np.asarray(values, np.float32) + np.float32(0)).view(np.int32) >> _BITS_PER_CELL
+
+
+def _require_one_shape(reference: NDArray, other: NDArray) -> None:
+    if reference.shape != other.shape:
+        raise ValueError(f"The reference has shape {reference.shape}, the prediction {other.shape}.")
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -11,6 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import settings
+
+# a busy machine is no failure
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 TRAINERS = Path(__file__).resolve().parent.parent / "trainers"
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")

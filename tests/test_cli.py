@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_seqdropout.cli import environment, main
+from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.folders import environment
 
 COMMAND = Path(sys.executable).parent / "seqdropout"
 

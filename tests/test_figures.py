@@ -1,31 +1,99 @@
-"""Pictures show what they are given: the colours of found, missed and false voxels."""
+"""Figures show the numbers of their tables: every patient, every point, every interval."""
 
-import matplotlib
 import numpy as np
+import pytest
+from example_evaluation import CASES, FROC, ROC, example
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from evaluation.figures import FALSE, FOUND, MISSED, overlay, patient_overview
+from evaluation.colours import MODELS
+from evaluation.figures import draw_box, draw_figures, draw_froc, draw_roc, draw_sensitivity_by_size, write_figures
 
 
-def test_every_kind_of_voxel_has_its_colour():
-    figure = Figure()
-    ax = figure.subplots()
-    reference, predicted = np.array([[1, 1, 0, 0]], bool), np.array([[1, 0, 1, 0]], bool)
-    overlay(ax, np.zeros((1, 4)), reference, predicted)
-    _, *layers = (image.get_array() for image in ax.images)
-    for voxel, (layer, colour) in enumerate(zip(layers, (FOUND, MISSED, FALSE), strict=True)):
-        shown = layer[0, :, 3] > 0
-        assert shown.tolist() == [i == voxel for i in range(4)]
-        assert np.allclose(layer[0, voxel, :3], matplotlib.colors.to_rgb(colour))
+@pytest.fixture
+def ax():
+    return Figure().subplots()
 
 
-def test_the_slices_shown_are_those_with_something_to_see():
-    reference, predicted = np.zeros((40, 8, 8), bool), np.zeros((40, 8, 8), bool)
-    reference[10, 2:5, 2:5] = predicted[30, 1, 1] = True
-    figure = patient_overview("P", np.ones((40, 8, 8)), reference, predicted)
-    assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["slice 10", "slice 30"]
+def dots(ax):
+    """The patients of each model, as drawn."""
+    return [np.sort(collection.get_offsets()[:, 1]).tolist() for collection in ax.collections]
 
 
-def test_a_patient_without_any_lesion_has_a_picture_too():
-    nothing = np.zeros((4, 8, 8), bool)
-    assert patient_overview("P", np.zeros((4, 8, 8)), nothing, nothing).axes
+def test_the_mean_roc_passes_through_the_points_of_its_table(ax):
+    draw_roc(ax, [example()])
+    assert ax.lines[0].get_xydata().tolist() == ROC[["fpr", "tpr_mean"]].to_numpy().tolist()
+
+
+def test_the_band_of_the_roc_reaches_from_low_to_high(ax):
+    draw_roc(ax, [example()])
+    outline = {tuple(point) for point in ax.collections[0].get_paths()[0].vertices.tolist()}
+    for point in [*ROC[["fpr", "tpr_low"]].to_numpy().tolist(), *ROC[["fpr", "tpr_high"]].to_numpy().tolist()]:
+        assert tuple(point) in outline
+
+
+def test_every_patient_with_a_value_is_a_dot(ax):
+    draw_box(ax, [example()], "fp")
+    assert dots(ax) == [[0, 1, 2, 10]]
+
+
+def test_a_patient_without_a_value_is_no_dot_and_not_counted(ax):
+    draw_box(ax, [example()], "dice")
+    assert dots(ax) == [[0.1, 0.6, 0.8]]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["n = 3"]
+
+
+def test_the_line_in_the_box_is_the_median(ax):
+    draw_box(ax, [example()], "dice")
+    assert any(np.allclose(line.get_ydata(), 0.6) for line in ax.lines)
+
+
+def test_equal_values_lie_beside_each_other(ax):
+    cases = CASES.assign(fp=3)
+    evaluation = example()
+    draw_box(ax, [type(evaluation)(cases, evaluation.lesions, ROC, FROC, evaluation.summary)], "fp")
+    x = ax.collections[0].get_offsets()[:, 0]
+    assert len(np.unique(np.round(x, 3))) == 4
+    assert (np.abs(x - 1) < 0.25).all()
+
+
+def test_two_models_have_a_box_each_in_their_colours_and_a_legend(ax):
+    draw_box(ax, [example("A"), example("B")], "fp")
+    assert dots(ax) == [[0, 1, 2, 10]] * 2
+    assert [to_hex(collection.get_facecolor()[0]) for collection in ax.collections] == list(MODELS[:2])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["A", "B"]
+
+
+def test_the_froc_marks_the_threshold_used(ax):
+    draw_froc(ax, [example()])
+    curve, used = ax.lines
+    assert curve.get_xydata().tolist() == FROC[["fp_per_patient", "sensitivity"]].to_numpy().tolist()
+    # 13 false positives in 4 patients, 6 of 10 lesions
+    assert used.get_xydata().tolist() == [[3.25, 0.6]]
+
+
+def test_sensitivity_by_size_has_a_point_for_every_size_that_occurs(ax):
+    draw_sensitivity_by_size(ax, [example()])
+    points = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert points == [0.25, 5 / 6]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["< 3\nn = 4", "3 to 6\nn = 6", "≥ 6\nn = 0"]
+
+
+def test_without_probabilities_there_is_neither_roc_nor_froc():
+    assert {"roc", "froc"} <= draw_figures([example()]).keys()
+    assert draw_figures([example(probabilities=False)]).keys() == {"sensitivity_by_size", "dice", "fp", "fp_10mm3"}
+
+
+def test_a_metric_that_no_patient_has_is_an_empty_figure():
+    evaluation = example()
+    nothing = type(evaluation)(CASES.assign(dice=np.nan), evaluation.lesions, ROC, FROC, evaluation.summary)
+    assert dots(draw_figures([nothing])["dice"].axes[0]) == [[]]
+
+
+def test_every_figure_is_written_as_png_and_pdf(tmp_path):
+    written = write_figures(tmp_path, [example()])
+    assert written.keys() == draw_figures([example()]).keys()
+    for name, file in written.items():
+        assert file == tmp_path / "figures" / f"{name}.png"
+        assert file.read_bytes().startswith(b"\x89PNG")
+        assert file.with_suffix(".pdf").read_bytes().startswith(b"%PDF")

@@ -1,0 +1,134 @@
+"""NIfTI read in one pass and not believed blindly: truncation, flipped bits, impossible headers, scaling, axes."""
+
+import gzip
+import zlib
+from io import IOBase
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+
+LARGEST_IMAGE_VOXELS = 2**30
+"""A header that declares more is refused before memory is taken; change it here for larger images."""
+
+PROBABILITY_STEPS = 65535
+LARGEST_DISAGREEMENT_MM = 0.1
+LARGEST_SKEW = 1e-3
+_AGAIN = "Copy it again from its source."
+_CHUNK = 1 << 24
+
+
+def read_nifti(path: Path) -> sitk.Image:
+    """Reads one 3D volume of ``.nii`` or ``.nii.gz``, to the end of the stream, so that its checksum is looked at.
+
+    Whole numbers keep their type; what has a slope is scaled in float64. Position, spacing and direction are those that
+    SimpleITK, and so nnU-Net, takes from the header.
+    Raises Fault where the file is truncated, corrupt, no NIfTI, too large, not one 3D volume, or its axes are doubtful.
+    """
+    try:
+        with _opened(path) as stream:
+            image = _parse(stream, path)
+            _require_volume(image.header, path)
+            _require_sound_axes(image.header, path)
+            voxels = _scaled(image)
+            while stream.read(_CHUNK):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise Fault(f"the file is truncated or corrupt ({error})", file=path, remedy=_AGAIN) from error
+    result = sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T)
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(path))
+    header.ReadImageInformation()
+    result.SetSpacing(header.GetSpacing()[:3])
+    result.SetOrigin(header.GetOrigin()[:3])
+    n = header.GetDimension()
+    result.SetDirection(np.reshape(header.GetDirection(), (n, n))[:3, :3].ravel().tolist())
+    return result
+
+
+def _opened(path: Path) -> IOBase:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:
+    first = stream.read(4)
+    if not first:
+        raise Fault("the file is empty", file=path, remedy=_AGAIN)
+    stream.seek(0)
+    kind = nibabel.Nifti2Image if 540 in (int.from_bytes(first, order) for order in ("little", "big")) else None
+    try:
+        return (kind or nibabel.Nifti1Image).from_stream(stream)
+    except (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError) as error:
+        raise Fault(f"this is no readable image ({error})", file=path, remedy=_AGAIN) from error
+    except nibabel.wrapstruct.WrapStructError as error:
+        raise Fault("this is no readable image (the header is incomplete)", file=path, remedy=_AGAIN) from error
+
+
+def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
+    shape, kind = header.get_data_shape(), header.get_data_dtype()
+    if kind.names is not None:
+        raise Fault("this is a colour image", file=path, remedy="Give the image as the scanner made it, in grey.")
+    if kind.kind not in "iuf" or kind.itemsize > 8:
+        raise Fault(f"its voxels are {kind}", file=path, remedy="Give the magnitude as whole or real numbers.")
+    if len(shape) < 3:
+        raise Fault(f"this is not one volume (2D, {shape})", file=path, remedy="Join its slices to a volume.")
+    if any(n > 1 for n in shape[3:]):
+        raise Fault(
+            f"this is not one volume (4D, t={shape[3]})", file=path, remedy="Choose a volume and save it alone."
+        )
+    if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
+        problem = f"its header declares {' x '.join(map(str, shape))} voxels"
+        raise Fault(problem, file=path, remedy=f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; {_AGAIN}")
+
+
+def _require_sound_axes(header: nibabel.Nifti1Header, path: Path) -> None:
+    remedy = "Correct the header, or resample the image onto a grid of its own."
+    spacing = np.asarray(header.get_zooms()[:3], float)
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        raise Fault(f"its spacing is {spacing.tolist()}", file=path, remedy=remedy)
+    forms = [affine for affine, code in (header.get_sform(True), header.get_qform(True)) if code]
+    for affine in forms:
+        axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-12)
+        if np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SKEW:
+            raise Fault("the axes in its header are not at right angles", file=path, remedy=remedy)
+    if len(forms) == 2:
+        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in header.get_data_shape()[:3]]), axis=-1).reshape(-1, 3)
+        points = [nibabel.affines.apply_affine(affine, corners) for affine in forms]
+        distance = float(np.linalg.norm(points[0] - points[1], axis=1).max())
+        if distance > LARGEST_DISAGREEMENT_MM:
+            problem = f"sform and qform of its header disagree by {distance:.1f} mm"
+            raise Fault(problem, file=path, remedy=remedy)
+
+
+def _scaled(image: nibabel.Nifti1Image) -> NDArray:
+    """Voxels in their stored type if there is nothing to scale, else in float64, which no scale overflows."""
+    data: Any = image.dataobj
+    try:
+        stored = data.get_unscaled()
+    except OSError as error:
+        raise EOFError(error) from error
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    if (data.slope, data.inter) == (1, 0):
+        return stored
+    return stored * np.float64(data.slope) + np.float64(data.inter)
+
+
+def write_probability(probability: NDArray[np.floating], grid: sitk.Image, path: Path) -> None:
+    """Writes a map of probabilities, (Z, Y, X) on the grid, as uint16 with the slope 1/65535: half the size of float32,
+    at most 1/131070 from the truth. SimpleITK would not write the slope."""
+    spacing, direction = np.asarray(grid.GetSpacing()), np.reshape(grid.GetDirection(), (3, 3))
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = direction * spacing, grid.GetOrigin()
+    affine[:2] *= -1  # LPS to NIfTI's RAS
+    codes = np.round(np.asarray(probability, np.float64) * PROBABILITY_STEPS).astype(np.uint16)
+    image = nibabel.Nifti1Image(codes.T, affine)
+    image.header.set_slope_inter(1 / PROBABILITY_STEPS, 0)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(affine, 1)
+    image.set_sform(affine, 1)
+    nibabel.save(image, path)

@@ -1,0 +1,10 @@
+"""Colours that are told apart with any colour vision (Okabe and Ito 2008); the same in every picture."""
+
+FOUND, MISSED, FALSE = "#0072b2", "#e69f00", "#cc79a7"
+"""True positive, false negative, false positive."""
+
+MODELS = ("#009e73", "#d55e00", "#000000")
+"""One per model, in the order in which they were named; never those of found, missed and false."""
+
+PROBABILITY = "inferno"
+"""Matplotlib's name of the map from 0 to 1; its lightness rises evenly."""

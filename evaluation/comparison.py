@@ -1,0 +1,69 @@
+"""Two models on the same patients: the paper's test and the paired one side by side."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dataset_conversion.faults import Fault
+from evaluation.results import Evaluation
+from evaluation.stats import average, holm, rank_biserial, rank_sum, signed_rank
+
+COMPARED = ("auc", "dice", "precision", "recall", "sensitivity", "fp")
+"""And false positives above each limit. Found lesions are tested as sensitivity: the number of lesions is common."""
+
+
+def compare(a: Evaluation, b: Evaluation, *, allow_missing: bool = False) -> pd.DataFrame:
+    """The rows of ``comparison.csv``; a metric counts in the patients in whom both models have a value.
+
+    Holm's family is the metrics of this comparison, tested by signed rank. effect: matched-pairs rank biserial
+    correlation, positive where a is higher.
+    Raises Fault where a patient is on one side only, unless that is allowed, or was compared with other references.
+    """
+    first, second = _same_patients(a, b, allow_missing=allow_missing)
+    metrics = [m for m in first.columns if m in COMPARED or m.startswith("fp_")]
+    rows: list[dict[str, object]] = []
+    for metric in metrics:
+        if metric not in second.columns:
+            continue
+        both = first[metric].notna() & second[metric].notna()
+        values_a, values_b = (table.loc[both, metric].to_numpy(float) for table in (first, second))
+        mean_a, mean_b = average(values_a), average(values_b)
+        rows.append(
+            {
+                "metric": metric,
+                "mean_a": mean_a.mean,
+                "sd_a": mean_a.sd,
+                "mean_b": mean_b.mean,
+                "sd_b": mean_b.sd,
+                "n": int(both.sum()),
+                "p_rank_sum": rank_sum(values_a, values_b),
+                "p_signed_rank": signed_rank(values_a, values_b),
+                "effect": rank_biserial(values_a, values_b),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table.insert(table.columns.get_loc("effect"), "p_signed_rank_holm", holm(table["p_signed_rank"].tolist()))
+    return table
+
+
+def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The cases of both, in one order."""
+    first, second = a.cases.set_index("case"), b.cases.set_index("case")
+    if (alone := first.index.symmetric_difference(second.index)).size and not allow_missing:
+        remedy = "Evaluate both on the same patients, or leave these out with --allow-missing."
+        raise Fault(f"only one of {a.name} and {b.name} has {', '.join(alone)}", remedy=remedy)
+    common = first.index.intersection(second.index).sort_values()
+    if common.empty:
+        raise Fault(f"{a.name} and {b.name} have no patient in common", remedy="Evaluate both on the same patients.")
+    first, second = first.loc[common], second.loc[common]
+    for column in ("n_lesions", "volume_reference_mm3"):
+        if _differ(first[column].tolist(), second[column].tolist()):
+            remedy = "Evaluate both against the same references, label and mask."
+            raise Fault(f"{column} of one patient differs between {a.name} and {b.name}", remedy=remedy)
+    if a.summary["settings"]["target"] != b.summary["settings"]["target"]:
+        raise Fault(f"{a.name} and {b.name} were evaluated on different labels", remedy="Evaluate both on one label.")
+    return first, second
+
+
+def _differ(first: Sequence[float], second: Sequence[float]) -> bool:
+    return any(abs(x - y) > 1e-6 * max(abs(x), 1) for x, y in zip(first, second, strict=True))

@@ -1,0 +1,239 @@
+"""One patient's reference and prediction, from the folders that nnU-Net's and our prediction write."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image, require_same_grid
+from evaluation.patient import Grid
+
+ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+LABELS_WITHOUT_DATASET_JSON = frozenset({0, 1, 2, 3})
+_AGAIN = "Predict this case again."
+
+
+@dataclass(frozen=True)
+class Target:
+    """The label, or the labels that make up the region, which is evaluated."""
+
+    labels: tuple[int, ...] = (1,)
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.labels))
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """One patient: masks and probabilities, (Z, Y, X), on the grid of ``image``, the reference's label map.
+
+    Either probability or predicted is None. mask: None where all voxels count. pattern: the sequences that the
+    prediction had, empty where nobody wrote it down.
+    """
+
+    image: sitk.Image
+    reference: NDArray[np.bool_]
+    probability: NDArray[np.floating] | None
+    predicted: NDArray[np.bool_] | None
+    mask: NDArray[np.bool_] | None
+    pattern: str
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.image.GetSpacing(), self.image.GetOrigin(), self.image.GetDirection())
+
+    def inside_mask(self) -> "Volumes":
+        """The same with nothing outside the mask, which is then None."""
+        if self.mask is None:
+            return self
+        return replace(
+            self,
+            reference=self.reference & self.mask,
+            probability=None if self.probability is None else np.where(self.mask, self.probability, 0),
+            predicted=None if self.predicted is None else self.predicted & self.mask,
+            mask=None,
+        )
+
+
+@dataclass(frozen=True)
+class Folders:
+    """References, predictions and what of them is evaluated.
+
+    predictions: per case ``<case>_prob.nii.gz``, or ``<case>.npz`` beside ``<case>.nii.gz``, or that label map alone.
+    mask: a folder of masks, ``<case>.nii.gz``. mapping: label values to be taken for others, such as 255 for 1.
+    """
+
+    reference: Path
+    predictions: Path
+    target: Target = Target()
+    mask: Path | None = None
+    mapping: Mapping[int, int] = field(default_factory=dict)
+
+    def cases(self) -> list[str]:
+        """The patients who have a reference, in order. Raises Fault where there is none or a folder is missing."""
+        for folder in (self.reference, self.predictions, *([self.mask] if self.mask else [])):
+            if not folder.is_dir():
+                raise Fault(f"{folder} is not a folder", remedy="Name the folder of references, predictions or masks.")
+        cases = [_stem(file) for file in sorted(self.reference.iterdir()) if _stem(file)]
+        if twice := sorted({case for case in cases if cases.count(case) > 1}):
+            problem = f"several references of {', '.join(twice)}"
+            raise Fault(problem, file=self.reference, remedy="Keep one file per case.")
+        if not cases:
+            raise Fault(f"no file {self.reference}/<case>.nii.gz", remedy="Name the folder that holds the references.")
+        return cases
+
+    def without_reference(self) -> list[str]:
+        """Cases that were predicted and have no reference."""
+        predicted = {_stem(file).removesuffix("_prob") for file in self.predictions.iterdir()} - {""}
+        return sorted(predicted - set(self.cases()))
+
+    def is_predicted(self, case: str) -> bool:
+        return self.has_probabilities(case) or any((self.predictions / f"{case}{e}").is_file() for e in ENDINGS)
+
+    def has_probabilities(self, case: str) -> bool:
+        return any((self.predictions / f"{case}{ending}").is_file() for ending in ("_prob.nii.gz", ".npz"))
+
+    def pattern(self, case: str) -> str:
+        sidecar = self.predictions / f"{case}.json"
+        try:
+            return json.loads(sidecar.read_text(encoding="utf-8"))["pattern"] if sidecar.is_file() else ""
+        except (ValueError, KeyError, TypeError) as error:
+            raise Fault(f"no record of a prediction ({error!r})", file=sidecar, remedy=_AGAIN) from error
+
+    def read(self, case: str) -> Volumes:
+        """Raises Fault where a file is missing, cannot be used, or lies on another grid than the reference."""
+        reference_file = _only_file(self.reference, case)
+        image = read_image(reference_file)
+        mask_file = None if self.mask is None else _only_file(self.mask, case)
+        mask = None if mask_file is None else sitk.GetArrayViewFromImage(_on_grid(image, mask_file, reference_file)) > 0
+        probability, predicted = None, None
+        if self.has_probabilities(case):
+            probability = self._probability(case, image, reference_file)
+        else:
+            label_map = _only_file(self.predictions, case)
+            predicted = self._is_target(_on_grid(image, label_map, reference_file), label_map)
+        reference = self._is_target(image, reference_file)
+        return Volumes(image, reference, probability, predicted, mask, self.pattern(case))
+
+    @cached_property
+    def dataset(self) -> dict:
+        """``dataset.json`` beside the predictions or the references, as nnU-Net writes it; empty if there is none."""
+        for folder in (self.predictions, self.reference, self.reference.parent):
+            if (file := folder / "dataset.json").is_file():
+                try:
+                    return json.loads(file.read_text(encoding="utf-8"))
+                except ValueError as error:
+                    raise Fault(f"no dataset.json ({error})", file=file, remedy="Copy nnU-Net's again.") from error
+        return {}
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        return tuple(self.dataset.get("channel_names", {}).values())
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data set of the references says that its patients are synthetic."""
+        manifest = self.reference.parent / "manifest.json"
+        return manifest.is_file() and bool(
+            json.loads(manifest.read_text(encoding="utf-8"))["settings"].get("synthetic")
+        )
+
+    def settings(self) -> dict[str, object]:
+        return {
+            "gt": str(self.reference),
+            "p": str(self.predictions),
+            "target": str(self.target),
+            "mask": None if self.mask is None else str(self.mask),
+            "map": {str(value): label for value, label in self.mapping.items()},
+        }
+
+    def _is_target(self, image: sitk.Image, file: Path) -> NDArray[np.bool_]:
+        stored = sitk.GetArrayViewFromImage(image)
+        if stored.dtype.kind == "f" and (stored != np.round(stored)).any():
+            problem = f"{int((stored != np.round(stored)).sum())} voxels are no whole number"
+            raise Fault(
+                problem, file=file, remedy="Give a label map; a map of probabilities is named <case>_prob.nii.gz."
+            )
+        allowed = self._allowed_values()
+        highest, lowest = int(stored.max()), int(stored.min())
+        if lowest < 0 or highest > max(allowed) or not allowed.issuperset(range(highest + 1)):
+            self._require_allowed(stored, allowed, file)
+        wanted = [v for v in {*self.target.labels, *self.mapping} if self.mapping.get(v, v) in self.target.labels]
+        return stored == wanted[0] if len(wanted) == 1 else np.isin(stored, wanted)
+
+    def _allowed_values(self) -> frozenset[int]:
+        given = self.dataset.get("labels", {}).values()
+        values = {int(v) for value in given for v in (value if isinstance(value, list) else [value])}
+        return frozenset(values or LABELS_WITHOUT_DATASET_JSON) | {*self.target.labels, *self.mapping}
+
+    def _require_allowed(self, stored: NDArray, allowed: frozenset[int], file: Path) -> None:
+        values, counts = np.unique(stored, return_counts=True)
+        unknown = [f"{v:g} ({n} voxels)" for v, n in zip(values, counts, strict=True) if v not in allowed]
+        if unknown:
+            known = ", ".join(map(str, sorted(allowed)))
+            remedy = f"The labels are {known}; say what it means with --map {values[-1]:g}=1."
+            raise Fault(f"unknown label values {', '.join(unknown)}", file=file, remedy=remedy)
+
+    def _probability(self, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
+        file = self.predictions / f"{case}_prob.nii.gz"
+        if file.is_file():
+            values = sitk.GetArrayFromImage(_on_grid(image, file, reference_file))
+        else:
+            file = self.predictions / f"{case}.npz"
+            # it holds no grid of its own
+            _on_grid(image, _only_file(self.predictions, case), reference_file)
+            values = self._from_npz(file, image)
+        if not (values.min() >= 0 and values.max() <= 1 + 1e-3):
+            problem = f"its values go from {values.min():g} to {values.max():g}"
+            raise Fault(problem, file=file, remedy="Probabilities go from 0 to 1.")
+        return values
+
+    def _from_npz(self, file: Path, image: sitk.Image) -> NDArray[np.floating]:
+        try:
+            with np.load(file, allow_pickle=False) as content:
+                probabilities = content["probabilities"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise Fault(f"no probabilities of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
+        if probabilities.shape[1:] != image.GetSize()[::-1]:
+            problem = f"shape {probabilities.shape[1:]}, but the reference has {image.GetSize()[::-1]}"
+            raise Fault(problem, file=file, remedy=_AGAIN)
+        channels = self._channels(len(probabilities), file)
+        return probabilities[channels[0]] if len(channels) == 1 else probabilities[channels].sum(axis=0)
+
+    def _channels(self, n_channels: int, file: Path) -> list[int]:
+        """Those that hold the target: its labels' classes, or the one region that nnU-Net was trained on."""
+        labels = [value for name, value in self.dataset.get("labels", {}).items() if name != "background"]
+        if any(isinstance(value, list) for value in labels):
+            regions = [set(value) if isinstance(value, list) else {value} for value in labels]
+            channels = [i for i, region in enumerate(regions) if region == set(self.target.labels)]
+        else:
+            channels = list(self.target.labels)
+        if not channels or max(channels) >= n_channels:
+            raise Fault(f"no probability of {self.target}", file=file, remedy="Name a label or region of the model.")
+        return channels
+
+
+def _on_grid(reference: sitk.Image, file: Path, reference_file: Path) -> sitk.Image:
+    image = read_image(file)
+    require_same_grid(reference, image, files=(reference_file, file))
+    return image
+
+
+def _only_file(folder: Path, case: str) -> Path:
+    file = next((folder / f"{case}{ending}" for ending in ENDINGS if (folder / f"{case}{ending}").is_file()), None)
+    if file is None:
+        raise Fault(f"no file {folder / case}.nii.gz", remedy="Predict the case, or remove its reference.")
+    return file
+
+
+def _stem(file: Path) -> str:
+    ending = next((e for e in ENDINGS if file.name.endswith(e)), "")
+    return file.name.removesuffix(ending) if ending and not file.name.startswith(".") else ""

@@ -1,0 +1,162 @@
+"""Everything that is measured on one patient: arrays in, numbers and a table of lesions out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from evaluation.lesions import Detection, Objects, detect, find_objects
+from evaluation.voxels import Roc, overlap_of_counts, roc
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie: LPS, mm; the axes are x, y, z, as in a header; direction is row-major."""
+
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @property
+    def voxel_mm3(self) -> float:
+        return float(np.prod(self.spacing_mm))
+
+    def points_mm(self, positions: NDArray) -> NDArray[np.float64]:
+        """(points, 3) indices z, y, x -> (points, 3) x, y, z in mm."""
+        return (positions[:, ::-1] * self.spacing_mm) @ np.reshape(self.direction, (3, 3)).T + self.origin_mm
+
+
+@dataclass(frozen=True)
+class Rules:
+    """threshold: a voxel is predicted where p >= threshold, compared in float64. min_volumes_mm3: limits under which
+    false positives and the objects that find a lesion are counted anew. froc_thresholds: where the FROC is taken."""
+
+    threshold: float = 0.5
+    min_volumes_mm3: Sequence[float] = (10.0,)
+    froc_thresholds: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class PatientResult:
+    """measures: the columns of ``cases.csv``; lesions: the rows of ``lesions.csv``; n_one_to_one: pairs of a lesion and
+    an object, each in one pair at most; roc: None without probabilities; froc: a row per threshold,
+    ``n_found, false_positives``. reference and predicted: the objects themselves."""
+
+    measures: dict[str, float]
+    lesions: pd.DataFrame
+    n_one_to_one: int
+    reference: Objects
+    predicted: Objects
+    roc: Roc | None = None
+    froc: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+
+
+def evaluate_patient(
+    reference: NDArray[np.bool_],
+    *,
+    probability: NDArray[np.floating] | None = None,
+    predicted: NDArray[np.bool_] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    grid: Grid | None = None,
+    rules: Rules | None = None,
+) -> PatientResult:
+    """Compares a prediction, either probabilities or a mask, with its reference; all arrays are (Z, Y, X).
+
+    mask: nothing outside it counts, on either side. Undefined figures are NaN.
+    Raises ValueError where shapes differ, a probability is negative or not finite, or both or neither are given.
+    """
+    grid, rules = grid or Grid(), rules or Rules()
+    if (probability is None) == (predicted is None):
+        raise ValueError("Give either the probabilities or the predicted mask.")
+    if probability is not None:
+        predicted = probability >= np.float64(rules.threshold)
+    for other in (predicted, mask):
+        if other is not None and other.shape != reference.shape:
+            raise ValueError(f"The reference has shape {reference.shape}, the other volume {other.shape}.")
+    if mask is not None:
+        reference, predicted = reference & mask, predicted & mask  # type: ignore[operator]
+
+    lesions, objects = find_objects(reference), find_objects(predicted)  # type: ignore[arg-type]
+    detection = detect(lesions, objects, voxel_mm3=grid.voxel_mm3)
+    curve, froc = None, np.zeros((0, 2), np.int64)
+    if probability is not None:
+        curve = roc(reference, probability) if mask is None else roc(reference[mask], probability[mask])
+        inside = probability if mask is None or not rules.froc_thresholds else np.where(mask, probability, 0)
+        froc = froc_counts(reference, inside, rules.froc_thresholds)
+    agreement = overlap_of_counts(int(detection.pairs[:, 2].sum()), len(lesions.voxels), len(objects.voxels))
+    found = detection.n_found()
+    measures = {
+        "auc": float("nan") if curve is None else curve.auc,
+        "dice": agreement.dice,
+        "precision": agreement.precision,
+        "recall": agreement.recall,
+        "n_lesions": detection.n_lesions,
+        "n_found": found,
+        "sensitivity": found / detection.n_lesions if detection.n_lesions else float("nan"),
+        "n_objects": detection.n_objects,
+        "fp": detection.n_false_positives(),
+        **{f"fp_{limit:g}mm3": detection.n_false_positives(limit) for limit in rules.min_volumes_mm3},
+        **{f"found_{limit:g}mm3": detection.n_found(limit) for limit in rules.min_volumes_mm3},
+        "volume_reference_mm3": len(lesions.voxels) * grid.voxel_mm3,
+        "volume_predicted_mm3": len(objects.voxels) * grid.voxel_mm3,
+        "voxel_mm3": grid.voxel_mm3,
+    }
+    table = lesion_table(lesions, objects, detection, grid=grid, probability=probability)
+    return PatientResult(measures, table, len(detection.one_to_one()), lesions, objects, curve, froc)
+
+
+def froc_counts(
+    reference: NDArray[np.bool_], probability: NDArray[np.floating], thresholds: Sequence[float]
+) -> NDArray[np.int64]:
+    """(thresholds, 2): lesions found and false positives, without a limit of size, at each threshold."""
+    counts = np.zeros((len(thresholds), 2), np.int64)
+    if not counts.size:
+        return counts
+    (box,) = ndimage.find_objects((probability >= np.float64(min(thresholds))).astype(np.uint8)) or [np.s_[:0]]
+    lesions, probability = find_objects(reference).within(box), probability[box]
+    for row, threshold in enumerate(thresholds):
+        detection = detect(lesions, find_objects(probability >= np.float64(threshold)))
+        counts[row] = detection.n_found(), detection.n_false_positives()
+    return counts
+
+
+def lesion_table(
+    lesions: Objects,
+    objects: Objects,
+    detection: Detection,
+    *,
+    grid: Grid,
+    probability: NDArray[np.floating] | None = None,
+) -> pd.DataFrame:
+    """One row per object of either side: the columns of ``lesions.csv`` without the case."""
+    sides = (
+        ("reference", lesions, detection.lesion_mm3, detection.lesion_is_found, ("found", "missed"), 0),
+        ("predicted", objects, detection.object_mm3, detection.object_is_true, ("true", "false"), 1),
+    )
+    tables = []
+    for side, these, volume_mm3, hit, (yes, no), own in sides:
+        matches = np.full(these.count, "", object)
+        for number, other in detection.pairs[:, [own, 1 - own]].tolist():
+            matches[number - 1] += f";{other}" if matches[number - 1] else str(other)
+        x, y, z = grid.points_mm(these.centroids).T
+        tables.append(
+            pd.DataFrame(
+                {
+                    "side": side,
+                    "object": np.arange(1, these.count + 1),
+                    "volume_mm3": volume_mm3,
+                    "diameter_mm": np.cbrt(6 * volume_mm3 / np.pi),
+                    "x_mm": x,
+                    "y_mm": y,
+                    "z_mm": z,
+                    "status": np.where(hit, yes, no),
+                    "matches": matches,
+                    "p_max": np.nan if probability is None else these.maxima(probability),
+                    "p_mean": np.nan if probability is None else these.means(probability),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,102 @@
+"""One HTML file that shows an evaluation, or the comparison of two, to a radiologist; it loads nothing from outside."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dataset_conversion.images import staged
+from evaluation.arrows import Arrow
+from evaluation.contents import contents
+from evaluation.figures import STYLE, draw_figures
+from evaluation.labels import label, limit, printed, printed_p
+from evaluation.mosaic import Slice
+from evaluation.results import Evaluation
+
+CAPTIONS = {
+    "roc": (
+        "Mean ROC curve",
+        "Average over patients with the 95 % band of the mean (the paper's Fig. 3), voxel by voxel. The inset shows "
+        "the same with a logarithmic axis.",
+    ),
+    "froc": ("FROC", "Lesions found against false alarms as the threshold moves. The disc is the threshold used; the axis is logarithmic above 1."),
+    "sensitivity_by_size": (
+        "Sensitivity by size",
+        "Lesions of all patients together, by the diameter of the sphere of equal volume, with 95 % Wilson intervals.",
+    ),
+}
+BOX_CAPTION = "Every dot is a patient; box: quartiles and median (the paper's Fig. 4)."
+
+
+def write_report(
+    folder: Path,
+    evaluations: Sequence[Evaluation],
+    *,
+    comparison: pd.DataFrame | None = None,
+    mosaics: Mapping[str, Sequence[Slice]] | None = None,
+) -> Path:
+    """Writes ``folder/report.html`` about one evaluation, or several on the same patients; whole or not at all.
+
+    comparison: the tests of two models, the columns of ``comparison.csv``. mosaics: the slices of each patient to show.
+    """
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("page")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {
+        "printed": printed,
+        "printed_p": printed_p,
+        "label": label,
+        "limit": limit,
+        "webp": lambda picture: _data_uri(picture, "image/webp"),
+        "degrees": _degrees,
+        "objects_shown": _objects_shown,
+    }
+    values = contents(evaluations, comparison, mosaics or {})
+    text = pages.get_template("report.html.jinja").render(**values, **_figures(evaluations))
+    with staged(folder) as stage:
+        (stage / "report.html").write_text(text, encoding="utf-8")
+    return folder / "report.html"
+
+
+def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
+    """The figures as pictures with their captions, and a sentence for each curve that cannot be drawn."""
+    shown = []
+    for name, figure in draw_figures(evaluations).items():
+        title, caption = CAPTIONS.get(name, (label(name), BOX_CAPTION))
+        picture = _data_uri(_svg(figure), "image/svg+xml")
+        shown.append({"title": title, "caption": caption, "picture": picture})
+    without = [e.name for e in evaluations if not len(e.roc) or not len(e.froc)]
+    reason = "The predictions are label maps without probabilities: no ROC curve, no AUC and no FROC of"
+    return {"figures": shown, "missing_figures": [f"{reason} {' and '.join(without)}."] if without else []}
+
+
+def _svg(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
+
+
+def _data_uri(content: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _degrees(arrow: Arrow) -> float:
+    """How far an arrow that points to the right is turned clockwise."""
+    (x_tail, y_tail), (x_tip, y_tip) = arrow.tail, arrow.tip
+    return math.degrees(math.atan2(y_tip - y_tail, x_tip - x_tail))
+
+
+def _objects_shown(picture: Slice) -> str:
+    parts = [f"{n} {status}" for status, n in picture.shown.items() if n]
+    return ", ".join(parts) or "no lesion, no false alarm"

@@ -1,0 +1,58 @@
+"""Which slices of a patient to show: the dozen or fewer that show as many objects as possible, and show them well."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PRICE = 0.5
+"""What one more slice must improve: half of an object's largest cross-section."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """An object along the body axis: its voxels in slice ``first`` and in those after it, none of them 0.
+
+    A missed lesion and a false alarm are ``urgent``: they come before any number of lesions found.
+    """
+
+    first: int
+    areas: NDArray[np.int_]
+    urgent: bool
+
+
+def choose_slices(extents: Sequence[Extent], n_slices: int, *, at_most: int) -> list[int]:
+    """Indices in ascending order; no object gives none.
+
+    Exact, by dynamic programming: no other choice of at most ``at_most`` slices shows more urgent objects, or as many
+    and more of the others. Among equals an object is shown near its largest cross-section, if that does not take many
+    more slices.
+    """
+    gain = _gains(extents, n_slices)
+    totals = gain[0]
+    best, chosen = 0.0, []
+    paths = [[z] for z in range(n_slices)]
+    for _ in range(min(at_most, len(extents))):
+        if totals.max() > best:
+            best, chosen = float(totals.max()), paths[int(totals.argmax())]
+        longer = np.where(np.tri(n_slices, dtype=bool), -np.inf, totals[:, None] + gain[1:])  # (slice before, slice)
+        before = longer.argmax(axis=0)
+        totals = longer.max(axis=0)
+        paths = [[*paths[earlier], z] for z, earlier in enumerate(before.tolist())]
+    return chosen
+
+
+def _gains(extents: Sequence[Extent], n_slices: int) -> NDArray[np.float64]:
+    """(n + 1, n): what slice z adds if z' is the slice chosen before it, in row z' + 1; row 0 if it is the first.
+
+    It adds the objects that begin after z'. The weights make one object more worth any sum of cross-sections, and one
+    urgent object worth all the others.
+    """
+    gain = np.full((n_slices + 1, n_slices), -PRICE)
+    other = 2 * len(extents) + 1
+    urgent = other * (len(extents) + 1)
+    for extent in extents:
+        inside = slice(extent.first, extent.first + len(extent.areas))
+        gain[: extent.first + 1, inside] += (urgent if extent.urgent else other) + extent.areas / extent.areas.max()
+    return gain

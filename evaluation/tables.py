@@ -1,0 +1,172 @@
+"""Folders of predictions and references in, the tables of one evaluation out."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.outcomes import Outcome, map_cases
+from evaluation import cohort
+from evaluation.backgrounds import Backgrounds, patient_mosaic
+from evaluation.inputs import Folders, Volumes
+from evaluation.mosaic import Slice
+from evaluation.patient import Rules, evaluate_patient
+from evaluation.results import Evaluation
+from evaluation.thresholds import Threshold, Thresholds
+
+FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What is kept of a patient until all are done."""
+
+    measures: dict[str, str | float]
+    lesions: pd.DataFrame
+    n_one_to_one: int
+    sensitivities: NDArray[np.float64] | None
+    froc: NDArray[np.int64]
+    mosaic: tuple[Slice, ...]
+    threshold_of: str | None
+
+
+def evaluate_folders(
+    folders: Folders,
+    *,
+    name: str,
+    thresholds: Thresholds | None = None,
+    min_volumes_mm3: Sequence[float] = (10.0,),
+    backgrounds: Backgrounds | None = None,
+    n_workers: int | None = 1,
+) -> tuple[Evaluation, dict[str, tuple[Slice, ...]]]:
+    """Evaluates every patient who has a reference; the evaluation, and a mosaic of each if there is a background.
+
+    thresholds: None takes 0.5. Label maps without probabilities need none. A patient who cannot be used is left out and
+    named in the summary. Raises Fault where none can be used.
+    """
+    cases = folders.cases()
+    if backgrounds is not None:
+        backgrounds.require_sequence()
+    froc_thresholds = FROC_THRESHOLDS if any(map(folders.has_probabilities, cases)) else ()
+    if thresholds is None:
+        thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
+
+    def evaluate_case(case: str) -> CaseResult:
+        volumes = folders.read(case)
+        owner, threshold = None, thresholds.by_pattern.get("")
+        if volumes.probability is not None:
+            owner, threshold = thresholds.for_pattern(volumes.pattern, channel_names=folders.channel_names)
+        rules = Rules(threshold.value if threshold else DEFAULT_THRESHOLD, min_volumes_mm3, froc_thresholds)
+        result = evaluate_patient(
+            volumes.reference,
+            probability=volumes.probability,
+            predicted=volumes.predicted,
+            mask=volumes.mask,
+            grid=volumes.grid,
+            rules=rules,
+        )
+        return CaseResult(
+            measures={"case": case, "pattern": volumes.pattern, **result.measures},
+            lesions=result.lesions.assign(case=case),
+            n_one_to_one=result.n_one_to_one,
+            sensitivities=None if result.roc is None else result.roc.sensitivity_at(cohort.FALSE_POSITIVE_RATES),
+            froc=result.froc,
+            mosaic=_mosaic(case, volumes, rules, backgrounds),
+            threshold_of=owner,
+        )
+
+    outcomes, results = map_cases(cases, evaluate_case, doing="Evaluating", n_workers=n_workers)
+    if not results:
+        problem = next(iter(outcomes.values()))
+        raise Fault(f"no patient can be evaluated; the first: {problem.problem}", remedy=problem.remedy)
+    for case in folders.without_reference():
+        outcomes[case] = Outcome(
+            "skipped", "predicted, but there is no reference", "Add the reference if there is one."
+        )
+    measures = pd.DataFrame([result.measures for result in results.values()])
+    lesions = pd.concat([result.lesions for result in results.values()], ignore_index=True)
+    lesions.insert(0, "case", lesions.pop("case"))
+    with_probabilities = [result for result in results.values() if result.sensitivities is not None]
+    evaluation = Evaluation(
+        cases=measures,
+        lesions=lesions,
+        roc=cohort.mean_roc(
+            [result.sensitivities for result in with_probabilities if result.sensitivities is not None]
+        ),
+        froc=cohort.froc(
+            froc_thresholds,
+            [result.froc for result in with_probabilities],
+            n_lesions=sum(int(result.measures["n_lesions"]) for result in with_probabilities),
+        ),
+        summary={
+            "command": "evaluate",
+            "version": version("nnunet_seqdropout"),
+            "versions": _versions(),
+            "name": name,
+            "synthetic": folders.synthetic,
+            "settings": {
+                **folders.settings(),
+                "min_volumes_mm3": list(min_volumes_mm3),
+                "froc_thresholds": list(froc_thresholds),
+            },
+            "threshold": _threshold(folders, thresholds, results),
+            "metrics": cohort.averages(measures),
+            "totals": cohort.totals(measures),
+            "strata": cohort.strata(measures),
+            "sensitivity_by_size": cohort.sensitivity_by_size(lesions),
+            "one_to_one": {
+                "n_matched": sum(result.n_one_to_one for result in results.values()),
+                "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",
+            },
+            "warnings": _warnings(measures),
+            "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
+        },
+    )
+    return evaluation, {case: result.mosaic for case, result in results.items() if result.mosaic}
+
+
+def _mosaic(case: str, volumes: Volumes, rules: Rules, backgrounds: Backgrounds | None) -> tuple[Slice, ...]:
+    if backgrounds is None:
+        return ()
+    if volumes.probability is not None:
+        volumes = replace(volumes, predicted=volumes.probability >= np.float64(rules.threshold))
+    return patient_mosaic(case, volumes.inside_mask(), backgrounds)
+
+
+def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dict[str, object]:
+    """Where the threshold comes from, in a sentence, and which patients took that of another pattern."""
+    if all(result.sensitivities is None for result in results.values()):
+        return {"method": "label_map", "source": "None: the predictions are label maps.", "values": {}}
+    source = {
+        "youden_pooled": "Youden index over the pooled voxels of the validation patients",
+        "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
+        "fixed": "as given",
+        "default": "0.5, since none was given and no validation patients were named",
+    }[thresholds.method].format(**thresholds.settings)
+    borrowed = {
+        result.measures["pattern"]: result.threshold_of
+        for result in results.values()
+        if result.threshold_of and result.measures["pattern"] not in ("", result.threshold_of)
+    }
+    for pattern, owner in borrowed.items():
+        source += f"; {pattern} was never calibrated and takes that of {owner}"
+    values = {pattern: asdict(threshold) for pattern, threshold in thresholds.by_pattern.items()}
+    return {"method": thresholds.method, "source": f"{source}.", "values": values}
+
+
+def _warnings(cases: pd.DataFrame) -> list[str]:
+    if cases["n_lesions"].sum() == 0:
+        return ["No patient has a lesion: sensitivity, recall and ROC are undefined."]
+    without = cases.loc[cases["n_lesions"] == 0, "case"]
+    return [f"{len(without)} patients have no lesion: {', '.join(without)}."] if len(without) else []
+
+
+def _versions() -> dict[str, str]:
+    packages = ("nnunetv2", "numpy", "scipy", "pandas", "SimpleITK", "connected-components-3d")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}

@@ -1,0 +1,14 @@
+"""What a command returns to the shell."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dataset_conversion.outcomes import Outcome
+
+ALL_DONE, SOME_CASE_FAILED, NOTHING_DONE = 0, 1, 2
+
+
+def exit_code(outcomes: "Mapping[str, Outcome]") -> int:
+    """0 if all was done, 1 if some case failed."""
+    return SOME_CASE_FAILED if any(outcome.status == "failed" for outcome in outcomes.values()) else ALL_DONE

@@ -1,0 +1,60 @@
+"""Where nnU-Net finds our trainers and keeps its data sets and models."""
+
+import json
+import os
+from pathlib import Path
+
+from dataset_conversion.faults import Fault
+
+NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+
+
+def environment(root: Path | None = None) -> dict[str, str]:
+    """The environment variables by which nnU-Net finds our trainers and, below ``root``, its three folders."""
+    trainers = str(Path(__file__).resolve().parent.parent / "trainers")
+    others = [f for f in os.environ.get("nnUNet_extTrainer", "").split(os.pathsep) if f and f != trainers]
+    variables = {"nnUNet_extTrainer": os.pathsep.join([trainers, *others])}
+    if root is not None:
+        for name in NNUNET_FOLDERS:
+            variables[name] = str(root.resolve() / name)
+    return variables
+
+
+def dataset_json(dataset_id: str | None, model: Path | None) -> dict:
+    """``dataset.json`` of a model folder, or of a data set by its number or name, wherever nnU-Net keeps one."""
+    if model is not None:
+        searched = [model]
+    else:
+        from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+
+        try:
+            name = maybe_convert_to_dataset_name(dataset_id)
+        except (RuntimeError, ValueError) as error:
+            raise Fault(f"no data set {dataset_id}", remedy=str(error)) from error
+        set_folders = [os.environ[v] for v in NNUNET_FOLDERS if v in os.environ]
+        searched = [folder for root in set_folders for folder in (Path(root, name), *Path(root, name).glob("*__*__*"))]
+    for folder in searched:
+        if (file := folder / "dataset.json").is_file():
+            return _checked_dataset_json(file)
+    remedy = "Give a model folder with -m or a data set with -d."
+    raise Fault(f"no dataset.json in {', '.join(map(str, searched))}", remedy=remedy)
+
+
+def _checked_dataset_json(file: Path) -> dict:
+    try:
+        dataset = json.loads(file.read_text(encoding="utf-8"))
+        channels = sorted(dataset["channel_names"].items(), key=lambda channel: int(channel[0]))
+        return {"channel_names": [name for _, name in channels], "file_ending": dataset["file_ending"]}
+    except (ValueError, KeyError) as error:
+        remedy = "Restore the file that nnU-Net wrote."
+        raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+
+
+def folder_for_dataset(dataset_id: int, name: str) -> Path:
+    raw = os.environ.get("nnUNet_raw")
+    if raw is None:
+        raise Fault("nnUNet_raw is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
+    folder = Path(raw, f"Dataset{dataset_id:03d}_{name}")
+    if others := [other for other in Path(raw).glob(f"Dataset{dataset_id:03d}_*") if other != folder]:
+        raise Fault(f"number {dataset_id} is taken by {others[0]}", remedy="Choose another number with -d.")
+    return folder

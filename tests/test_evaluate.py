@@ -1,0 +1,426 @@
+"""``seqdropout evaluate`` and ``compare`` from folders to tables: thresholds, bad input, what stands in the files."""
+
+import csv
+import json
+from math import isnan
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+from joblib import parallel_config
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.nifti import write_probability
+from evaluation.calibration import BUDGET_GRID, calibrate, lowest_within_budget
+from evaluation.inputs import Folders, Target
+from evaluation.results import read_evaluation
+from evaluation.tables import evaluate_folders
+from evaluation.thresholds import Threshold, Thresholds, read_thresholds
+from nnunet_seqdropout.cli import main
+
+SHAPE = (4, 6, 8)
+SPACING = (1.0, 1.0, 2.5)
+
+
+def save(voxels, path, *, spacing=SPACING, origin=(0.0, 0.0, 0.0)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def patient(seed):
+    """A reference of two lesions and probabilities that find the first, nearly the second, and one false object."""
+    rng = np.random.default_rng(seed)
+    reference = np.zeros(SHAPE, np.uint8)
+    reference[0, 0:2, 0:3] = reference[3, 4, 6:8] = 1
+    probability = rng.uniform(0, 0.3, SHAPE).astype(np.float32)
+    probability[0, 0:2, 1:4] = 0.9
+    probability[3, 4, 6] = 0.4
+    probability[2, 3, 0] = 0.72
+    return reference, probability
+
+
+def save_npz(probability, folder, case):
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / f"{case}.npz", probabilities=np.stack([1 - probability, probability]))
+    save((probability >= 0.5).astype(np.uint8), folder / f"{case}.nii.gz")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three patients with probabilities of nnU-Net, and two to validate on."""
+    for kind, seeds in (("test", (0, 1, 2)), ("val", (3, 4))):
+        for seed in seeds:
+            reference, probability = patient(seed)
+            save(reference, tmp_path / f"{kind}_gt" / f"P{seed}.nii.gz")
+            save_npz(probability, tmp_path / f"{kind}_p", f"P{seed}")
+    return tmp_path
+
+
+def evaluate(folders, *options, out="out"):
+    paths = ("-gt", folders / "test_gt", "-p", folders / "test_p", "-o", folders / out)
+    return main([str(word) for word in ("evaluate", *paths, "--no-report", *options)])
+
+
+def rows(file):
+    with file.open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_the_tables_hold_what_was_counted_by_hand(folders, capsys):
+    assert evaluate(folders) == 0
+    out = folders / "out"
+    assert (out / "cases.csv").read_text().splitlines()[0] == (
+        "case,pattern,auc,dice,precision,recall,n_lesions,n_found,sensitivity,n_objects,fp,fp_10mm3,found_10mm3,"
+        "volume_reference_mm3,volume_predicted_mm3,voxel_mm3"
+    )
+    for row in rows(out / "cases.csv"):
+        # 8 lesion voxels of 2.5 mm3, 7 predicted, 4 common; the object of 6 voxels finds the larger lesion
+        assert float(row["dice"]) == pytest.approx(2 * 4 / 15)
+        assert (row["n_lesions"], row["n_found"], row["n_objects"], row["fp"]) == ("2", "1", "2", "1")
+        assert (row["fp_10mm3"], row["found_10mm3"]) == ("0", "1")
+        assert (float(row["volume_reference_mm3"]), float(row["volume_predicted_mm3"])) == (20, 17.5)
+    assert (out / "lesions.csv").read_text().splitlines()[0] == (
+        "case,side,object,volume_mm3,diameter_mm,x_mm,y_mm,z_mm,status,matches,p_max,p_mean"
+    )
+    assert [row["status"] for row in rows(out / "lesions.csv")] == ["found", "missed", "true", "false"] * 3
+    assert list(rows(out / "roc.csv")[0]) == ["fpr", "tpr_mean", "tpr_low", "tpr_high", "n"]
+    froc = {float(row["threshold"]): row for row in rows(out / "froc.csv")}
+    # from .7 down to .45 the false object counts, at .4 the second lesion is found, too
+    assert [froc[t]["sensitivity"] for t in (0.4, 0.5, 0.75)] == ["1.0", "0.5", "0.5"]
+    assert [float(froc[t]["fp_per_patient"]) for t in (0.4, 0.7, 0.75)] == [1, 1, 0]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["metrics"]["dice"]["mean"] == pytest.approx(8 / 15)
+    assert summary["threshold"]["method"] == "default"
+    assert "0.5" in summary["threshold"]["source"]
+    assert "3 of 6 lesions found, 3 false positives" in capsys.readouterr().out
+
+
+def test_a_map_in_sixteen_bits_gives_the_same(folders):
+    assert evaluate(folders) == 0
+    for file in list((folders / "test_p").glob("*.npz")):
+        _, probability = patient(int(file.stem[1:]))
+        grid = sitk.ReadImage(str(folders / "test_gt" / f"{file.stem}.nii.gz"))
+        write_probability(probability, grid, folders / "test_p" / f"{file.stem}_prob.nii.gz")
+        file.unlink()
+    assert evaluate(folders, out="bits") == 0
+    exact, coded = (read_evaluation(folders / out).cases for out in ("out", "bits"))
+    pd.testing.assert_frame_equal(exact, coded, rtol=1e-4)
+
+
+def test_limits_make_columns_of_their_own(folders):
+    assert evaluate(folders, "--min-volume-mm3", "2.5,15,15.1") == 0
+    row = rows(folders / "out" / "cases.csv")[0]
+    assert [row[name] for name in ("fp_2.5mm3", "fp_15mm3", "found_15mm3", "found_15.1mm3")] == ["1", "0", "1", "0"]
+
+
+def test_youden_of_the_validation_patients_is_used_and_written_down(folders):
+    validation = ("--val-gt", folders / "val_gt", "--val-p", folders / "val_p")
+    assert evaluate(folders, *validation) == 0
+    content = json.loads((folders / "out" / "thresholds.json").read_text())
+    pooled = [patient(seed) for seed in (3, 4)]
+    reference = np.concatenate([r.ravel() for r, _ in pooled]) > 0
+    probability = np.concatenate([p.ravel() for _, p in pooled])
+    index = [
+        (np.mean(probability[reference] >= v) - np.mean(probability[~reference] >= v), v)
+        for v in np.unique(probability)
+    ]
+    assert content["thresholds"][""]["value"] == max(index)[1]
+    assert content["thresholds"][""]["youden"] == pytest.approx(max(index)[0])
+    assert (content["method"], content["target"], content["thresholds"][""]["n_patients"]) == ("youden_pooled", "1", 2)
+    before = (folders / "out" / "cases.csv").read_bytes()
+    assert evaluate(folders, "--threshold-file", folders / "out" / "thresholds.json", out="again") == 0
+    assert (folders / "again" / "cases.csv").read_bytes() == before
+
+
+def test_a_budget_of_false_positives_takes_the_lowest_threshold_that_keeps_to_it(folders):
+    thresholds, _ = calibrate(Folders(folders / "val_gt", folders / "val_p"), fp_budget=0.5)
+    # the false object of .72 is gone from .73 on
+    assert thresholds.by_pattern[""] == Threshold(0.73, 2)
+
+
+def test_a_budget_that_cannot_be_kept_is_an_error():
+    counts = np.zeros((len(BUDGET_GRID), 2), int)
+    counts[:, 1] = 3
+    with pytest.raises(Fault, match=r"3 false positives per patient even at 0\.99"):
+        lowest_within_budget({"P": counts}, 1)
+
+
+def test_label_maps_give_all_but_the_curves(folders):
+    for file in (folders / "test_p").glob("*.npz"):
+        file.unlink()
+    assert evaluate(folders) == 0
+    assert [row["auc"] for row in rows(folders / "out" / "cases.csv")] == ["", "", ""]
+    assert (rows(folders / "out" / "roc.csv"), rows(folders / "out" / "froc.csv")) == ([], [])
+    assert [float(row["dice"]) for row in rows(folders / "out" / "cases.csv")] == pytest.approx([8 / 15] * 3)
+
+
+def test_a_region_is_the_union_of_its_labels(folders):
+    reference, _ = patient(0)
+    labels = reference * 3
+    labels[0, 0, 0] = 1
+    labels[1] = 2
+    save(labels, folders / "region_gt" / "P.nii.gz")
+    save(labels, folders / "region_p" / "P.nii.gz")
+    command = [
+        "evaluate",
+        "-gt",
+        folders / "region_gt",
+        "-p",
+        folders / "region_p",
+        "-o",
+        folders / "out",
+        "--no-report",
+    ]
+    assert main([str(word) for word in [*command, "--region", "1,3"]]) == 0
+    (row,) = rows(folders / "out" / "cases.csv")
+    assert (row["dice"], row["n_lesions"], float(row["volume_reference_mm3"])) == ("1.0", "2", 20)
+
+
+@pytest.mark.parametrize("regions", [False, True])
+def test_the_classes_of_a_region_are_added_unless_the_model_has_the_region(folders, regions):
+    reference, probability = patient(0)
+    names = (
+        {"background": 0, "whole": [1, 2, 3], "core": [1, 3]} if regions else {"background": 0, "a": 1, "b": 2, "c": 3}
+    )
+    channels = (
+        [probability * 0, probability]
+        if regions
+        else [1 - probability, probability / 2, probability * 0, probability / 2]
+    )
+    folder = folders / "regions_p"
+    folder.mkdir()
+    (folder / "dataset.json").write_text(json.dumps({"labels": names}))
+    np.savez_compressed(folder / "P0.npz", probabilities=np.stack(channels))
+    save(reference, folder / "P0.nii.gz")
+    volumes = Folders(folders / "test_gt", folder, Target((1, 3))).read("P0")
+    assert np.array_equal(volumes.probability, probability)
+
+
+def test_only_what_lies_inside_the_masks_counts(folders):
+    for seed in range(3):
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[0] = 1
+        save(mask, folders / "masks" / f"P{seed}.nii.gz")
+    assert evaluate(folders, "--mask", folders / "masks") == 0
+    assert {(row["n_lesions"], row["n_found"], row["fp"]) for row in rows(folders / "out" / "cases.csv")} == {
+        ("1", "1", "0")
+    }
+
+
+def test_a_bad_patient_is_named_and_the_others_go_on(folders, caplog):
+    (folders / "test_p" / "P1.npz").write_bytes((folders / "test_p" / "P1.npz").read_bytes()[:300])
+    (folders / "test_p" / "P2.npz").unlink()
+    (folders / "test_p" / "P2.nii.gz").unlink()
+    assert evaluate(folders) == 1
+    assert [row["case"] for row in rows(folders / "out" / "cases.csv")] == ["P0"]
+    cases = json.loads((folders / "out" / "summary.json").read_text())["cases"]
+    assert {case: outcome["status"] for case, outcome in cases.items()} == {"P0": "ok", "P1": "failed", "P2": "failed"}
+    assert "P1.npz" in cases["P1"]["problem"]
+    assert "Predict the case" in cases["P2"]["remedy"]
+    assert "P1: " in caplog.text
+
+
+def test_a_prediction_without_a_reference_is_mentioned(folders):
+    (folders / "test_gt" / "P2.nii.gz").unlink()
+    assert evaluate(folders) == 0
+    cases = json.loads((folders / "out" / "summary.json").read_text())["cases"]
+    assert cases["P2"]["status"] == "skipped"
+
+
+def changed(folders, **change):
+    """One voxel of the reference of P0 set to another value, or its prediction replaced."""
+    reference, probability = patient(0)
+    if "value" in change:
+        voxels = reference.astype(change.get("dtype", np.int16))
+        voxels[2, 2, 2] = change["value"]
+        save(voxels, folders / "test_gt" / "P0.nii.gz")
+    if "origin" in change:
+        save(reference, folders / "test_gt" / "P0.nii.gz", origin=change["origin"])
+    if "probability" in change:
+        probability = probability.copy()
+        probability[0, 0, 0] = change["probability"]
+        save_npz(probability, folders / "test_p", "P0")
+    if "shape" in change:
+        save_npz(probability[:3], folders / "test_p", "P0")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"value": 255}, "unknown label values 255 (1 voxels)"),
+        ({"value": 4}, "unknown label values 4 (1 voxels)"),
+        ({"value": -1}, "unknown label values -1 (1 voxels)"),
+        ({"value": 0.5, "dtype": np.float32}, "1 voxels are no whole number"),
+        ({"value": np.nan, "dtype": np.float32}, "1 voxels are NaN or infinite"),
+        ({"origin": (0, 0, 3.0)}, "the corners are up to 3.0 mm apart"),
+        ({"probability": np.nan}, "its values go from nan"),
+        ({"probability": 7}, "its values go from"),
+        ({"shape": True}, "size (8, 6, 3)"),
+    ],
+)
+def test_bad_input_is_named(folders, change, problem):
+    changed(folders, **change)
+    assert evaluate(folders) == 1
+    assert problem in json.loads((folders / "out" / "summary.json").read_text())["cases"]["P0"]["problem"]
+
+
+def test_masks_of_0_and_255_can_be_mapped(folders):
+    for seed in range(3):
+        reference, _ = patient(seed)
+        save((reference * 255).astype(np.uint8), folders / "test_gt" / f"P{seed}.nii.gz")
+    assert evaluate(folders) == 2
+    assert evaluate(folders, "--map", "255=1") == 0
+    assert rows(folders / "out" / "cases.csv")[0]["n_lesions"] == "2"
+
+
+def test_labels_stored_as_whole_floats_are_labels(folders):
+    reference, _ = patient(0)
+    save(reference.astype(np.float32), folders / "test_gt" / "P0.nii.gz")
+    assert evaluate(folders) == 0
+    assert rows(folders / "out" / "cases.csv")[0]["n_lesions"] == "2"
+
+
+def test_nobody_with_a_lesion_is_evaluated_and_said(folders):
+    for seed in range(3):
+        save(np.zeros(SHAPE, np.uint8), folders / "test_gt" / f"P{seed}.nii.gz")
+    assert evaluate(folders) == 0
+    summary = json.loads((folders / "out" / "summary.json").read_text())
+    assert summary["metrics"]["auc"] == {
+        "mean": None,
+        "sd": None,
+        "ci_low": None,
+        "ci_high": None,
+        "n": 0,
+        "n_undefined": 3,
+    }
+    assert "No patient has a lesion" in summary["warnings"][0]
+    assert rows(folders / "out" / "roc.csv") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--threshold", "0.5", "--threshold-file", "x"), "several thresholds"),
+        (("--threshold", "7"), "a threshold of 7"),
+        (("--val-gt", "x"), "Give both --val-gt and --val-p"),
+        (("--threshold-file", "nowhere.json"), "nowhere.json"),
+        (("--mask", "nowhere"), "nowhere is not a folder"),
+        (("--label", "5"), "no patient can be evaluated"),
+    ],
+)
+def test_what_cannot_be_done_ends_with_two(folders, capsys, options, problem):
+    assert evaluate(folders, *options) == 2
+    assert problem in capsys.readouterr().err
+    assert not (folders / "out" / "cases.csv").exists()
+
+
+def test_each_patient_takes_the_threshold_of_his_pattern(folders):
+    for seed, pattern in enumerate(("a+b", "b", "a+c")):
+        (folders / "test_p" / f"P{seed}.json").write_text(json.dumps({"pattern": pattern}))
+    by_pattern = {"a+b": Threshold(0.95, 5), "a+b+c": Threshold(0.1, 3), "b+c": Threshold(0.8, 2)}
+    Thresholds("1", "youden_pooled", by_pattern).write(folders / "t.json")
+    assert read_thresholds(folders / "t.json", target="1").by_pattern == by_pattern
+    assert evaluate(folders, "--threshold-file", folders / "t.json") == 0
+    # own; the superset of two with more validation patients; the only superset
+    found = {row["case"]: (row["pattern"], row["n_objects"]) for row in rows(folders / "out" / "cases.csv")}
+    assert found["P0"] == ("a+b", "0")
+    assert found["P1"] == ("b", "0")
+    assert found["P2"][0] == "a+c"
+    source = json.loads((folders / "out" / "summary.json").read_text())["threshold"]["source"]
+    assert "b was never calibrated and takes that of a+b" in source
+
+
+def test_a_pattern_that_nothing_calibrated_contains_is_an_error():
+    thresholds = Thresholds("1", "fixed", {"a+b": Threshold(0.5), "c": Threshold(0.5)})
+    with pytest.raises(Fault, match="no threshold for a\\+c"):
+        thresholds.for_pattern("a+c")
+    with pytest.raises(Fault, match="no threshold for a case without a pattern"):
+        thresholds.for_pattern("")
+
+
+def test_thresholds_of_another_label_are_refused(tmp_path):
+    Thresholds("1,3", "fixed", {"": Threshold(0.5)}).write(tmp_path / "t.json")
+    with pytest.raises(Fault, match="for 1,3, not for 1"):
+        read_thresholds(tmp_path / "t.json", target="1")
+
+
+def test_more_workers_change_nothing(folders):
+    assert evaluate(folders) == 0
+    assert evaluate(folders, "-np", 2, out="two") == 0
+    for table in ("cases", "lesions", "roc", "froc"):
+        assert (folders / "out" / f"{table}.csv").read_bytes() == (folders / "two" / f"{table}.csv").read_bytes()
+
+
+def test_a_dask_cluster_can_do_the_work(folders):
+    distributed = pytest.importorskip("distributed")
+    alone, _ = evaluate_folders(Folders(folders / "test_gt", folders / "test_p"), name="m")
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        together, _ = evaluate_folders(Folders(folders / "test_gt", folders / "test_p"), name="m", n_workers=None)
+    pd.testing.assert_frame_equal(alone.cases, together.cases)
+
+
+def compare(folders, *options):
+    command = ["compare", folders / "out", folders / "other", "-o", folders / "compared", *options]
+    return main([str(word) for word in command])
+
+
+def test_a_model_against_itself_differs_in_nothing(folders):
+    evaluate(folders)
+    evaluate(folders, out="other")
+    assert compare(folders) == 0
+    for row in rows(folders / "compared" / "comparison.csv"):
+        assert (row["mean_a"], row["n"]) == (row["mean_b"], "3")
+        assert [float(row[name]) for name in ("p_rank_sum", "p_signed_rank", "p_signed_rank_holm", "effect")] == [
+            1,
+            1,
+            1,
+            0,
+        ]
+    assert (folders / "compared" / "report.html").is_file()
+
+
+def test_a_better_model_has_a_positive_effect_on_dice(folders):
+    evaluate(folders, "--threshold", 0.4)
+    evaluate(folders, "--threshold", 0.95, out="other")
+    assert compare(folders) == 0
+    table = {row["metric"]: row for row in rows(folders / "compared" / "comparison.csv")}
+    assert list(table) == ["auc", "dice", "precision", "recall", "sensitivity", "fp", "fp_10mm3"]
+    assert (table["dice"]["effect"], table["dice"]["mean_b"]) == ("1.0", "0.0")
+    # precision is 0/0 where nothing is predicted
+    assert (table["precision"]["n"], table["precision"]["p_signed_rank"]) == ("0", "")
+
+
+def test_patients_on_one_side_only_are_an_error_unless_allowed(folders, capsys):
+    evaluate(folders)
+    (folders / "test_gt" / "P2.nii.gz").unlink()
+    evaluate(folders, out="other")
+    assert compare(folders) == 2
+    assert "only one of test_p and test_p has P2" in capsys.readouterr().err
+    assert compare(folders, "--allow-missing") == 0
+    assert rows(folders / "compared" / "comparison.csv")[0]["n"] == "2"
+
+
+def test_two_models_measured_on_different_references_are_not_compared(folders, capsys):
+    evaluate(folders)
+    changed(folders, value=1)
+    evaluate(folders, out="other")
+    assert compare(folders) == 2
+    assert "differs between" in capsys.readouterr().err
+
+
+def test_an_evaluation_is_read_as_it_was_written(folders):
+    evaluate(folders)
+    evaluation = read_evaluation(folders / "out")
+    assert evaluation.name == "test_p"
+    assert evaluation.cases["case"].tolist() == ["P0", "P1", "P2"]
+    assert not isnan(evaluation.cases["auc"][0])
+    with pytest.raises(Fault, match="no evaluation"):
+        read_evaluation(folders)

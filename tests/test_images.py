@@ -1,0 +1,180 @@
+"""Bad images are found and named, whatever reads them (rows 8 to 17 of the faults that the tools answer for)."""
+
+import gzip
+import struct
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_conversion import nifti
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image, require_same_grid
+
+
+def save(path, voxels, *, affine=None, slope=None, inter=0.0):
+    """Writes (X, Y, Z) voxels with nibabel, as they are, and a scale into the header."""
+    image = nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine)
+    image.header.set_slope_inter(1, 0)
+    nibabel.save(image, path)
+    if slope is not None:
+        data = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+        struct.pack_into("<ff", data, 112, slope, inter)
+        path.write_bytes(gzip.compress(bytes(data)) if path.suffix == ".gz" else bytes(data))
+    return path
+
+
+def noise(dtype=np.int16, shape=(6, 7, 8)):
+    return np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32, np.float64])
+def test_voxels_and_geometry_are_those_that_simpleitk_reads(tmp_path, ending, dtype):
+    turned = np.array([[0, -1.1, 0, 5], [0.9, 0, 0, -3], [0, 0, 2.5, 7], [0, 0, 0, 1]])
+    file = save(tmp_path / f"image{ending}", noise(dtype), affine=turned)
+    ours, theirs = read_image(file), sitk.ReadImage(str(file))
+    assert np.array_equal(sitk.GetArrayViewFromImage(ours), sitk.GetArrayViewFromImage(theirs))
+    assert ours.GetPixelID() == theirs.GetPixelID()
+    assert [ours.GetSpacing(), ours.GetOrigin(), ours.GetDirection()] == [
+        theirs.GetSpacing(),
+        theirs.GetOrigin(),
+        theirs.GetDirection(),
+    ]
+
+
+@pytest.mark.parametrize("kept", [0, 3, 200, 348, 400])
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_file_cut_short_is_found(tmp_path, ending, kept):
+    file = save(tmp_path / f"image{ending}", noise())
+    assert len(file.read_bytes()) > kept
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(Fault, match=r"image\.nii"):
+        read_image(file)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 7))
+def test_a_flipped_bit_changes_nothing_or_is_found(tmp_path_factory, place, bit):
+    file = save(tmp_path_factory.mktemp("flip") / "image.nii.gz", noise())
+    before, content = read_image(file), bytearray(file.read_bytes())
+    content[10 + place % (len(content) - 10)] ^= 1 << bit
+    file.write_bytes(bytes(content))
+    try:
+        after = read_image(file)
+    except Fault:
+        return
+    assert np.array_equal(sitk.GetArrayViewFromImage(before), sitk.GetArrayViewFromImage(after))
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all\n" * 100, b"\x1f\x8b not gzip"])
+@pytest.mark.parametrize("name", ["image.nii", "image.nii.gz", "image.nrrd", "image.mha"])
+def test_what_is_no_image_is_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Fault) as caught:
+        read_image(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_an_impossible_size_is_refused_from_the_header(tmp_path, monkeypatch):
+    file = save(tmp_path / "image.nii.gz", noise())
+    data = bytearray(gzip.decompress(file.read_bytes()))
+    struct.pack_into("<3h", data, 42, 30000, 30000, 30000)
+    file.write_bytes(gzip.compress(bytes(data)))
+    with pytest.raises(Fault, match="declares 30000 x 30000 x 30000 voxels"):
+        read_image(file)
+    monkeypatch.setattr(nifti, "LARGEST_IMAGE_VOXELS", 335)
+    with pytest.raises(Fault, match="declares 6 x 7 x 8 voxels"):
+        read_image(save(tmp_path / "small.nii.gz", noise()))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_no_number_are_refused_or_set_to_zero_if_said(tmp_path, bad):
+    voxels = noise(np.float32)
+    voxels[0, 0, 0] = voxels[1, 2, 3] = bad
+    file = save(tmp_path / "image.nii.gz", voxels)
+    with pytest.raises(Fault, match=r"2 voxels are NaN or infinite.*--nan zero"):
+        read_image(file)
+    read = sitk.GetArrayFromImage(read_image(file, nan="zero")).T
+    assert (read[0, 0, 0], read[1, 2, 3]) == (0, 0)
+    assert np.array_equal(np.delete(read.ravel(), [0, 75]), np.delete(voxels.ravel(), [0, 75]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "problem"),
+    [
+        ((4, 4, 4, 3), np.int16, r"4D, t=3\). Choose a volume"),
+        ((4, 4), np.int16, "2D"),
+        ((4, 4, 4), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]), "colour"),
+        ((4, 4, 4), np.complex64, "complex64"),
+    ],
+)
+def test_what_is_not_one_volume_is_refused(tmp_path, shape, dtype, problem):
+    with pytest.raises(Fault, match=problem):
+        read_image(save(tmp_path / "image.nii.gz", np.zeros(shape, dtype)))
+
+
+def test_a_fourth_axis_of_one_is_one_volume(tmp_path):
+    assert read_image(save(tmp_path / "image.nii.gz", noise(shape=(4, 5, 6, 1)))).GetSize() == (4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "slope", "inter"), [(np.int32, 1e30, 0), (np.uint8, 1e-30, 5), (np.int16, -2.5, 1e6)]
+)
+def test_extreme_scales_do_not_overflow(tmp_path, dtype, slope, inter):
+    voxels = noise(dtype)
+    read = sitk.GetArrayFromImage(read_image(save(tmp_path / "i.nii.gz", voxels, slope=slope, inter=inter))).T
+    assert np.array_equal(read, voxels * np.float64(np.float32(slope)) + np.float64(np.float32(inter)))
+
+
+@pytest.mark.parametrize("slope", [0, np.nan])
+def test_no_scale_in_the_header_is_no_scale(tmp_path, slope):
+    read = read_image(save(tmp_path / "image.nii", noise(), slope=slope))
+    assert np.array_equal(sitk.GetArrayFromImage(read).T, noise())
+
+
+def test_forms_that_disagree_and_skewed_axes_are_named(tmp_path):
+    image = nibabel.Nifti1Image(noise(), np.eye(4))
+    image.set_qform(np.eye(4), 1)
+    moved = np.eye(4)
+    moved[0, 3] = 2
+    image.set_sform(moved, 1)
+    nibabel.save(image, tmp_path / "two.nii.gz")
+    with pytest.raises(Fault, match=r"sform and qform of its header disagree by 2\.0 mm"):
+        read_image(tmp_path / "two.nii.gz")
+    skewed = np.eye(4)
+    skewed[0, 1] = 0.1
+    with pytest.raises(Fault, match="not at right angles"):
+        read_image(save(tmp_path / "skewed.nii.gz", noise(), affine=skewed))
+
+
+def test_two_grids_are_told_apart_with_both_files_and_the_distance(tmp_path):
+    first, second, third = (sitk.Image([4, 5, 6], sitk.sitkUInt8) for _ in range(3))
+    second.SetOrigin([0, 3, 4])
+    third.SetSpacing([1, 1, 1.05])
+    with pytest.raises(Fault, match=r"b: origin \(0, 3, 4\), but a has \(0, 0, 0\); .* up to 5\.0 mm apart"):
+        require_same_grid(first, second, files=("a", "b"))
+    require_same_grid(first, third, files=("a", "b"))
+    with pytest.raises(Fault, match=r"b: size \(4, 5, 7\), but a has \(4, 5, 6\)"):
+        require_same_grid(first, sitk.Image([4, 5, 7], sitk.sitkUInt8), files=("a", "b"))
+
+
+def test_a_probability_map_comes_back_within_half_a_step_on_its_grid(tmp_path):
+    probability = np.random.default_rng(0).random((5, 6, 7))
+    probability.flat[:3] = 0, 1, 0.5
+    grid = sitk.GetImageFromArray(np.zeros((5, 6, 7), np.uint8))
+    grid.SetSpacing([0.9, 1.1, 2.5])
+    grid.SetOrigin([-10, 20, 30.5])
+    grid.SetDirection([0, -1, 0, 0.6, 0, -0.8, 0.8, 0, 0.6])
+    nifti.write_probability(probability, grid, tmp_path / "P_prob.nii.gz")
+    image = read_image(tmp_path / "P_prob.nii.gz")
+    read = sitk.GetArrayViewFromImage(image)
+    assert read.dtype == np.float64
+    assert np.abs(read - probability).max() <= 0.5 / 65535 + 1e-7
+    assert read.flat[:2].tolist() == pytest.approx([0, 1], abs=1e-7)
+    require_same_grid(grid, image, files=("a", "b"))
+    stored = nibabel.load(tmp_path / "P_prob.nii.gz")
+    assert (stored.get_data_dtype(), stored.dataobj.slope) == (np.uint16, np.float32(1 / 65535))

@@ -1,0 +1,289 @@
+"""The report is one file that says what the tables say, to anyone, without a network."""
+
+import base64
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from subprocess import run
+
+import numpy as np
+import pandas as pd
+import pytest
+from example_evaluation import CASES, averages, example
+from PIL import Image
+
+from evaluation.mosaic import Mark, mosaic
+from evaluation.report import write_report
+
+COMPARISON = pd.DataFrame(
+    {
+        "metric": ["auc", "dice", "fp"],
+        "n": [3, 3, 4],
+        "p_rank_sum": [0.62, 0.017, 0.0004],
+        "p_signed_rank": [0.5, 0.01, 0.002],
+        "p_signed_rank_holm": [0.51, 0.02, 0.006],
+        "effect": [-0.25, 0.5, np.nan],
+    }
+)
+
+
+class Page(HTMLParser):
+    """The text and the addresses of a page, and its tables as rows of texts."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.addresses, self.tags, self.texts, self.tables = [], [""], [], []
+        self.in_cell = False
+        self.feed(file.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.texts).split())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "xlink:href", "srcset")]
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self.in_cell = True
+
+    def handle_data(self, data):
+        if self.tags[-1] in ("style", "script"):
+            return
+        self.texts.append(data)
+        if self.in_cell:
+            cell = f"{self.tables[-1][-1][-1]} {data}".replace("\N{NO-BREAK SPACE}", " ")
+            self.tables[-1][-1][-1] = " ".join(cell.split())
+
+    def handle_endtag(self, tag):
+        self.tags.append("")
+        self.in_cell &= tag not in ("td", "th")
+
+    def table(self, head):
+        """The first table that has this cell, without what follows it."""
+        return next(table for table in self.tables if any(head in row for row in table))
+
+
+def report(folder, *evaluations, **more) -> Page:
+    return Page(write_report(folder, evaluations or [example()], **more))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Page:
+    """The report of the example alone."""
+    return report(tmp_path_factory.mktemp("report"))
+
+
+def slices(probability=True):
+    lesion = np.zeros((12, 30, 30), bool)
+    lesion[3:5, 10:12, 10:12] = lesion[8:10, 20:22, 20:22] = True
+    marks = [Mark("missed", (3, 10, 10)), Mark("missed", (8, 20, 20))]
+    background = np.random.default_rng(0).uniform(50, 100, lesion.shape)
+    return mosaic(background, lesion * 0.4 if probability else None, lesion, np.zeros_like(lesion), marks, (1, 1, 1))
+
+
+def test_the_headline_says_lesions_found_false_alarms_and_dice(page):
+    text = page.text
+    # 13 false positives in 4 patients; Dice (0.8 + 0.6 + 0.1) / 3
+    for said in ("6 of 10", "60 % of all lesions; 4 missed", "3.2 ± 4.6", "1.2 of at least 10 mm³", "0.50 ± 0.36"):
+        assert said in text
+
+
+def test_the_results_are_laid_out_as_in_the_papers_table_3(page):
+    heads, row = page.table("AUC")[:2]
+    assert heads[1:] == ["AUC", "Dice", "Recall", "Precision", "False positives", "False positives ≥ 10 mm³"]
+    assert [cell.split("±")[0].strip() for cell in row] == ["model", "0.950", "0.500", "0.400", "0.600", "3.2", "1.2"]
+
+
+def test_undefined_values_are_counted_and_called_na(page):
+    precision = page.table("AUC")[1][4]
+    assert precision.endswith("2 n/a")
+    third = next(row for row in page.table("Patient")[1:] if row[0] == "P3")
+    # pattern, lesions, found, both false positives, Dice, recall, precision, AUC, volumes
+    assert third == ["P3", "t1_gd, flair", "0", "0", "1", "0", "n/a", "n/a", "n/a", "n/a", "0", "5"]
+
+
+def test_every_patient_has_a_row(page):
+    assert [row[0] for row in page.table("Patient")[1:]] == ["P1", "P2", "P3", "P10"]
+
+
+def test_strata_and_the_threshold_are_named(page):
+    assert [row[:2] for row in page.table("Patients with")[1:]] == [
+        ["at most 3 lesions", "3"],
+        ["more than 3 lesions", "1"],
+    ]
+    assert "Youden index on the validation patients. p ≥ 0.76" in page.text
+
+
+def test_an_average_over_nobody_is_na(tmp_path):
+    nobody = {"stratum": "more than 3 lesions", "n_patients": 0, "metrics": averages(CASES.iloc[:0])}
+    assert (
+        report(tmp_path, example(strata=[nobody])).table("Patients with")[1]
+        == ["more than 3 lesions", "0"] + ["n/a"] * 6
+    )
+
+
+def test_what_was_left_out_is_said_with_its_remedy(tmp_path):
+    cases = {"P9": {"status": "failed", "problem": "P9.nii.gz: truncated", "remedy": "Copy it again."}}
+    page = report(tmp_path, example(cases=cases, warnings=["The labels differ in grid."]))
+    assert page.table("Problem")[1] == ["P9", "failed", "P9.nii.gz: truncated", "Copy it again."]
+    assert "4 evaluated, 1 failed" in page.text
+    assert "The labels differ in grid." in page.text
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_synthetic_patients_are_called_synthetic(tmp_path, synthetic):
+    banner = "Synthetic patients: these numbers show that the machinery works, not that the method does."
+    assert (banner in report(tmp_path, example(synthetic=synthetic)).text) == synthetic
+
+
+def test_label_maps_have_no_curves_and_the_report_says_why(tmp_path, page):
+    binary = report(tmp_path, example(probabilities=False))
+    assert binary.tags.count("img") == page.tags.count("img") - 2
+    assert "label maps without probabilities" in binary.text
+    assert "label maps without probabilities" not in page.text
+
+
+def test_two_models_stand_side_by_side_with_both_tests(tmp_path):
+    page = report(tmp_path, example("without"), example("with"), comparison=COMPARISON)
+    rows = {row[0]: row[1:] for row in page.table("AUC")[1:]}
+    assert {"without", "with"} < rows.keys()
+    assert rows["p, rank sum test (the paper's)"] == ["0.620", "0.017", "n/a", "n/a", "< 0.001", "n/a"]
+    assert rows["p, signed-rank test (paired)"][:2] == ["0.500", "0.010"]
+    assert rows["the same, corrected by Holm"][:2] == ["0.510", "0.020"]
+    assert rows["Effect size, \N{MINUS SIGN}1 to 1"][:2] == ["-0.250", "0.500"]
+    assert rows["Patients compared"][:2] == ["3", "3"]
+    first = next(row for row in page.table("Patient")[1:] if row[0] == "P1")
+    # lesions; then found, both false positives, Dice and AUC of A and B
+    assert first[2:] == ["3", "3", "3", "0", "0", "0", "0", "0.80", "0.80", "0.90", "0.90"]
+
+
+def test_every_ambiguity_of_the_paper_has_its_sentence(page):
+    text = page.text
+    for said in (
+        "a predicted object with no voxel on the reference",
+        "an object of exactly 10 mm³ counts",
+        "could not exceed 0.731 (DropOut) and 0.677 (DeepLabV3)",
+        "paired signed-rank test",
+        "10 validation patients, who set the threshold, and 55 test patients",
+        "the table is taken as right",
+        "at most three and with more than three",
+        "drawn on BRAVO at Hospital A",
+        "0.5 is used",
+    ):
+        assert said in text
+
+
+def test_names_are_text_and_never_markup(tmp_path, page):
+    evil = "<script>alert('x')</script> & <b>co</b>"
+    changed = CASES.assign(case=[evil, *CASES["case"][1:]])
+    evaluation = example(evil, warnings=[evil])
+    marked = report(
+        tmp_path, type(evaluation)(changed, evaluation.lesions, evaluation.roc, evaluation.froc, evaluation.summary)
+    )
+    assert marked.tags.count("script") == page.tags.count("script") == 1
+    assert evil in marked.text
+
+
+def test_nothing_is_loaded_from_outside(tmp_path):
+    page = report(tmp_path, mosaics={"P1": slices()})
+    assert page.addresses
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|@import|url\(", source)
+    for address in page.addresses:
+        if address.startswith("data:image/svg"):
+            figure = base64.b64decode(address.split(",")[1]).decode()
+            assert not re.search(r'(?:href|src)="(?!#|data:)', figure)
+
+
+def test_the_same_tables_give_the_same_file(tmp_path):
+    first, second = (write_report(tmp_path / name, [example()]) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_every_slice_of_a_patient_is_in_the_report(tmp_path):
+    page = report(tmp_path, mosaics={"P1": slices(), "P2": slices(probability=False)})
+    pictures = [address for address in page.addresses if address.startswith("data:image/webp")]
+    assert len(pictures) == 2 * 3 + 2 * 2
+    assert page.tags.count("details") == 2
+    assert "P1 3 of 3 lesions found, 0 false alarms, Dice 0.80" in page.text
+    assert "#patient-1" in page.addresses
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SORT_TWICE = """
+<pre id="seen"></pre>
+<script>
+const column = [...document.querySelectorAll("table.sortable th button")].find(b => b.textContent === "Dice");
+const order = () => [...document.querySelectorAll("table.sortable tbody th")].map(th => th.textContent).join();
+const seen = [order()];
+column.click();
+seen.push(order(), column.parentElement.ariaSort);
+column.click();
+seen.push(order(), column.parentElement.ariaSort);
+const patient = document.querySelector("details.patient");
+const slices = [...patient.querySelectorAll(".slices > figure")];
+const shown = () => slices.findIndex(slice => getComputedStyle(slice).display !== "none");
+patient.open = true;
+seen.push(shown());
+patient.querySelector("summary").dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+seen.push(shown());
+patient.querySelector("input").value = 1;
+patient.querySelector("input").dispatchEvent(new Event("input"));
+seen.push(shown(), patient.querySelector("output").value);
+document.getElementById("seen").textContent = seen.join("|");
+</script>
+"""
+
+
+def chromium(page: Path, *options: str) -> tuple[str, str]:
+    """What it wrote and what it logged."""
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    fixed = [
+        "--headless=new",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=5000",
+    ]
+    done = run(
+        [CHROMIUM, *fixed, *as_root, f"--user-data-dir={page.parent / 'profile'}", *options, page.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the report was not rendered")
+def test_the_report_works_in_a_browser_and_on_paper(tmp_path):
+    file = write_report(tmp_path, [example()], mosaics={"P1": slices(), "P2": slices(probability=False)})
+
+    page = tmp_path / "clicked.html"
+    page.write_text(file.read_text(encoding="utf-8").replace("</body>", SORT_TWICE + "</body>"), encoding="utf-8")
+    dom, log = chromium(page, "--dump-dom")
+    assert "CONSOLE" not in log
+    by_name, rising, up, falling, down, *viewer = re.search(r'<pre id="seen">(.*?)</pre>', dom)[1].split("|")
+    assert by_name == "P1,P2,P3,P10"
+    assert (rising, up) == ("P10,P2,P1,P3", "ascending")
+    assert (falling, down) == ("P1,P2,P10,P3", "descending")
+    assert viewer == ["0", "1", "0", "1 of 2"]
+
+    for width in (1300, 420):
+        picture = tmp_path / f"{width}.png"
+        chromium(file, f"--window-size={width},2000", f"--screenshot={picture}")
+        pixels = np.asarray(Image.open(picture).convert("L"))
+        assert pixels.shape == (2000, width)
+        # text and figures, but no text cut at the right border
+        assert (pixels < 128).mean() > 0.005
+        assert (pixels[:, -4:] > 200).all()
+
+    paper = tmp_path / "report.pdf"
+    chromium(file, f"--print-to-pdf={paper}")
+    assert paper.read_bytes().startswith(b"%PDF")

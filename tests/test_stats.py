@@ -1,0 +1,129 @@
+"""Averages, intervals and tests: textbook values, a slow second version, and what must not change."""
+
+from collections import Counter
+from itertools import combinations
+from math import isnan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from evaluation.stats import average, band, holm, proportion, rank_biserial, rank_sum, signed_rank
+
+VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.5]) | st.floats(-5, 5, allow_nan=False)
+SAMPLE = st.lists(VALUES, min_size=1, max_size=9)
+PAIRS = st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=30)
+
+
+def test_mean_and_spread_of_the_defined_values():
+    four = average([1, 2, np.nan, 3, 6])
+    assert (four.mean, four.sd, four.n, four.n_undefined) == (3, pytest.approx(np.sqrt(14 / 3)), 4, 1)
+    assert 1 <= four.ci_low < 3 < four.ci_high <= 6
+
+
+def test_one_value_has_no_spread_and_none_has_no_mean():
+    one, none = average([2.0]), average([np.nan])
+    assert (one.mean, one.n) == (2, 1)
+    assert all(map(isnan, (one.sd, one.ci_low, none.mean, none.sd, none.ci_high)))
+    assert (none.n, none.n_undefined) == (0, 1)
+
+
+def test_the_bootstrap_interval_covers_the_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = [a.ci_low <= 0.5 <= a.ci_high for a in (average(rng.random(30)) for _ in range(150))]
+    assert 0.87 <= np.mean(hits) <= 0.99
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    same = average([0.3] * 5)
+    assert (same.ci_low, same.ci_high) == (pytest.approx(0.3), pytest.approx(0.3))
+
+
+def test_the_band_is_the_t_interval_of_every_point_and_stays_within_0_and_1():
+    curves = np.array([[0.0, 0.4, 1.0], [1.0, 0.5, 1.0], [0.5, 0.6, 1.0]])
+    mean, low, high = band(curves)
+    # t(2) = 4.30265, sd .1, n 3
+    assert mean.tolist() == pytest.approx([0.5, 0.5, 1])
+    assert (low[1], high[1]) == (pytest.approx(0.5 - 0.248414, abs=1e-6), pytest.approx(0.5 + 0.248414, abs=1e-6))
+    assert (low[0], high[0], low[2], high[2]) == (0, 1, 1, 1)
+    assert np.isnan(band(curves[:1])[1]).all()
+
+
+def test_a_share_has_wilsons_interval():
+    # textbook: 8 of 10 -> .490 to .943
+    assert proportion(8, 10) == (0.8, pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert all(map(isnan, proportion(0, 0)))
+
+
+def test_rank_sum_of_small_samples_is_exact():
+    # 1, 2, 3 below 4, 5: one arrangement of ten on each side
+    assert rank_sum(np.array([1, 2, 3]), np.array([4, 5])) == pytest.approx(2 / 10)
+
+
+def test_rank_sum_of_large_samples_is_normal_with_both_corrections():
+    a, b = np.arange(10.0), np.arange(10.0) + 3
+    ranks = stats.rankdata(np.concatenate([a, b]))
+    ties = sum(n**3 - n for n in np.unique(ranks, return_counts=True)[1])
+    variance = 10 * 10 / 12 * (21 - ties / (20 * 19))
+    z = (abs(ranks[:10].sum() - 105) - 0.5) / np.sqrt(variance)
+    assert rank_sum(a, b) == pytest.approx(2 * stats.norm.sf(z))
+
+
+@pytest.mark.parametrize(("n_a", "n_b", "exact"), [(9, 10, True), (3, 16, True), (10, 10, False), (3, 17, False)])
+def test_which_rank_sum_is_exact_goes_by_matlabs_rule(n_a, n_b, exact):
+    rng = np.random.default_rng(n_a + n_b)
+    a, b = rng.random(n_a), rng.random(n_b) + 0.2
+    method = "exact" if exact else "asymptotic"
+    assert rank_sum(a, b) == pytest.approx(stats.mannwhitneyu(a, b, method=method).pvalue)
+
+
+@given(SAMPLE, st.lists(VALUES, min_size=1, max_size=6))
+def test_exact_rank_sum_without_ties_agrees_with_scipy_and_with_ties_with_all_arrangements(a, b):
+    p = rank_sum(np.array(a), np.array(b))
+    if len(set(a + b)) == len(a + b):
+        assert p == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+    doubled = 2 * stats.rankdata(a + b)
+    sums = Counter(sum(chosen) for chosen in combinations(doubled.tolist(), len(a)))
+    own = sum(doubled[: len(a)])
+    tails = [sum(n for s, n in sums.items() if (s <= own if low else s >= own)) for low in (True, False)]
+    assert p == pytest.approx(min(1, 2 * min(tails) / sums.total()))
+
+
+def test_signed_rank_of_six_pairs_in_one_direction():
+    assert signed_rank(np.arange(1, 7), np.zeros(6)) == pytest.approx(2 / 2**6)
+
+
+def test_pairs_without_a_difference_are_left_out():
+    assert signed_rank(np.array([1, 2, 3, 4, 5, 6, 9.0]), np.array([0, 0, 0, 0, 0, 0, 9.0])) == pytest.approx(2 / 2**6)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=30))
+def test_a_model_against_itself_gives_p_1_and_no_effect(values):
+    a = np.array(values)
+    assert (rank_sum(a, a), signed_rank(a, a), rank_biserial(a, a)) == (1, 1, 0)
+
+
+@given(PAIRS)
+def test_exchanging_the_models_changes_the_sign_of_the_effect_only(pairs):
+    a, b = np.array(pairs).T
+    assert rank_sum(a, b) == pytest.approx(rank_sum(b, a))
+    assert signed_rank(a, b) == pytest.approx(signed_rank(b, a))
+    assert rank_biserial(a, b) == pytest.approx(-rank_biserial(b, a))
+    assert 0 <= signed_rank(a, b) <= 1
+
+
+def test_no_patients_have_no_p_value():
+    nobody = np.zeros(0)
+    assert all(map(isnan, (rank_sum(nobody, nobody), signed_rank(nobody, nobody), rank_biserial(nobody, nobody))))
+
+
+def test_the_effect_is_the_difference_of_the_rank_shares():
+    # differences 1, -2, 3: ranks 1 and 3 up, 2 down: (4 - 2) / 6
+    assert rank_biserial(np.array([1, 0, 3]), np.array([0, 2, 0])) == pytest.approx(1 / 3)
+
+
+def test_holm_multiplies_by_the_tests_left_and_never_falls():
+    assert holm([0.01, 0.04, 0.03, np.nan]).tolist() == pytest.approx([0.03, 0.06, 0.06, np.nan], nan_ok=True)
+    assert holm([0.9, 0.8]).tolist() == [1, 1]
