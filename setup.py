@@ -13,7 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=["nnunet_seqdropout", "trainers", "evaluation", "dataset_conversion"],
-    package_data={"evaluation": ["page/*.jinja"], "dataset_conversion": ["*.yaml", "layouts/*.yaml"]},
+    package_data={"evaluation": ["page/*"], "dataset_conversion": ["*.yaml", "layouts/*.yaml"]},
     install_requires=[
         "nnunetv2>=2.8.1,<2.9",
         "torch",

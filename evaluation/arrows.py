@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 BELOW_MM = 12.0
 """Arrows point at cross-sections smaller than a disc of this diameter."""
-LENGTH_MM, GAP_MM = 11.0, 1.5
+LENGTH_MM, GAP_MM, APART_MM = 11.0, 1.5, 8.0
+TURNS_DEG = (0, 45, -45, 90, -90, 135, -135, 180)
 
 Status = Literal["found", "missed", "false"]
 
@@ -23,26 +24,40 @@ class Arrow:
     tip: tuple[float, float]
 
 
-def arrow_at(
-    cross_section: NDArray[np.int64], status: Status, *, shape: Sequence[int], spacing_mm: Sequence[float]
-) -> Arrow | None:
-    """An arrow at an object's voxels in one slice, (n, 2) indices y, x; None where there are none or many.
+def arrows_at(
+    objects: Sequence[tuple[Status, NDArray[np.int64]]], *, shape: Sequence[int], spacing_mm: Sequence[float]
+) -> tuple[Arrow, ...]:
+    """An arrow at each of the objects' voxels in one slice, (n, 2) indices y, x, unless there are none or many.
 
-    ``shape`` and ``spacing_mm`` of the picture are (y, x). It comes from outside the head, pointing at the picture's
-    centre, so that it hides little; it comes from inside where it would begin outside the picture.
+    ``shape`` and ``spacing_mm`` of the picture are (y, x). An arrow comes from outside the head, so that it hides
+    little, or turned as far as it must be to begin inside the picture and apart from the arrows before it.
     """
     size_mm = np.multiply(shape, spacing_mm)
-    diameter_mm = 2 * np.sqrt(len(cross_section) * np.prod(spacing_mm) / np.pi)
-    if not len(cross_section) or diameter_mm >= BELOW_MM:
-        return None
-    place = (cross_section.mean(axis=0) + 0.5) * spacing_mm
-    outwards = place - size_mm / 2
-    distance = float(np.hypot(*outwards))
-    direction = outwards / distance if distance > 1 else np.array([0.0, 1.0])
-    reach = diameter_mm / 2 + GAP_MM
-    tail = place + (reach + LENGTH_MM) * direction
-    if (tail < 0).any() or (tail > size_mm).any():
-        direction = -direction
-        tail = place + (reach + LENGTH_MM) * direction
-    tip = place + reach * direction
-    return Arrow(status, tail=(float(tail[1]), float(tail[0])), tip=(float(tip[1]), float(tip[0])))
+    arrows: list[Arrow] = []
+    for status, voxels in objects:
+        diameter_mm = 2 * np.sqrt(len(voxels) * np.prod(spacing_mm) / np.pi)
+        if not 0 < diameter_mm < BELOW_MM:
+            continue
+        place = (voxels.mean(axis=0) + 0.5) * spacing_mm
+        possible = []
+        for direction in _directions(place - size_mm / 2):
+            tip = place + (diameter_mm / 2 + GAP_MM) * direction
+            tail = tip + LENGTH_MM * direction
+            if (tail >= 0).all() and (tail <= size_mm).all():
+                possible.append(
+                    Arrow(status, tail=(float(tail[1]), float(tail[0])), tip=(float(tip[1]), float(tip[0])))
+                )
+        free = [arrow for arrow in possible if all(_distance(arrow, other) >= APART_MM for other in arrows)]
+        arrows += (free or possible)[:1]
+    return tuple(arrows)
+
+
+def _directions(outwards: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Unit vectors (y, x), from the one that points outwards to its opposite."""
+    angle = np.arctan2(outwards[0], outwards[1])
+    return [np.array([np.sin(angle + turn), np.cos(angle + turn)]) for turn in np.deg2rad(TURNS_DEG)]
+
+
+def _distance(one: Arrow, other: Arrow) -> float:
+    """From tail to tail."""
+    return float(np.hypot(*np.subtract(one.tail, other.tail)))

@@ -52,7 +52,7 @@ class Backgrounds:
         return channel or 0
 
 
-def patient_mosaic(case: str, volumes: Volumes, backgrounds: Backgrounds) -> tuple[Slice, ...]:
+def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> tuple[Slice, ...]:
     """The patient's slices with all that is to be seen; axes are turned, not resampled, to x right to left, y anterior
     to posterior, z upwards."""
     background = backgrounds.read(case, volumes.image)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dataset_conversion.faults import Fault
+from evaluation.rank_tests import holm, rank_biserial, rank_sum, signed_rank
 from evaluation.results import Evaluation
-from evaluation.stats import average, holm, rank_biserial, rank_sum, signed_rank
+from evaluation.stats import average
 
 COMPARED = ("auc", "dice", "precision", "recall", "sensitivity", "fp")
 """And false positives above each limit. Found lesions are tested as sensitivity: the number of lesions is common."""

@@ -48,6 +48,7 @@ def contents(
         "limits": [limit(metric) for metric in alarms[1:]],
         "comparison": {} if comparison is None else {str(r["metric"]): r for r in comparison.to_dict("records")},
         "tests": TESTS,
+        "with_threshold": any(evaluation.summary["threshold"]["values"] for evaluation in evaluations),
         **_patients(evaluations, anchors),
         "mosaics": [
             {"case": case, "anchor": anchors[case], "slices": slices, "results": _results(evaluations, case)}

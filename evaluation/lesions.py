@@ -11,7 +11,6 @@ from functools import cached_property
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 RELATIVE_TOLERANCE = 1e-6
 """A volume this little below a limit reaches it: headers hold spacings in single precision."""
@@ -78,17 +77,22 @@ class Objects:
         return np.cumsum(self.n_voxels) - self.n_voxels
 
 
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box around a mask's voxels, (Z, Y, X); of no extent where there is none."""
+    inside = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return tuple(slice(int(i[0]), int(i[-1]) + 1) if i.size else slice(0) for i in inside)
+
+
 def find_objects(mask: NDArray[np.bool_]) -> Objects:
     """The 26-connected objects of a mask, (Z, Y, X); only the box around its voxels is searched."""
     voxels = np.flatnonzero(mask)
     if not voxels.size:
         return Objects(voxels, voxels, mask.shape)
     positions = np.unravel_index(voxels, mask.shape)
-    lowest = [int(axis.min()) for axis in positions]
-    box = tuple(slice(low, int(axis.max()) + 1) for low, axis in zip(lowest, positions, strict=True))
+    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in positions)
     # padded, since cc3d 4.1 fails on arrays with two axes of length 1
     labels = cc3d.connected_components(np.pad(mask[box], [(0, 1)] * 3), connectivity=26)
-    number = labels[tuple(axis - low for axis, low in zip(positions, lowest, strict=True))]
+    number = labels[tuple(axis - side.start for axis, side in zip(positions, box, strict=True))]
     return Objects(voxels, number.astype(np.int64), mask.shape)
 
 
@@ -131,6 +135,11 @@ class Detection:
 
     def one_to_one(self) -> NDArray[np.int64]:
         """(matches, 2): lesion and object, each at most once: as many matches as there can be, then most overlap."""
+        if all(len(np.unique(side)) == len(side) for side in self.pairs[:, :2].T):
+            return self.pairs[:, :2]
+        # takes a quarter of a second, which most calls can do without
+        from scipy.optimize import linear_sum_assignment
+
         lesions, rows = np.unique(self.pairs[:, 0], return_inverse=True)
         objects, columns = np.unique(self.pairs[:, 1], return_inverse=True)
         gain = np.zeros((len(lesions), len(objects)))

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.arrows import Arrow, Status, arrow_at
+from evaluation.arrows import Arrow, Status, arrows_at
 from evaluation.layers import agreement_layer, background_layer, grey_levels, probability_layer
 from evaluation.lesions import Objects, find_objects
 from evaluation.slices import Extent, choose_slices
@@ -87,9 +87,6 @@ def mosaic(
     slices = []
     for z in choose_slices([o.extent for o in objects], len(grey), at_most=MOST_SLICES) or _spread(len(grey)):
         sections = [(o.status, o.in_slice(z)) for o in objects]
-        arrows = [
-            arrow_at(voxels, status, shape=grey.shape[1:], spacing_mm=spacing_mm[1:]) for status, voxels in sections
-        ]
         slices.append(
             Slice(
                 z=lowest + z,
@@ -99,7 +96,7 @@ def mosaic(
                 background=background_layer(grey[z]),
                 probability=None if probability is None else probability_layer(probability[head][z]),
                 agreement=agreement_layer(reference[z], predicted[z]),
-                arrows=tuple(arrow for arrow in arrows if arrow),
+                arrows=arrows_at(sections, shape=grey.shape[1:], spacing_mm=spacing_mm[1:]),
                 shown={kind: sum(status == kind and len(v) > 0 for status, v in sections) for kind in get_args(Status)},
             )
         )

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from evaluation.lesions import Detection, Objects, detect, find_objects
+from evaluation.lesions import Detection, Objects, bounding_box, detect, find_objects
 from evaluation.voxels import Roc, overlap_of_counts, roc
 
 
@@ -115,7 +114,7 @@ def froc_counts(
     counts = np.zeros((len(thresholds), 2), np.int64)
     if not counts.size:
         return counts
-    (box,) = ndimage.find_objects((probability >= np.float64(min(thresholds))).astype(np.uint8)) or [np.s_[:0]]
+    box = bounding_box(probability >= np.float64(min(thresholds)))
     lesions, probability = find_objects(reference).within(box), probability[box]
     for row, threshold in enumerate(thresholds):
         detection = detect(lesions, find_objects(probability >= np.float64(threshold)))

@@ -25,7 +25,11 @@ CAPTIONS = {
         "Average over patients with the 95 % band of the mean (the paper's Fig. 3), voxel by voxel. The inset shows "
         "the same with a logarithmic axis.",
     ),
-    "froc": ("FROC", "Lesions found against false alarms as the threshold moves. The disc is the threshold used; the axis is logarithmic above 1."),
+    "froc": (
+        "FROC",
+        "Lesions found against false alarms as the threshold moves. The disc is the threshold used; the axis is "
+        "logarithmic above 1.",
+    ),
     "sensitivity_by_size": (
         "Sensitivity by size",
         "Lesions of all patients together, by the diameter of the sphere of equal volume, with 95 % Wilson intervals.",

@@ -1,9 +1,10 @@
 """Folders of predictions and references in, the tables of one evaluation out."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, map_cases
 from evaluation import cohort
-from evaluation.backgrounds import Backgrounds, patient_mosaic
 from evaluation.inputs import Folders, Volumes
-from evaluation.mosaic import Slice
 from evaluation.patient import Rules, evaluate_patient
 from evaluation.results import Evaluation
 from evaluation.thresholds import Threshold, Thresholds
+
+if TYPE_CHECKING:
+    from evaluation.mosaic import Slice
 
 FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
 DEFAULT_THRESHOLD = 0.5
@@ -32,7 +34,7 @@ class CaseResult:
     n_one_to_one: int
     sensitivities: NDArray[np.float64] | None
     froc: NDArray[np.int64]
-    mosaic: tuple[Slice, ...]
+    mosaic: tuple["Slice", ...]
     threshold_of: str | None
 
 
@@ -42,17 +44,15 @@ def evaluate_folders(
     name: str,
     thresholds: Thresholds | None = None,
     min_volumes_mm3: Sequence[float] = (10.0,),
-    backgrounds: Backgrounds | None = None,
+    draw: Callable[[str, Volumes], tuple["Slice", ...]] | None = None,
     n_workers: int | None = 1,
-) -> tuple[Evaluation, dict[str, tuple[Slice, ...]]]:
-    """Evaluates every patient who has a reference; the evaluation, and a mosaic of each if there is a background.
+) -> tuple[Evaluation, dict[str, tuple["Slice", ...]]]:
+    """Evaluates every patient who has a reference; the evaluation, and what ``draw`` made of each patient.
 
     thresholds: None takes 0.5. Label maps without probabilities need none. A patient who cannot be used is left out and
     named in the summary. Raises Fault where none can be used.
     """
     cases = folders.cases()
-    if backgrounds is not None:
-        backgrounds.require_sequence()
     froc_thresholds = FROC_THRESHOLDS if any(map(folders.has_probabilities, cases)) else ()
     if thresholds is None:
         thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
@@ -77,7 +77,7 @@ def evaluate_folders(
             n_one_to_one=result.n_one_to_one,
             sensitivities=None if result.roc is None else result.roc.sensitivity_at(cohort.FALSE_POSITIVE_RATES),
             froc=result.froc,
-            mosaic=_mosaic(case, volumes, rules, backgrounds),
+            mosaic=_mosaic(case, volumes, rules, draw),
             threshold_of=owner,
         )
 
@@ -131,12 +131,14 @@ def evaluate_folders(
     return evaluation, {case: result.mosaic for case, result in results.items() if result.mosaic}
 
 
-def _mosaic(case: str, volumes: Volumes, rules: Rules, backgrounds: Backgrounds | None) -> tuple[Slice, ...]:
-    if backgrounds is None:
+def _mosaic(
+    case: str, volumes: Volumes, rules: Rules, draw: Callable[[str, Volumes], tuple["Slice", ...]] | None
+) -> tuple["Slice", ...]:
+    if draw is None:
         return ()
     if volumes.probability is not None:
         volumes = replace(volumes, predicted=volumes.probability >= np.float64(rules.threshold))
-    return patient_mosaic(case, volumes.inside_mask(), backgrounds)
+    return draw(case, volumes.inside_mask())
 
 
 def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dict[str, object]:

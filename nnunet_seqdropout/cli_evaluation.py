@@ -3,10 +3,12 @@
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
+from nnunet_seqdropout.arguments import mapping, numbers
 from nnunet_seqdropout.exit_codes import ALL_DONE, exit_code
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument("--name", metavar="N", help="the model's name in the report (default: that of the -p folder)")
     target = evaluate.add_mutually_exclusive_group()
     target.add_argument("--label", type=int, default=1, metavar="L", help="the label to evaluate (1)")
-    target.add_argument("--region", type=_numbers(int), metavar="A,B", help="labels that together are the target: 1,3")
+    target.add_argument("--region", type=numbers(int), metavar="A,B", help="labels that together are the target: 1,3")
     threshold = evaluate.add_argument_group("the probability from which on a voxel counts (0.5)")
     threshold.add_argument("--val-gt", type=Path, metavar="DIR", help="references of validation patients, and")
     threshold.add_argument("--val-p", type=Path, metavar="DIR", help="their predictions: take the Youden threshold")
@@ -35,10 +37,10 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     threshold.add_argument("--threshold", type=float, metavar="T", help="this one")
     threshold.add_argument("--threshold-file", type=Path, metavar="F", help="those of a thresholds.json")
     evaluate.add_argument(
-        "--min-volume-mm3", type=_numbers(float), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
+        "--min-volume-mm3", type=numbers(float), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
     )
     evaluate.add_argument("--mask", type=Path, metavar="DIR", help="evaluate only inside these masks: <case>.nii.gz")
-    evaluate.add_argument("--map", type=_mapping, default={}, metavar="255=1", help="label values that mean others")
+    evaluate.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
     evaluate.add_argument("-i", type=Path, metavar="IMAGES", help="images, for a mosaic of every patient in the report")
     evaluate.add_argument("--background", metavar="NAME", help="the sequence behind the mosaics (t1_gd)")
     evaluate.add_argument("--no-report", action="store_true", help="tables only")
@@ -55,30 +57,35 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from dataset_conversion.outcomes import Outcome
-    from evaluation.backgrounds import Backgrounds
     from evaluation.inputs import Folders, Target
     from evaluation.tables import evaluate_folders
 
     target = Target(tuple(arguments.region or [arguments.label]))
     folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map)
-    backgrounds = None
+    draw = None
     if arguments.i is not None and not arguments.no_report:
+        from evaluation.backgrounds import Backgrounds, patient_mosaic
+
         backgrounds = Backgrounds(arguments.i, folders.channel_names, arguments.background)
+        backgrounds.require_sequence()
+        draw = partial(patient_mosaic, backgrounds=backgrounds)
     thresholds, validation = _thresholds(arguments, folders)
     evaluation, mosaics = evaluate_folders(
         folders,
         name=arguments.name or arguments.p.resolve().name,
         thresholds=thresholds,
         min_volumes_mm3=arguments.min_volume_mm3,
-        backgrounds=backgrounds,
+        draw=draw,
         n_workers=arguments.np,
     )
     evaluation.write(arguments.o)
     if thresholds is not None:
         thresholds.write(arguments.o / "thresholds.json")
     if not arguments.no_report:
+        from evaluation.figures import write_figures
         from evaluation.report import write_report
 
+        write_figures(arguments.o, [evaluation])
         print(f"Report: {write_report(arguments.o, [evaluation], mosaics=mosaics)}")
     _print_metrics(evaluation.summary)
     outcomes = {case: Outcome(**outcome) for case, outcome in evaluation.summary["cases"].items()}
@@ -114,6 +121,7 @@ def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thr
 def _compare(arguments: argparse.Namespace) -> int:
     from dataset_conversion.images import staged
     from evaluation.comparison import compare
+    from evaluation.figures import write_figures
     from evaluation.report import write_report
     from evaluation.results import read_evaluation
 
@@ -123,6 +131,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         table.to_csv(stage / "comparison.csv", index=False)
     print(f"a: {a.name}, b: {b.name}")
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="n/a"))
+    write_figures(arguments.o, [a, b])
     print(f"Report: {write_report(arguments.o, [a, b], comparison=table)}")
     return ALL_DONE
 
@@ -134,17 +143,5 @@ def _print_metrics(summary: "Mapping[str, Any]") -> None:
     for metric, average in summary["metrics"].items():
         if average["n"]:
             undefined = f", undefined in {average['n_undefined']}" if average["n_undefined"] else ""
-            interval = f"[{average['ci_low']:.3g}, {average['ci_high']:.3g}]"
-            print(f"{metric:>22}  {average['mean']:8.3f} ± {average['sd']:.3f}  {interval}{undefined}")
-
-
-def _numbers(kind: type) -> "object":
-    def parse(text: str) -> tuple:
-        return tuple(kind(word) for word in text.split(","))
-
-    parse.__name__ = "list of numbers"
-    return parse
-
-
-def _mapping(text: str) -> dict[int, int]:
-    return {int(value): int(label) for value, label in (pair.split("=") for pair in text.split(","))}
+            spread = "" if average["n"] < 2 else "± {sd:.3f}  [{ci_low:.3g}, {ci_high:.3g}]".format(**average)
+            print(f"{metric:>22}  {average['mean']:8.3f} {spread}{undefined}")

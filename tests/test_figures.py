@@ -7,7 +7,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from evaluation.colours import MODELS
-from evaluation.figures import draw_box, draw_figures, draw_froc, draw_roc, draw_sensitivity_by_size, write_figures
+from evaluation.figures import draw_figures, write_figures
+from evaluation.plots import draw_box, draw_froc, draw_roc, draw_sensitivity_by_size
 
 
 @pytest.fixture

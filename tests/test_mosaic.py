@@ -164,3 +164,12 @@ def test_a_patient_of_a_real_size_takes_less_than_400_kilobytes():
     assert len(slices) == 12
     size = sum(len(s.background) + len(s.probability) + len(s.agreement) for s in slices)
     assert size * 4 / 3 < 400_000
+
+
+def test_two_arrows_at_neighbours_do_not_hide_each_other():
+    shape = (6, 80, 80)
+    reference, predicted = cube(shape, (2, 30, 20)), cube(shape, (2, 30, 23))
+    marks = [Mark("missed", (2, 30, 20)), Mark("false", (2, 30, 23))]
+    (only,) = mosaic(np.ones(shape), None, reference, predicted, marks, SPACING)
+    one, other = only.arrows
+    assert np.hypot(one.tail[0] - other.tail[0], one.tail[1] - other.tail[1]) >= 8

@@ -115,7 +115,9 @@ def test_strata_and_the_threshold_are_named(page):
         ["at most 3 lesions", "3"],
         ["more than 3 lesions", "1"],
     ]
-    assert "Youden index on the validation patients. p ≥ 0.76" in page.text
+    assert (
+        "p ≥ 0.76 (10 validation patients, Youden index 0.900): Youden index on the validation patients." in page.text
+    )
 
 
 def test_an_average_over_nobody_is_na(tmp_path):

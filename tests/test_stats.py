@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluation.stats import average, band, holm, proportion, rank_biserial, rank_sum, signed_rank
+from evaluation.rank_tests import holm, rank_biserial, rank_sum, signed_rank
+from evaluation.stats import average, band, proportion
 
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.5]) | st.floats(-5, 5, allow_nan=False)
 SAMPLE = st.lists(VALUES, min_size=1, max_size=9)
@@ -55,6 +56,19 @@ def test_a_share_has_wilsons_interval():
     # textbook: 8 of 10 -> .490 to .943
     assert proportion(8, 10) == (0.8, pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
     assert all(map(isnan, proportion(0, 0)))
+
+
+@given(st.integers(0, 30), st.integers(1, 30))
+def test_every_share_agrees_with_scipy(n_found, n):
+    n_found = min(n_found, n)
+    theirs = stats.binomtest(n_found, n).proportion_ci(0.95, method="wilson")
+    assert proportion(n_found, n) == pytest.approx((n_found / n, theirs.low, theirs.high), abs=1e-12)
+
+
+def test_the_bootstrap_agrees_with_scipys():
+    values = np.random.default_rng(1).random(20)
+    ours, theirs = average(values), stats.bootstrap((values,), np.mean, method="percentile", rng=2).confidence_interval
+    assert (ours.ci_low, ours.ci_high) == pytest.approx((theirs.low, theirs.high), abs=0.005)
 
 
 def test_rank_sum_of_small_samples_is_exact():
