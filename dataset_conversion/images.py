@@ -19,12 +19,14 @@ LARGEST_DISTANCE_MM = 0.1
 LARGEST_DIRECTION_DIFFERENCE = 1e-3
 
 
-def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse") -> sitk.Image:
+def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content: bytes | None = None) -> sitk.Image:
     """Reads a 2D or 3D image; voxels that are NaN or infinite become 0 under ``nan="zero"``.
+
+    content: the file's bytes, where they have been read already.
 
     Raises Fault where the file is truncated, corrupt, empty, no image or not one volume, or holds a NaN.
     """
-    image = read_nifti(path) if path.name.endswith((".nii", ".nii.gz")) else _read_other(path)
+    image = read_nifti(path, content) if path.name.endswith((".nii", ".nii.gz")) else _read_other(path)
     voxels = sitk.GetArrayViewFromImage(image)
     if voxels.dtype.kind == "f" and not np.isfinite([voxels.min(), voxels.max()]).all():
         finite = np.isfinite(voxels)

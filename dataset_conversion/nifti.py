@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from io import IOBase
+from io import BytesIO, IOBase
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,17 @@ _AGAIN = "Copy it again from its source."
 _CHUNK = 1 << 24
 
 
-def read_nifti(path: Path) -> sitk.Image:
+def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
     """Reads one 3D volume of ``.nii`` or ``.nii.gz``, to the end of the stream, so that its checksum is looked at.
+
+    content: the file's bytes, where they have been read already; the geometry is read from the file all the same.
 
     Whole numbers keep their type; what has a slope is scaled in float64. Position, spacing and direction are those that
     SimpleITK, and so nnU-Net, takes from the header.
     Raises Fault where the file is truncated, corrupt, no NIfTI, too large, not one 3D volume, or its axes are doubtful.
     """
     try:
-        with _opened(path) as stream:
+        with _opened(path, content) as stream:
             image = _parse(stream, path)
             _require_volume(image.header, path)
             _require_sound_axes(image.header, path)
@@ -51,8 +53,9 @@ def read_nifti(path: Path) -> sitk.Image:
     return result
 
 
-def _opened(path: Path) -> IOBase:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+def _opened(path: Path, content: bytes | None) -> IOBase:
+    stream = path.open("rb") if content is None else BytesIO(content)
+    return gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
 
 
 def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:

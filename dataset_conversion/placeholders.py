@@ -28,7 +28,7 @@ def usable_images(files: Mapping[Channel, Path]) -> dict[Channel, sitk.Image]:
     Raises Fault where none is left, one cannot be read, or two of those left lie on different grids.
     """
     images = {channel: read_image(file) for channel, file in files.items()}
-    usable = {channel: image for channel, image in images.items() if not _is_constant(image, files[channel])}
+    usable = {channel: image for channel, image in images.items() if not is_constant(image, files[channel])}
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
     first = next(iter(usable))
@@ -37,7 +37,8 @@ def usable_images(files: Mapping[Channel, Path]) -> dict[Channel, sitk.Image]:
     return usable
 
 
-def _is_constant(image: sitk.Image, file: Path) -> bool:
+def is_constant(image: sitk.Image, file: Path) -> bool:
+    """Whether one value stands everywhere; one that is not 0 is warned of."""
     voxels = sitk.GetArrayViewFromImage(image)
     value = voxels.flat[0]
     constant = bool((voxels == value).all())

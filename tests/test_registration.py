@@ -38,26 +38,25 @@ def grid(
 def head(
     on: sitk.Image, brightness: Sequence[float], motion: sitk.Transform | None = None, seed: int = 0
 ) -> sitk.Image:
-    """A stripped brain of ellipsoids without any symmetry, noisy, int16, exactly 0 outside; ``motion`` moves it."""
+    """A stripped brain, an ellipsoid with folds and ventricles, noisy, int16, 0 outside; ``motion`` moves it."""
     back = motion.GetInverse() if motion else sitk.Transform()
     index = np.argwhere(np.ones(on.GetSize(), bool))
     points = index * on.GetSpacing() @ np.reshape(on.GetDirection(), (3, 3)).T + on.GetOrigin()
     origin, *ends = (np.array(back.TransformPoint(p)) for p in [[0.0] * 3, *np.eye(3).tolist()])
     points = points @ np.subtract(ends, origin) + origin
-    inside = [
-        (((points - centre) / radii) ** 2).sum(axis=1) <= 1
-        for centre, radii in (
-            ((0, 0, 0), (65, 80, 60)),
-            ((0, 5, 5), (52, 66, 45)),
-            ((12, -15, 10), (9, 28, 12)),
-            ((-14, 20, 0), (10, 20, 14)),
-            ((20, 35, -15), (12, 9, 8)),
-        )
-    ]
-    brain, white, *fluids = inside
-    voxels = np.where(white, brightness[1], brightness[0])
-    voxels = np.where(np.any(fluids, axis=0), brightness[2], voxels)
-    voxels = np.clip(voxels + np.random.default_rng(seed).normal(0, 30, len(voxels)), 1, None) * brain
+
+    def filled(centre: Sequence[float], radii: Sequence[float]) -> np.ndarray:
+        """How much of a voxel lies in an ellipsoid: partial volume over 3 mm at its surface."""
+        depth_mm = (1 - np.linalg.norm((points - centre) / np.array(radii), axis=1)) * min(radii)
+        return np.clip(0.5 + depth_mm / 3, 0, 1)
+
+    folds = np.sin(points / (6, 7, 5) + (0.8, 0.7, 0.9)).sum(axis=1)
+    white = filled((0, 5, 5), (55, 70, 45)) * np.clip(1 + folds, 0, 1)
+    fluid = np.max([filled((12, -15, 10), (9, 28, 12)), filled((-14, 20, 0), (10, 20, 14))], axis=0)
+    voxels = (1 - fluid) * ((1 - white) * brightness[0] + white * brightness[1]) + fluid * brightness[2]
+    noise = np.random.default_rng(seed).normal(0, 30, len(voxels))
+    brain = np.minimum(filled((0, 0, 0), (65, 80, 55)), filled((0, 30, 30), (75, 100, 75)))
+    voxels = np.clip(voxels + noise, 1, None) * (brain >= 0.5)
     image = sitk.GetImageFromArray(voxels.reshape(on.GetSize()).T.round().astype(np.int16))
     image.CopyInformation(on)
     return image
@@ -161,9 +160,10 @@ def test_what_shows_no_peak_of_similarity_is_refused(unrelated):
     assert np.shape(raised.value.attempt.matrix) == (4, 4)
 
 
-def test_a_head_turned_too_far_is_refused():
-    with pytest.raises(Diverged, match="degrees|peak"):
-        register(head(grid(), T1), head(grid(), T2, rigid((0, 0, 90), (0, 0, 0)), seed=1))
+@pytest.mark.parametrize("degrees", [40, 90, 180])
+def test_a_head_turned_too_far_is_refused(degrees):
+    with pytest.raises(Diverged, match=r"degrees|peak|less alike"):
+        register(head(grid(), T1), head(grid(), T2, rigid((0, 0, degrees), (0, 0, 0)), seed=1))
 
 
 def test_an_image_of_one_value_and_a_picture_are_faults():
@@ -230,8 +230,9 @@ def test_resampled_by_what_was_found_the_series_lies_on_the_reference():
     motion = rigid((5, -3, 4), (6, -5, 7))
     reference, moving = head(grid(), T1), head(GRIDS["thick oblique slices"], T2, motion, seed=1)
     moved = resample(moving, reference, register(reference, moving).transform)
-    ours, theirs = (sitk.GetArrayFromImage(image) > 0 for image in (reference, moved))
-    assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.97
+    # linear interpolation spreads the outline by up to a voxel: inside it the brain is at least half as bright
+    ours, theirs = (sitk.GetArrayFromImage(image) > 250 for image in (reference, moved))
+    assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.96
 
 
 def test_an_image_tells_itself_everything_and_noise_nothing():

@@ -1,0 +1,45 @@
+"""What the JSON files of a raw data set say, looked at before it is believed."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_conversion.faults import Fault
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is read of ``dataset.json``: label_values are those of labels and regions, n_training is numTraining."""
+
+    channel_names: Sequence[str]
+    file_ending: str
+    label_values: Collection[int] = ()
+    n_training: int | None = None
+
+
+def read_description(file: Path) -> Description:
+    """Raises Fault where the file is no ``dataset.json`` of nnU-Net."""
+    content = read_json(file, dict)
+    try:
+        channels = sorted(content["channel_names"].items(), key=lambda channel: int(channel[0]))
+        labels = content["labels"].values()
+        values = {int(v) for label in labels for v in (label if isinstance(label, list) else [label])}
+        return Description([name for _, name in channels], content["file_ending"], values, content.get("numTraining"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        remedy = "Restore the file that the conversion wrote."
+        raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+
+
+def read_json(file: Path, kind: type) -> Any:
+    """The content of a file, or an empty one of that type where there is no file. Raises Fault where it is no such."""
+    if not file.is_file():
+        return kind()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Fault(f"not readable as JSON ({error})", file=file, remedy="Write it again.") from error
+    if not isinstance(content, kind):
+        raise Fault(f"it holds no {kind.__name__}", file=file, remedy="Write it again.")
+    return content

@@ -1,0 +1,40 @@
+"""The values of a label map: those that it may not have, with the number of their voxels and the remedy."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+
+LISTED_VALUES = 5
+"""A map of probabilities has thousands of values; a message names the most frequent ones."""
+
+
+def voxels_of_value(label: sitk.Image) -> dict[float, int]:
+    """How many voxels have each value but 0; empty for an empty label."""
+    stored = sitk.GetArrayViewFromImage(label)
+    values, counts = np.unique(stored[stored != 0], return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def value_faults(voxels: Mapping[float, int], *, known: Collection[int] | None, file: Path) -> list[Fault]:
+    """At most two: values that are no whole numbers, and whole ones beside 0 and ``known`` (None knows them all)."""
+    fractions = {value: n for value, n in voxels.items() if value % 1}
+    unknown = {value: n for value, n in voxels.items() if not value % 1 and known is not None and value not in known}
+    faults = []
+    if fractions:
+        remedy = "Give a label map; one that was interpolated, or a map of probabilities, is none."
+        faults.append(Fault(f"values that are no whole numbers: {_listed(fractions)}", file=file, remedy=remedy))
+    if unknown:
+        labels = ", ".join(map(str, sorted({0, *(known or ())})))
+        remedy = f"The labels are {labels}: write it again with these; evaluate takes --map {max(unknown):.0f}=1."
+        faults.append(Fault(f"unknown label values {_listed(unknown)}", file=file, remedy=remedy))
+    return faults
+
+
+def _listed(voxels: Mapping[float, int]) -> str:
+    frequent = sorted(voxels.items(), key=lambda pair: -pair[1])[:LISTED_VALUES]
+    more = f" and {len(voxels) - LISTED_VALUES} more" if len(voxels) > LISTED_VALUES else ""
+    return ", ".join(f"{value:g} ({n} voxels)" for value, n in frequent) + more

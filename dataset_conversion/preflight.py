@@ -1,0 +1,134 @@
+"""What is wrong with the files of a case: all of it, found in one pass before anybody works with them."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.label_values import value_faults, voxels_of_value
+from dataset_conversion.sequences import pattern
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault or a note in words; unlike a Fault it can be sent from one process to another."""
+
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.remedy}" if self.remedy else self.problem
+
+
+@dataclass(frozen=True)
+class CaseCheck:
+    """What was found of one case.
+
+    pattern: the sequences that have an image; a broken one counts, a constant one does not. labelled_voxels: those
+    that are not background, None where no label could be read.
+    """
+
+    pattern: str = ""
+    faults: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+    labelled_voxels: int | None = None
+
+
+def check_case(
+    files: Mapping[int, Path],
+    *,
+    channel_names: Sequence[str],
+    label: Path | None = None,
+    label_values: Collection[int] | None = None,
+    complete: bool = False,
+) -> CaseCheck:
+    """Reads every file of a case once, to its end, and gathers all faults; raises nothing for bad input.
+
+    label_values: those that the label may have beside 0; None allows every whole number. complete: every channel must
+    have its file, be it of zeros, and all files one grid, as nnU-Net asks of the cases that it trains on.
+    """
+    read = {channel: _read(file) for channel, file in sorted(files.items())}
+    images = {channel: found for channel, found in read.items() if not isinstance(found, Finding)}
+    constant = {channel: value for channel, image in images.items() if (value := _only_value(image)) is not None}
+    notes = [
+        Finding(f"{files[channel]}: every voxel is {value:g}; treated as absent")
+        for channel, value in constant.items()
+        if value != 0
+    ]
+    present = [channel in files and channel not in constant for channel in range(len(channel_names))]
+    faults = [found for found in read.values() if isinstance(found, Finding)]
+    if not any(present):
+        faults.append(Finding("no usable sequence", "Give at least one image that is not empty."))
+    if complete:
+        remedy = "nnU-Net trains on a placeholder in its place: seqdropout fill writes one."
+        absent = [f"_{i:04d} ({name})" for i, name in enumerate(channel_names) if i not in files]
+        faults += [Finding(f"there is no file {channel}", remedy) for channel in absent]
+
+    usable_first = sorted(images, key=lambda channel: channel in constant)
+    on_grid = [(files[channel], images[channel]) for channel in usable_first if complete or channel not in constant]
+    faults += [fault for other in on_grid[1:] for fault in _grid_faults(on_grid[0], other)]
+    check = CaseCheck(pattern(present, channel_names), tuple(faults), tuple(notes))
+    return check if label is None else _with_label(check, label, label_values, on_grid[:1])
+
+
+def _with_label(
+    check: CaseCheck, file: Path, known: Collection[int] | None, reference: Sequence[tuple[Path, sitk.Image]]
+) -> CaseCheck:
+    """The same and what is found of the label; ``reference``, if there is one, is the image that it belongs on."""
+    label = _read(file)
+    if isinstance(label, Finding):
+        return replace(check, faults=(*check.faults, label))
+    voxels = voxels_of_value(label)
+    off_grid = [fault for image in reference for fault in _grid_faults(image, (file, label))]
+    bad_values = [Finding(fault.problem, fault.remedy) for fault in value_faults(voxels, known=known, file=file)]
+    return replace(
+        check,
+        faults=(*check.faults, *off_grid, *bad_values),
+        notes=check.notes if voxels else (*check.notes, Finding(f"{file}: the label is empty")),
+        labelled_voxels=sum(voxels.values()),
+    )
+
+
+def _read(file: Path) -> sitk.Image | Finding:
+    try:
+        return read_image(file)
+    except Fault as fault:
+        return Finding(fault.problem, fault.remedy)
+    except OSError as error:
+        return Finding(f"{file}: it cannot be opened ({error.strerror or error})", "See that the file can be read.")
+
+
+def _only_value(image: sitk.Image) -> float | None:
+    """The value that all voxels have, or None where they differ."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    lowest = voxels.min()
+    return float(lowest) if lowest == voxels.max() else None
+
+
+def _grid_faults(reference: tuple[Path, sitk.Image], other: tuple[Path, sitk.Image]) -> list[Finding]:
+    """At most one, with both files, both grids and the largest distance of their corners."""
+    try:
+        require_same_grid(reference[1], other[1], files=(reference[0], other[0]))
+    except Fault as fault:
+        if reference[1].GetSize() == other[1].GetSize():
+            return [Finding(fault.problem, fault.remedy)]  # it says already how far the corners are apart
+        distance = _corner_distance_mm(reference[1], other[1])
+        return [Finding(f"{fault.problem}; the corners are up to {distance:.1f} mm apart", fault.remedy)]
+    return []
+
+
+def _corner_distance_mm(*images: sitk.Image) -> float:
+    """How far a corner of one of two images is, at most, from the same corner of the other; NaN between 2D and 3D."""
+    if images[0].GetDimension() != images[1].GetDimension():
+        return math.nan
+    distances = []
+    for ends in product((0, 1), repeat=images[0].GetDimension()):
+        corners = [[end * (n - 1) for end, n in zip(ends, image.GetSize(), strict=True)] for image in images]
+        points = [i.TransformIndexToPhysicalPoint(corner) for i, corner in zip(images, corners, strict=True)]
+        distances.append(math.dist(*points))
+    return max(distances)

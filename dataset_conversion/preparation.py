@@ -1,0 +1,212 @@
+"""One patient made ready: every file read once, registered to the reference series, defaced, with its label."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.figure import Figure
+
+from dataset_conversion.brain_extraction import brain_mask_by
+from dataset_conversion.defacing import deface_patient
+from dataset_conversion.defacing_quality import before_and_after
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.patients import Patient
+from dataset_conversion.placeholders import is_constant
+from dataset_conversion.registration import Diverged, Registration, register, resample
+from dataset_conversion.registration_quality import checkerboard
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to the images.
+
+    register: "auto" looks at every series and moves what does not lie on the reference; "never" refuses other grids.
+    deface: a brain extractor's name, or a folder of brain masks, ``<case>.nii.gz``, on the reference's grid; None: not.
+    nan: "zero" sets voxels that are no number to 0. label_mapping: stored label values to be taken for others.
+    """
+
+    register: Literal["auto", "never"] = "auto"
+    deface: str | None = None
+    nan: Literal["refuse", "zero"] = "refuse"
+    label_mapping: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a patient. original: the file's bytes, while the voxels are still those of the file."""
+
+    image: sitk.Image
+    file: Path
+    sha256: str
+    original: bytes | None
+    registration: Registration | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A patient on one grid: his series by sequence, his label, and pictures to look at by name."""
+
+    series: Mapping[str, Series]
+    label: sitk.Image | None
+    label_sha256: str
+    pictures: Mapping[str, Figure]
+    warnings: Sequence[str]
+
+
+class Unregistered(Fault):
+    """A series that could not be registered, and the picture of the attempt."""
+
+    def __init__(self, problem: str, *, remedy: str, name: str, picture: Figure) -> None:
+        self.name, self.picture = name, picture
+        super().__init__(problem, remedy=remedy)
+
+
+def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Sequence[str]) -> Prepared:
+    """Reads and checks everything first, so that a faulty patient leaves no file.
+
+    order: the sequences, the reference series first; the first one that the patient has takes its place.
+    Raises Fault where an image cannot be used, none is left, grids differ that may not, or a step fails.
+    """
+    warnings: list[str] = []
+    usable: dict[str, Series] = {}
+    for name in order:
+        if name in patient.images:
+            series = _read(patient.images[name], preparation)
+            if is_constant(series.image, series.file):
+                warnings.append(f"{name}: one value everywhere, written as absent")
+            else:
+                usable[name] = series
+    if not usable:
+        raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
+    reference = next(iter(usable))
+    label, label_sha256 = _read_label(patient, preparation) if patient.label else (None, "")
+    if label is not None:
+        _require_label_grid(label, patient, usable, reference, preparation)
+    moved, pictures = _registered(usable, reference, preparation)
+    if label is not None and not _same_grid(usable[reference].image, label):
+        drawn_on = next(name for name, series in usable.items() if _same_grid(series.image, label))
+        label = resample(label, usable[reference].image, moved[drawn_on].registration.transform, is_label=True)  # type: ignore[union-attr]
+        warnings.append(f"label: drawn on {drawn_on}, brought to {reference} with it")
+    if label is not None and not sitk.GetArrayViewFromImage(label).any():
+        warnings.append("label: empty")
+    if preparation.deface is not None:
+        moved, picture = _defaced(case, moved, reference, preparation.deface)
+        pictures["deface"] = picture
+    warnings += [f"{name}: absent, written as zeros" for name in order if name not in moved]
+    return Prepared(moved, label, label_sha256, pictures, warnings)
+
+
+def _read(file: Path, preparation: Preparation) -> Series:
+    content = file.read_bytes()
+    image = read_image(file, nan=preparation.nan, content=content)
+    kept = content if preparation.nan == "refuse" else None
+    return Series(image, file, hashlib.sha256(content).hexdigest(), kept)
+
+
+def _registered(
+    usable: Mapping[str, Series], reference: str, preparation: Preparation
+) -> tuple[dict[str, Series], dict[str, Figure]]:
+    fixed = usable[reference]
+    moved, pictures = {reference: fixed}, {}
+    for name, series in usable.items():
+        if name == reference:
+            continue
+        if preparation.register == "never":
+            require_same_grid(fixed.image, series.image, files=(fixed.file, series.file))
+            moved[name] = series
+            continue
+        try:
+            found = register(fixed.image, series.image)
+        except Diverged as fault:
+            picture = _checkerboard(fixed, series, fault.attempt, f"{name} on {reference}: failed")
+            problem = f"{name}: {fault.problem}"
+            raise Unregistered(problem, remedy=fault.remedy, name=name, picture=picture) from fault
+        if found.skipped:
+            moved[name] = Series(series.image, series.file, series.sha256, series.original, found)
+            continue
+        image = resample(series.image, fixed.image, found.transform)
+        moved[name] = Series(image, series.file, series.sha256, None, found)
+        title = f"{name} on {reference}: moved by {found.translation_mm:.1f} mm, {found.rotation_deg:.1f}°"
+        pictures[name] = _checkerboard(fixed, series, found, title)
+    return moved, pictures
+
+
+def _checkerboard(fixed: Series, series: Series, found: Registration, title: str) -> Figure:
+    before, after = (resample(series.image, fixed.image, t) for t in (sitk.Transform(), found.transform))
+    return checkerboard(fixed.image, before, after, title)
+
+
+def _defaced(case: str, series: Mapping[str, Series], reference: str, how: str) -> tuple[dict[str, Series], Figure]:
+    image = series[reference].image
+    if Path(how).is_dir():
+        file = Path(how) / f"{case}.nii.gz"
+        if not file.is_file():
+            raise Fault(f"no brain mask {file}", remedy="Add the mask, or name a brain extractor.")
+        brain = read_image(file)
+        require_same_grid(image, brain, files=(series[reference].file, file))
+    else:
+        brain = brain_mask_by(how, image)
+    images = deface_patient({name: each.image for name, each in series.items()}, brain)
+    picture = before_and_after(image, images[reference], f"{case}: {reference} defaced")
+    return {
+        name: Series(images[name], each.file, each.sha256, None, each.registration) for name, each in series.items()
+    }, picture
+
+
+def _read_label(patient: Patient, preparation: Preparation) -> tuple[sitk.Image, str]:
+    """The label in the data set's values; of several files the union. Raises Fault at a value without a meaning."""
+    mapping = {**(patient.label_mapping or {}), **(preparation.label_mapping or {})}
+    mapped: sitk.Image | None = None
+    digest = hashlib.sha256()
+    for file in patient.label:
+        content = file.read_bytes()
+        digest.update(content)
+        label = _in_values(read_image(file, content=content), mapping, file)
+        if mapped is not None:
+            require_same_grid(mapped, label, files=(patient.label[0], file))
+            label = sitk.Maximum(mapped, label)
+        mapped = label
+    if mapped is None:
+        raise ValueError("The patient has no label.")
+    return mapped, digest.hexdigest()
+
+
+def _in_values(image: sitk.Image, mapping: Mapping[int, int], file: Path) -> sitk.Image:
+    stored = sitk.GetArrayViewFromImage(image)
+    values, counts = np.unique(stored, return_counts=True)
+    unknown = [f"{v:g} ({n} voxels)" for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in mapping]
+    if unknown:
+        remedy = f"Known are {', '.join(map(str, mapping))}; say what another means with --map {values[-1]:g}=1."
+        raise Fault(f"unknown label values {', '.join(unknown)}", file=file, remedy=remedy)
+    mapped = np.zeros(stored.shape, np.uint8)
+    for value in values:
+        mapped[stored == value] = mapping[int(value)]
+    label = sitk.GetImageFromArray(mapped)
+    label.CopyInformation(image)
+    return label
+
+
+def _require_label_grid(
+    label: sitk.Image, patient: Patient, usable: Mapping[str, Series], reference: str, preparation: Preparation
+) -> None:
+    """The label must lie on the reference's grid, or on that of a series that will be registered."""
+    others = usable.values() if preparation.register == "auto" else ()
+    if not any(_same_grid(series.image, label) for series in others):
+        fixed = usable[reference]
+        require_same_grid(fixed.image, label, files=(fixed.file, patient.label[0]))
+
+
+def _same_grid(reference: sitk.Image, image: sitk.Image) -> bool:
+    try:
+        require_same_grid(reference, image, files=(Path(), Path()))
+    except Fault:
+        return False
+    return True

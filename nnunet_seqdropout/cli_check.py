@@ -1,0 +1,96 @@
+"""The sub-command ``check``: what is wrong with a data set, before hours are spent on it."""
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.exit_codes import ALL_DONE, SOME_CASE_FAILED
+from nnunet_seqdropout.folders import dataset_json
+
+if TYPE_CHECKING:
+    from dataset_conversion.preflight import Finding
+    from dataset_conversion.preflight_folder import FolderCheck
+
+
+def add_commands(commands: "argparse._SubParsersAction") -> None:
+    check = commands.add_parser("check", help="every fault of a data set or a folder of images, with its remedy")
+    check.add_argument(
+        "-i", type=Path, required=True, metavar="FOLDER", help="raw data set, or a folder of <case>_XXXX images"
+    )
+    model = check.add_mutually_exclusive_group()
+    model.add_argument("-d", metavar="ID", help="data set number or name: the channels of a folder of images")
+    model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION): the same")
+    check.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to this file too")
+    check.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.outcomes import write_json
+    from dataset_conversion.preflight_folder import check_dataset, check_folder, is_raw_dataset
+
+    if is_raw_dataset(arguments.i):
+        found = check_dataset(arguments.i, n_workers=arguments.np)
+    elif arguments.d is None and arguments.m is None:
+        remedy = (
+            "Name a folder with dataset.json and imagesTr, or give the channels of your images by -d ID or -m MODEL."
+        )
+        raise Fault("this is no raw data set", file=arguments.i, remedy=remedy)
+    else:
+        found = check_folder(arguments.i, **dataset_json(arguments.d, arguments.m), n_workers=arguments.np)
+    _print_findings(found)
+    _print_availability(found)
+    faulty = sum(bool(check.faults) for check in found.cases.values())
+    n_faults = sum(len(check.faults) for check in found.cases.values()) + len(found.faults)
+    print(f"{arguments.i}: {len(found.cases)} cases, {faulty} of them with faults; {n_faults} faults in all")
+    if arguments.json is not None:
+        write_json(arguments.json, _as_json(found, arguments.i))
+    return SOME_CASE_FAILED if n_faults else ALL_DONE
+
+
+def _print_findings(found: "FolderCheck") -> None:
+    """A line for every fault, then one for every note."""
+    _print_lines("", found.faults)
+    for case, check in found.cases.items():
+        _print_lines(f"{case}: ", check.faults)
+    for case, check in found.cases.items():
+        _print_lines(f"note: {case}: ", check.notes)
+
+
+def _print_lines(prefix: str, findings: "Iterable[Finding]") -> None:
+    for finding in findings:
+        print(prefix + " ".join(str(finding).splitlines()))
+
+
+def _print_availability(found: "FolderCheck") -> None:
+    """A row for each pattern of sequences, with a column for each split that has cases."""
+    table = found.availability
+    splits = [s for s in ("train", "val", "test", "unused") if any(row[s] for row in table.values())]
+    print("".join(f"{word:>8}" for word in [*splits, "cases"]) + "  sequences")
+    for pattern, row in table.items():
+        numbers = [*(row[split] for split in splits), sum(row.values())]
+        print("".join(f"{number:8d}" for number in numbers) + f"  {pattern or '(none)'}")
+
+
+def _as_json(found: "FolderCheck", folder: Path) -> dict[str, object]:
+    """What ``summary.json`` of every command says, and all findings; the first fault of a case is its problem."""
+    return {
+        "command": "check",
+        "version": version("nnunet_seqdropout"),
+        "settings": {"i": str(folder)},
+        "faults": [asdict(fault) for fault in found.faults],
+        "availability": found.availability,
+        "cases": {
+            case: {
+                "status": "failed" if check.faults else "ok",
+                **(asdict(check.faults[0]) if check.faults else {"problem": "", "remedy": ""}),
+                "split": found.splits.get(case, ""),
+                **asdict(check),
+            }
+            for case, check in found.cases.items()
+        },
+    }
