@@ -72,7 +72,7 @@ def _contradicted(patient: Converted) -> Iterator[Finding]:
 def _cut_off(patient: Converted) -> Iterator[Finding]:
     for name, share in (patient.pictures.cut_off if patient.pictures else {}).items():
         if share > LARGE_CUT_OFF:
-            yield Finding("part of the head is cut off", f"{name}: 0 in {share:.0%} of the slice")
+            yield Finding("part of the head is cut off", f"{name}, {share:.0%} of it in this slice")
 
 
 def _unlabelled(patient: Converted) -> Iterator[Finding]:
@@ -87,7 +87,7 @@ def _moved(patient: Converted) -> Iterator[Finding]:
         shift_mm, rotation_deg = sequence.get("translation_mm", 0), sequence.get("rotation_deg", 0)
         if shift_mm > LARGE_SHIFT_MM or rotation_deg > LARGE_ROTATION_DEG:
             reason = f"moved by more than {LARGE_SHIFT_MM:g} mm or {LARGE_ROTATION_DEG:g}°"
-            yield Finding(reason, f"{name}: {shift_mm:.1f} mm, {rotation_deg:.1f}°")
+            yield Finding(reason, f"{name}, {shift_mm:.1f} mm, {rotation_deg:.1f}°")
         if sequence.get("similarity_after", 0) < sequence.get("similarity_before", 0):
             yield Finding("less alike after registration", name)
 

@@ -21,6 +21,11 @@ class Finding:
     problem: str
     remedy: str = ""
 
+    @classmethod
+    def of(cls, fault: Fault) -> "Finding":
+        """The same on one line."""
+        return cls(" ".join(line.strip() for line in fault.problem.splitlines()), fault.remedy)
+
     def __str__(self) -> str:
         return f"{self.problem}. {self.remedy}" if self.remedy else self.problem
 
@@ -65,15 +70,19 @@ def check_case(
     if not any(present):
         faults.append(Finding("no usable sequence", "Give at least one image that is not empty."))
     if complete:
-        remedy = "nnU-Net trains on a placeholder in its place: seqdropout fill writes one."
-        absent = [f"_{i:04d} ({name})" for i, name in enumerate(channel_names) if i not in files]
-        faults += [Finding(f"there is no file {channel}", remedy) for channel in absent]
+        faults += _absent_files(files, channel_names)
 
     usable_first = sorted(images, key=lambda channel: channel in constant)
     on_grid = [(files[channel], images[channel]) for channel in usable_first if complete or channel not in constant]
     faults += [fault for other in on_grid[1:] for fault in _grid_faults(on_grid[0], other)]
     check = CaseCheck(pattern(present, channel_names), tuple(faults), tuple(notes))
     return check if label is None else _with_label(check, label, label_values, on_grid[:1])
+
+
+def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Finding]:
+    remedy = "nnU-Net trains on a placeholder in its place: seqdropout fill writes one."
+    absent = [f"_{i:04d} ({name})" for i, name in enumerate(channel_names) if i not in files]
+    return [Finding(f"there is no file {channel}", remedy) for channel in absent]
 
 
 def _with_label(
@@ -85,7 +94,7 @@ def _with_label(
         return replace(check, faults=(*check.faults, label))
     voxels = voxels_of_value(label)
     off_grid = [fault for image in reference for fault in _grid_faults(image, (file, label))]
-    bad_values = [Finding(fault.problem, fault.remedy) for fault in value_faults(voxels, known=known, file=file)]
+    bad_values = [Finding.of(fault) for fault in value_faults(voxels, known=known, file=file)]
     return replace(
         check,
         faults=(*check.faults, *off_grid, *bad_values),
@@ -98,9 +107,13 @@ def _read(file: Path) -> sitk.Image | Finding:
     try:
         return read_image(file)
     except Fault as fault:
-        return Finding(fault.problem, fault.remedy)
+        return Finding.of(fault)
     except OSError as error:
-        return Finding(f"{file}: it cannot be opened ({error.strerror or error})", "See that the file can be read.")
+        problem = f"it cannot be opened ({error.strerror or error})"
+    except (RuntimeError, ValueError, OverflowError) as error:
+        # a header so odd that nibabel or SimpleITK gave up in a way of its own
+        problem = f"this is no readable image ({error})"
+    return Finding.of(Fault(problem, file=file, remedy="See that the file can be read, or copy it again."))
 
 
 def _only_value(image: sitk.Image) -> float | None:
@@ -115,8 +128,8 @@ def _grid_faults(reference: tuple[Path, sitk.Image], other: tuple[Path, sitk.Ima
     try:
         require_same_grid(reference[1], other[1], files=(reference[0], other[0]))
     except Fault as fault:
-        if reference[1].GetSize() == other[1].GetSize():
-            return [Finding(fault.problem, fault.remedy)]  # it says already how far the corners are apart
+        if reference[1].GetSize() == other[1].GetSize():  # then it says how far the corners are apart
+            return [Finding.of(fault)]
         distance = _corner_distance_mm(reference[1], other[1])
         return [Finding(f"{fault.problem}; the corners are up to {distance:.1f} mm apart", fault.remedy)]
     return []

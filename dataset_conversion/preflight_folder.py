@@ -23,12 +23,14 @@ class FolderCheck:
 
     @property
     def availability(self) -> dict[str, Counter[str]]:
-        """Pattern -> how many cases of each split have it (split ``""`` if unknown); the most frequent pattern first.
-        A case without any usable sequence has the pattern ``""``."""
+        """Pattern -> how many cases of each split have it (split ``""`` if unknown).
+
+        The most frequent pattern comes first, then the one with more sequences; ``""`` is that of no usable sequence.
+        """
         table: dict[str, Counter[str]] = defaultdict(Counter)
         for case, check in self.cases.items():
             table[check.pattern][self.splits.get(case, "")] += 1
-        return dict(sorted(table.items(), key=lambda row: -sum(row[1].values())))
+        return dict(sorted(table.items(), key=lambda row: (-sum(row[1].values()), row[0] == "", -row[0].count("+"))))
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _faults_of_the_whole(folder: Path, description: Description, training: Seque
 def _image_tasks(folder: Path, description: Description) -> dict[str, _Task]:
     found = find_cases(folder, channel_names=description.channel_names, file_ending=description.file_ending)
     return {
-        case: _Task(files.by_channel, tuple(Finding(fault.problem, fault.remedy) for fault in files.faults))
+        case: _Task(files.by_channel, tuple(Finding.of(fault) for fault in files.faults))
         for case, files in found.items()
     }
 

@@ -13,12 +13,13 @@ from scipy import ndimage
 
 from dataset_conversion.images import read_image, require_same_grid
 
-LONGER_SIDE = 256
-"""Pixels; the page shows about 200, so that they are sharp on a dense screen too."""
+LONGER_SIDE = 224
+"""Pixels; very noisy images take 20 kB each, 165 patients with four 17 MB."""
 CONTOUR = (240, 228, 66)
 """Yellow of Okabe and Ito (2008), told apart from grey with any colour vision; a dark rim parts it from white."""
 _LINE, _RIM = 2, 1
 _QUALITY = 80
+_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ def cut_off(slices: Mapping[str, NDArray]) -> dict[str, float]:
 
 def window(voxels: NDArray) -> tuple[float, float]:
     """The values shown black and white: the brightest half per cent of the voxels that are not 0 is white; 0 is black
-    unless there are negative values, of which the darkest half per cent is."""
-    low, high = np.percentile(voxels[voxels != 0], (0.5, 99.5))
+    unless there are negative values, of which the darkest half per cent is. Of a large image every so many voxels."""
+    values = voxels[voxels != 0]
+    low, high = np.percentile(values[:: 1 + len(values) // _SAMPLES], (0.5, 99.5))
     return min(0.0, float(low)), float(high)
 
 

@@ -1,7 +1,6 @@
 """The sub-command ``check``: what is wrong with a data set, before hours are spent on it."""
 
 import argparse
-from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,6 @@ from nnunet_seqdropout.exit_codes import ALL_DONE, SOME_CASE_FAILED
 from nnunet_seqdropout.folders import dataset_json
 
 if TYPE_CHECKING:
-    from dataset_conversion.preflight import Finding
     from dataset_conversion.preflight_folder import FolderCheck
 
 
@@ -44,9 +42,8 @@ def _check(arguments: argparse.Namespace) -> int:
         found = check_folder(arguments.i, **dataset_json(arguments.d, arguments.m), n_workers=arguments.np)
     _print_findings(found)
     _print_availability(found)
-    faulty = sum(bool(check.faults) for check in found.cases.values())
     n_faults = sum(len(check.faults) for check in found.cases.values()) + len(found.faults)
-    print(f"{arguments.i}: {len(found.cases)} cases, {faulty} of them with faults; {n_faults} faults in all")
+    print(f"{arguments.i}: {_summary(found, n_faults)}")
     if arguments.json is not None:
         write_json(arguments.json, _as_json(found, arguments.i))
     return SOME_CASE_FAILED if n_faults else ALL_DONE
@@ -54,16 +51,14 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _print_findings(found: "FolderCheck") -> None:
     """A line for every fault, then one for every note."""
-    _print_lines("", found.faults)
+    for fault in found.faults:
+        print(fault)
     for case, check in found.cases.items():
-        _print_lines(f"{case}: ", check.faults)
+        for fault in check.faults:
+            print(f"{case}: {fault}")
     for case, check in found.cases.items():
-        _print_lines(f"note: {case}: ", check.notes)
-
-
-def _print_lines(prefix: str, findings: "Iterable[Finding]") -> None:
-    for finding in findings:
-        print(prefix + " ".join(str(finding).splitlines()))
+        for note in check.notes:
+            print(f"note: {case}: {note}")
 
 
 def _print_availability(found: "FolderCheck") -> None:
@@ -74,6 +69,12 @@ def _print_availability(found: "FolderCheck") -> None:
     for pattern, row in table.items():
         numbers = [*(row[split] for split in splits), sum(row.values())]
         print("".join(f"{number:8d}" for number in numbers) + f"  {pattern or '(none)'}")
+
+
+def _summary(found: "FolderCheck", n_faults: int) -> str:
+    faulty = sum(bool(check.faults) for check in found.cases.values())
+    in_all = f"; {n_faults} fault{'s' if n_faults > 1 else ''} in all" if n_faults else ""
+    return f"{len(found.cases)} cases, {f'{faulty} of them' if faulty else 'none'} with faults{in_all}"
 
 
 def _as_json(found: "FolderCheck", folder: Path) -> dict[str, object]:

@@ -1,0 +1,213 @@
+"""Layouts as data: every shipped one on a tiny tree of its shape, patterns, and what is wrong with a layout file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.layouts import SHIPPED, read_layout, shipped_layouts
+from dataset_conversion.patients import find_patients
+from nnunet_seqdropout.cli import main
+
+GENERIC = """
+channels: [t1_gd, flair]
+labels: {background: 0, metastasis: 1}
+reference: t1_gd
+images:
+  t1_gd: ["**/{patient:[A-Z]+}/{time:\\\\d+}/CT1", "**/{patient:[A-Z]+}/{time:\\\\d+}/T1_{:post|gd}*"]
+  flair: "**/{patient:[A-Z]+}/{time:\\\\d+}/FLAIR"
+label:
+  - {files: ["**/{patient:[A-Z]+}/{time:\\\\d+}/*mask*"], map: {255: 1}, unite: true}
+split: {default: train, unlabelled: test, folders: {held_out: test}}
+"""
+
+
+def write(folder: Path, *files: str, value: int = 1) -> None:
+    """Tiny images; one that is a label (seg or mask in its name) has two voxels of ``value``."""
+    for place, file in enumerate(files):
+        voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5) + place
+        if "seg" in file or "mask" in file:
+            voxels = np.zeros((3, 4, 5), np.uint8)
+            voxels[1, 1, place % 2 : place % 2 + 2] = value
+        path = folder / f"{file}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path))
+
+
+UCSF_FILES = ("T1pre", "T1post", "FLAIR", "T2Synth", "subtraction", "seg", "BraTS-seg")
+TREES = {
+    "hospital_a": (
+        [f"train/Mets_001/{name}" for name in ("bravo", "t1_pre", "t1_gd", "flair", "seg")]
+        + [f"test_3/Mets_002/{name}" for name in ("BRAVO", "T1", "T1ce", "t2f")],
+        {
+            "Mets_001": ("train", "bravo t1_pre t1_gd flair", True),
+            "Mets_002": ("test", "bravo t1_pre t1_gd flair", False),
+        },
+    ),
+    "hospital_b": (
+        [
+            "val/P1/t1_pre",
+            "val/P1/t1_gd",
+            "val/P1/flair",
+            "val/P1/seg",
+            "test/P2/t1_gd",
+            "test/P2/label_mask",
+            "test/P2/mask",
+        ],
+        {"P1": ("val", "t1_pre t1_gd flair", True), "P2": ("test", "t1_gd", True)},
+    ),
+    "brats": (
+        [
+            "G/Brats18_1/Brats18_1_t1",
+            "G/Brats18_1/Brats18_1_t1ce",
+            "G/Brats18_1/Brats18_1_seg",
+            "M-1-0/M-1-0-t2f",
+            "M-1-0/M-1-0-seg",
+        ],
+        {"Brats18_1": ("train", "t1n t1c", True), "M-1-0": ("train", "t2f", True)},
+    ),
+    "brats_mets": (
+        [f"BraTS-MET-00001-00{t}/BraTS-MET-00001-00{t}-{name}" for t in (0, 1) for name in ("t1n", "t1c", "t2f", "seg")]
+        + ["BraTS-MET-00002-000/BraTS-MET-00002-000-t1c", "BraTS-MET-00002-000/BraTS-MET-00002-000-seg"],
+        {
+            "BraTS-MET-00001_000": ("train", "t1n t1c t2f", True),
+            "BraTS-MET-00001_001": ("train", "t1n t1c t2f", True),
+            "BraTS-MET-00002": ("train", "t1c", True),
+        },
+    ),
+    "ucsf_bmsr": (
+        [f"UCSF_BrainMetastases_TRAIN/100101{t}/100101{t}_{name}" for t in "AB" for name in UCSF_FILES]
+        + ["UCSF_BrainMetastases_TEST/100205A/100205A_T1post"],
+        {
+            "100101_A": ("train", "t1_pre t1_gd flair", True),
+            "100101_B": ("train", "t1_pre t1_gd flair", True),
+            "100205": ("test", "t1_gd", False),
+        },
+    ),
+    "bids": (
+        [
+            "sub-01/anat/sub-01_acq-mprage_ce-gadolinium_T1w",
+            "sub-01/anat/sub-01_acq-space_T1w",
+            "sub-01/anat/sub-01_acq-space_ce-gadolinium_T1w",
+            "sub-01/anat/sub-01_acq-space_FLAIR",
+            "sub-01/anat/sub-01_T2w",
+            "derivatives/labels/sub-01/anat/sub-01_acq-mprage_label-lesion_mask",
+            "sub-02/ses-a/anat/sub-02_ses-a_acq-cube_ce-gadolinium_T1w",
+            "sub-02/ses-b/anat/sub-02_ses-b_FLAIR",
+        ],
+        {
+            "01": ("train", "bravo t1_pre t1_gd flair", True),
+            "02_a": ("test", "t1_gd", False),
+            "02_b": ("test", "flair", False),
+        },
+    ),
+}
+
+
+def summary(source: Path, layout_file: Path, **options) -> dict:
+    layout = read_layout(layout_file)
+    patients = find_patients(source, layout, **options)
+    return {
+        case: (patient.split, " ".join(c for c in layout.channels if c in patient.images), bool(patient.label))
+        for case, patient in patients.items()
+    }
+
+
+def test_every_shipped_layout_has_a_tree():
+    assert sorted(TREES) == shipped_layouts()
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_shipped_layout_finds_everybody(tmp_path, name):
+    files, expected = TREES[name]
+    write(tmp_path, *files)
+    assert summary(tmp_path, SHIPPED / f"{name}.yaml") == expected
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_shipped_layout_becomes_a_data_set(tmp_path, name, monkeypatch):
+    files, expected = TREES[name]
+    write(tmp_path / "in", *files)
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    assert main(["convert", name, str(tmp_path / "in"), "-d", "7", "-n", "X", "--register", "never"]) == 0
+    manifest = json.loads((tmp_path / "raw" / "Dataset007_X" / "manifest.json").read_text())["patients"]
+    assert {case: entry["split"] for case, entry in manifest.items()} == {c: e[0] for c, e in expected.items()}
+    for case, (split, present, _) in expected.items():
+        images = sorted((tmp_path / "raw" / "Dataset007_X").glob(f"images{'Ts' if split == 'test' else 'Tr'}/{case}_*"))
+        shown = [sitk.GetArrayFromImage(sitk.ReadImage(str(image))).any() for image in images]
+        assert sum(shown) == len(present.split())
+        assert len(images) == len(read_layout(SHIPPED / f"{name}.yaml").channels)
+
+
+@pytest.fixture
+def generic(tmp_path) -> Path:
+    (tmp_path / "layout.yaml").write_text(GENERIC)
+    return tmp_path / "layout.yaml"
+
+
+def test_ones_own_layout_prefers_unites_and_splits_as_it_says(tmp_path, generic, monkeypatch):
+    write(tmp_path / "in", "AB/1/CT1", "AB/1/T1_post_x", "AB/1/FLAIR", "AB/1/mask_1", "AB/1/mask_2", value=255)
+    write(tmp_path / "in", "CD/1/T1_gd", "held_out/EF/3/FLAIR", "held_out/EF/3/mask")
+    assert summary(tmp_path / "in", generic) == {
+        "AB": ("train", "t1_gd flair", True),
+        "CD": ("test", "t1_gd", False),
+        "EF": ("test", "flair", True),
+    }
+    chosen = find_patients(tmp_path / "in", read_layout(generic))["AB"].images["t1_gd"]
+    assert chosen.name == "CT1.nii.gz"
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    command = ["convert", "generic", "--layout", str(generic), str(tmp_path / "in"), "-d", "7", "-n", "X"]
+    assert main([*command, "--register", "never", "--map", "1=1"]) == 0
+    # two masks of two voxels each that share one
+    label = sitk.ReadImage(str(tmp_path / "raw" / "Dataset007_X" / "labelsTr" / "AB.nii.gz"))
+    assert sitk.GetArrayFromImage(label).sum() == 3
+
+
+def test_patients_are_named_with_all_their_time_points(tmp_path):
+    write(tmp_path, *TREES["ucsf_bmsr"][0])
+    found = summary(tmp_path, SHIPPED / "ucsf_bmsr.yaml", val=["100101"])
+    assert [found[case][0] for case in ("100101_A", "100101_B")] == ["val", "val"]
+    with pytest.raises(
+        Fault, match=r"time points of 100101 are in different splits: 100101_A \(val\), 100101_B \(train\)"
+    ):
+        summary(tmp_path, SHIPPED / "ucsf_bmsr.yaml", val=["100101_A"])
+
+
+def test_hidden_files_and_what_fits_no_pattern_are_passed_over(tmp_path):
+    write(tmp_path, "P1/flair", "P1/localizer", ".trash/P2/flair", "P3/seg")
+    assert list(summary(tmp_path, SHIPPED / "hospital_a.yaml")) == ["P1"]
+
+
+def test_nobody_there_says_what_was_looked_for(tmp_path):
+    with pytest.raises(Fault, match=r"no image below .* fits"):
+        summary(tmp_path, SHIPPED / "bids.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("channels: [t1_gd, flair]", "", "KeyError 'channels'"),
+        ("channels: [t1_gd, flair]", "channels: [t1_gd]", "images of flair, which is no channel"),
+        ("reference: t1_gd", "reference: bravo", "the reference bravo is no channel"),
+        ("metastasis: 1", "metastasis: 2", "the labels must be 0, 1, 2"),
+        ("255: 1", "255: 5", "the label value 5 has no name"),
+        ("default: train", "default: training", "a split is one of train, val, test"),
+        ("{patient:[A-Z]+}/{time:\\\\d+}/FLAIR", "FLAIR", r"a pattern without \{patient\}"),
+        ("[A-Z]+", "[A-Z", "no layout"),
+        ("labels: {", "labels: [", "no layout"),
+    ],
+)
+def test_what_is_wrong_with_a_layout_is_said(generic, old, new, problem):
+    assert old in GENERIC
+    generic.write_text(GENERIC.replace(old, new))
+    with pytest.raises(Fault, match=problem):
+        read_layout(generic)
+
+
+@pytest.mark.parametrize("options", [["nowhere"], ["generic"], ["brats", "--layout", "x.yaml"]])
+def test_a_layout_that_is_not_there_ends_with_two(tmp_path, capsys, options):
+    assert main(["convert", *options, str(tmp_path), "-d", "1", "-n", "X"]) == 2
+    assert "layout" in capsys.readouterr().err
