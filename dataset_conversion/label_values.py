@@ -29,7 +29,7 @@ def value_faults(voxels: Mapping[float, int], *, known: Collection[int] | None, 
         faults.append(Fault(f"values that are no whole numbers: {_listed(fractions)}", file=file, remedy=remedy))
     if unknown:
         labels = ", ".join(map(str, sorted({0, *(known or ())})))
-        remedy = f"The labels are {labels}: write it again with these; evaluate takes --map {max(unknown):.0f}=1."
+        remedy = f"The labels are {labels}; convert and evaluate take --map {max(unknown):.0f}=1 to say what it means."
         faults.append(Fault(f"unknown label values {_listed(unknown)}", file=file, remedy=remedy))
     return faults
 

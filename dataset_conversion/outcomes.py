@@ -36,7 +36,7 @@ def map_cases(
     it changes in memory is lost. None: as many as ``joblib.parallel_config`` says, on its backend.
     """
     names = list(cases)
-    attempts = Parallel(n_jobs=n_workers, return_as="generator")(delayed(_attempt)(case, work) for case in names)
+    attempts = Parallel(n_jobs=n_workers, return_as="generator")(delayed(attempt)(case, work) for case in names)
     outcomes, results = {}, {}
     with logging_redirect_tqdm():
         for case, (outcome, result) in zip(
@@ -57,7 +57,8 @@ def for_each_case(
     return map_cases(cases, work, doing=doing, n_workers=n_workers)[0]
 
 
-def _attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
+def attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
+    """What became of ``work`` on a case, and what it returned; None where a Fault or OSError stopped it."""
     try:
         return Outcome("ok"), work(case)
     except Fault as fault:

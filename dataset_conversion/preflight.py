@@ -15,14 +15,14 @@ from dataset_conversion.sequences import pattern
 
 
 @dataclass(frozen=True)
-class Finding:
+class Remark:
     """A fault or a note in words; unlike a Fault it can be sent from one process to another."""
 
     problem: str
     remedy: str = ""
 
     @classmethod
-    def of(cls, fault: Fault) -> "Finding":
+    def of(cls, fault: Fault) -> "Remark":
         """The same on one line."""
         return cls(" ".join(line.strip() for line in fault.problem.splitlines()), fault.remedy)
 
@@ -39,8 +39,8 @@ class CaseCheck:
     """
 
     pattern: str = ""
-    faults: tuple[Finding, ...] = ()
-    notes: tuple[Finding, ...] = ()
+    faults: tuple[Remark, ...] = ()
+    notes: tuple[Remark, ...] = ()
     labelled_voxels: int | None = None
 
 
@@ -58,17 +58,17 @@ def check_case(
     have its file, be it of zeros, and all files one grid, as nnU-Net asks of the cases that it trains on.
     """
     read = {channel: _read(file) for channel, file in sorted(files.items())}
-    images = {channel: found for channel, found in read.items() if not isinstance(found, Finding)}
+    images = {channel: found for channel, found in read.items() if not isinstance(found, Remark)}
     constant = {channel: value for channel, image in images.items() if (value := _only_value(image)) is not None}
     notes = [
-        Finding(f"{files[channel]}: every voxel is {value:g}; treated as absent")
+        Remark(f"{files[channel]}: every voxel is {value:g}; treated as absent")
         for channel, value in constant.items()
         if value != 0
     ]
     present = [channel in files and channel not in constant for channel in range(len(channel_names))]
-    faults = [found for found in read.values() if isinstance(found, Finding)]
+    faults = [found for found in read.values() if isinstance(found, Remark)]
     if not any(present):
-        faults.append(Finding("no usable sequence", "Give at least one image that is not empty."))
+        faults.append(Remark("no usable sequence", "Give at least one image that is not empty."))
     if complete:
         faults += _absent_files(files, channel_names)
 
@@ -79,10 +79,10 @@ def check_case(
     return check if label is None else _with_label(check, label, label_values, on_grid[:1])
 
 
-def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Finding]:
+def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Remark]:
     remedy = "nnU-Net trains on a placeholder in its place: seqdropout fill writes one."
     absent = [f"_{i:04d} ({name})" for i, name in enumerate(channel_names) if i not in files]
-    return [Finding(f"there is no file {channel}", remedy) for channel in absent]
+    return [Remark(f"there is no file {channel}", remedy) for channel in absent]
 
 
 def _with_label(
@@ -90,30 +90,30 @@ def _with_label(
 ) -> CaseCheck:
     """The same and what is found of the label; ``reference``, if there is one, is the image that it belongs on."""
     label = _read(file)
-    if isinstance(label, Finding):
+    if isinstance(label, Remark):
         return replace(check, faults=(*check.faults, label))
     voxels = voxels_of_value(label)
     off_grid = [fault for image in reference for fault in _grid_faults(image, (file, label))]
-    bad_values = [Finding.of(fault) for fault in value_faults(voxels, known=known, file=file)]
+    bad_values = [Remark.of(fault) for fault in value_faults(voxels, known=known, file=file)]
     return replace(
         check,
         faults=(*check.faults, *off_grid, *bad_values),
-        notes=check.notes if voxels else (*check.notes, Finding(f"{file}: the label is empty")),
+        notes=check.notes if voxels else (*check.notes, Remark(f"{file}: the label is empty")),
         labelled_voxels=sum(voxels.values()),
     )
 
 
-def _read(file: Path) -> sitk.Image | Finding:
+def _read(file: Path) -> sitk.Image | Remark:
     try:
         return read_image(file)
     except Fault as fault:
-        return Finding.of(fault)
+        return Remark.of(fault)
     except OSError as error:
         problem = f"it cannot be opened ({error.strerror or error})"
     except (RuntimeError, ValueError, OverflowError) as error:
         # a header so odd that nibabel or SimpleITK gave up in a way of its own
         problem = f"this is no readable image ({error})"
-    return Finding.of(Fault(problem, file=file, remedy="See that the file can be read, or copy it again."))
+    return Remark.of(Fault(problem, file=file, remedy="See that the file can be read, or copy it again."))
 
 
 def _only_value(image: sitk.Image) -> float | None:
@@ -123,15 +123,15 @@ def _only_value(image: sitk.Image) -> float | None:
     return float(lowest) if lowest == voxels.max() else None
 
 
-def _grid_faults(reference: tuple[Path, sitk.Image], other: tuple[Path, sitk.Image]) -> list[Finding]:
+def _grid_faults(reference: tuple[Path, sitk.Image], other: tuple[Path, sitk.Image]) -> list[Remark]:
     """At most one, with both files, both grids and the largest distance of their corners."""
     try:
         require_same_grid(reference[1], other[1], files=(reference[0], other[0]))
     except Fault as fault:
         if reference[1].GetSize() == other[1].GetSize():  # then it says how far the corners are apart
-            return [Finding.of(fault)]
+            return [Remark.of(fault)]
         distance = _corner_distance_mm(reference[1], other[1])
-        return [Finding(f"{fault.problem}; the corners are up to {distance:.1f} mm apart", fault.remedy)]
+        return [Remark(f"{fault.problem}; the corners are up to {distance:.1f} mm apart", fault.remedy)]
     return []
 
 

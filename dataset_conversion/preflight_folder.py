@@ -1,5 +1,6 @@
 """What is wrong with a raw data set of nnU-Net, or with a folder of images: every case, and the whole."""
 
+import pickle
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from dataset_conversion.dataset_json import Description, read_description
 from dataset_conversion.faults import Fault
 from dataset_conversion.fill import IMAGE_ENDINGS, find_cases
 from dataset_conversion.outcomes import map_cases
-from dataset_conversion.preflight import CaseCheck, Finding, check_case
+from dataset_conversion.preflight import CaseCheck, Remark, check_case
 from dataset_conversion.preflight_splits import read_splits
 
 
@@ -19,7 +20,7 @@ class FolderCheck:
 
     cases: Mapping[str, CaseCheck]
     splits: Mapping[str, str] = field(default_factory=dict)
-    faults: tuple[Finding, ...] = ()
+    faults: tuple[Remark, ...] = ()
 
     @property
     def availability(self) -> dict[str, Counter[str]]:
@@ -38,12 +39,12 @@ class _Task:
     """A case to be checked: its files, and what their names alone have shown to be wrong."""
 
     files: Mapping[int, Path] = field(default_factory=dict)
-    faults: tuple[Finding, ...] = ()
+    faults: tuple[Remark, ...] = ()
     label: Path | None = None
     complete: bool = False
 
     def with_fault(self, problem: str, remedy: str) -> "_Task":
-        return replace(self, faults=(*self.faults, Finding(problem, remedy)))
+        return replace(self, faults=(*self.faults, Remark(problem, remedy)))
 
     def run(self, description: Description) -> CaseCheck:
         if not self.files:
@@ -83,33 +84,33 @@ def check_dataset(folder: Path, *, n_workers: int | None = 1) -> FolderCheck:
         searched = f"{folder}/imagesTr/<case>_XXXX{description.file_ending}"
         raise Fault(f"no file {searched}", remedy="Name the folder of a raw data set.")
     splits = read_splits(folder, training=ids[0], test=ids[1])
-    for case, finding in splits.faults():
+    for case, remark in splits.faults():
         tasks = test if case in test and case not in training else training
-        tasks[case] = tasks.get(case, _Task()).with_fault(finding.problem, finding.remedy)
+        tasks[case] = tasks.get(case, _Task()).with_fault(remark.problem, remark.remedy)
     apart = {f"{case} (imagesTs)" if case in training else case: task for case, task in test.items()}
     cases = _run({**training, **apart}, description, n_workers)
     split_of = {**{case: splits.of(case) for case in training}, **dict.fromkeys(apart, "test")}
     return FolderCheck(cases, split_of, tuple(_faults_of_the_whole(folder, description, [cases[c] for c in ids[0]])))
 
 
-def _faults_of_the_whole(folder: Path, description: Description, training: Sequence[CaseCheck]) -> list[Finding]:
+def _faults_of_the_whole(folder: Path, description: Description, training: Sequence[CaseCheck]) -> list[Remark]:
     faults = []
     if description.n_training not in (None, len(training)):
         problem = (
             f"{folder / 'dataset.json'}: numTraining is {description.n_training}, imagesTr has {len(training)} cases"
         )
-        faults.append(Finding(problem, "Correct it: nnU-Net stops otherwise."))
+        faults.append(Remark(problem, "Correct it: nnU-Net stops otherwise."))
     labelled = [check.labelled_voxels for check in training if check.labelled_voxels is not None]
     if labelled and not any(labelled):
         problem = f"{folder / 'labelsTr'}: all {len(labelled)} labels are empty"
-        faults.append(Finding(problem, "Do not plan or train: see whether the right files were converted."))
+        faults.append(Remark(problem, "Do not plan or train: see whether the right files were converted."))
     return faults
 
 
 def _image_tasks(folder: Path, description: Description) -> dict[str, _Task]:
     found = find_cases(folder, channel_names=description.channel_names, file_ending=description.file_ending)
     return {
-        case: _Task(files.by_channel, tuple(Finding.of(fault) for fault in files.faults))
+        case: _Task(files.by_channel, tuple(Remark.of(fault) for fault in files.faults))
         for case, files in found.items()
     }
 
@@ -134,4 +135,10 @@ def _subset_tasks(folder: Path, subset: str, description: Description) -> dict[s
 
 
 def _run(tasks: Mapping[str, _Task], description: Description, n_workers: int | None) -> dict[str, CaseCheck]:
-    return map_cases(tasks, lambda case: tasks[case].run(description), doing="Checking", n_workers=n_workers)[1]
+    # each case that goes to another process takes all tasks along; as bytes, only its own is unpacked there
+    packed = {case: pickle.dumps(task) for case, task in tasks.items()}
+
+    def run(case: str) -> CaseCheck:
+        return pickle.loads(packed[case]).run(description)
+
+    return map_cases(tasks, run, doing="Checking", n_workers=n_workers)[1]

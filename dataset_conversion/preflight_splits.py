@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset_conversion.dataset_json import read_json
 from dataset_conversion.faults import Fault
-from dataset_conversion.preflight import Finding
+from dataset_conversion.preflight import Remark
 
 _ONE_SIDE = "A patient belongs to one split: keep one of the two."
 
@@ -37,20 +37,20 @@ class Splits:
         """Whose case it is, where the manifest knows of several time points."""
         return self.manifest.get(case, {}).get("person", case)
 
-    def faults(self) -> Iterator[tuple[str, Finding]]:
+    def faults(self) -> Iterator[tuple[str, Remark]]:
         """Every fault with its case."""
         yield from self._on_both_sides()
         yield from self._same_images()
         yield from self._same_spelling()
         for case in sorted({c for split in self.declared for half in split.values() for c in half} - {*self.training}):
-            yield case, Finding("splits_final.json names it, imagesTr does not have it", "Remove it from the split.")
+            yield case, Remark("splits_final.json names it, imagesTr does not have it", "Remove it from the split.")
         for case, patient in self.manifest.items():
             said, found = patient["split"], "test" if case in self.test else self.of(case)
             freely_split = len(self.declared) > 1 and "test" not in (said, found)
             if case in (*self.training, *self.test) and said != found and not freely_split:
-                yield case, Finding(f"manifest.json says {said}, but it is in {found}", "Convert the data set again.")
+                yield case, Remark(f"manifest.json says {said}, but it is in {found}", "Convert the data set again.")
 
-    def _on_both_sides(self) -> Iterator[tuple[str, Finding]]:
+    def _on_both_sides(self) -> Iterator[tuple[str, Remark]]:
         sides = [("imagesTr", self.training, "imagesTs", self.test)]
         for number, split in enumerate(self.declared):
             sides.append((f"training of split {number}", split["train"], "its validation", split["val"]))
@@ -59,9 +59,9 @@ class Splits:
             for case in sorted(ours):
                 if (other := others.get(self.person(case))) is not None:
                     name = "" if other == case else f" as {other}"
-                    yield case, Finding(f"the patient is in {here} and{name} in {there}", _ONE_SIDE)
+                    yield case, Remark(f"the patient is in {here} and{name} in {there}", _ONE_SIDE)
 
-    def _same_images(self) -> Iterator[tuple[str, Finding]]:
+    def _same_images(self) -> Iterator[tuple[str, Remark]]:
         owners: dict[str, set[str]] = defaultdict(set)
         for case in self.manifest.keys() & {*self.training, *self.test}:
             for sequence in self.manifest[case]["sequences"].values():
@@ -71,15 +71,15 @@ class Splits:
         for first, second in sorted(pairs):
             if self.manifest[first]["split"] != self.manifest[second]["split"]:
                 problem = f"it has the same image as {second}, which is in another split"
-                yield first, Finding(problem, _ONE_SIDE)
+                yield first, Remark(problem, _ONE_SIDE)
 
-    def _same_spelling(self) -> Iterator[tuple[str, Finding]]:
+    def _same_spelling(self) -> Iterator[tuple[str, Remark]]:
         spelled: dict[str, str] = {}
         for case in sorted({*self.training, *self.test}):
             other = spelled.setdefault(unicodedata.normalize("NFC", case).casefold(), case)
             if other != case:
                 remedy = "Name each case once; some file systems take the two for one."
-                yield case, Finding(f"{other!a} and {case!a} are spelled alike", remedy)
+                yield case, Remark(f"{other!a} and {case!a} are spelled alike", remedy)
 
 
 def read_splits(folder: Path, *, training: Collection[str], test: Collection[str]) -> Splits:

@@ -132,30 +132,37 @@ def lesion_table(
 ) -> pd.DataFrame:
     """One row per object of either side: the columns of ``lesions.csv`` without the case."""
     sides = (
-        ("reference", lesions, detection.lesion_mm3, detection.lesion_is_found, ("found", "missed"), 0),
-        ("predicted", objects, detection.object_mm3, detection.object_is_true, ("true", "false"), 1),
+        ("reference", lesions, detection.lesion_is_found, ("found", "missed"), 0),
+        ("predicted", objects, detection.object_is_true, ("true", "false"), 1),
     )
     tables = []
-    for side, these, volume_mm3, hit, (yes, no), own in sides:
+    for side, these, hit, (yes, no), own in sides:
+        table = object_table(these, side=side, grid=grid, probability=probability)
         matches = np.full(these.count, "", object)
         for number, other in detection.pairs[:, [own, 1 - own]].tolist():
             matches[number - 1] += f";{other}" if matches[number - 1] else str(other)
-        x, y, z = grid.points_mm(these.centroids).T
-        tables.append(
-            pd.DataFrame(
-                {
-                    "side": side,
-                    "object": np.arange(1, these.count + 1),
-                    "volume_mm3": volume_mm3,
-                    "diameter_mm": np.cbrt(6 * volume_mm3 / np.pi),
-                    "x_mm": x,
-                    "y_mm": y,
-                    "z_mm": z,
-                    "status": np.where(hit, yes, no),
-                    "matches": matches,
-                    "p_max": np.nan if probability is None else these.maxima(probability),
-                    "p_mean": np.nan if probability is None else these.means(probability),
-                }
-            )
-        )
+        tables.append(table.assign(status=np.where(hit, yes, no), matches=matches))
     return pd.concat(tables, ignore_index=True)
+
+
+def object_table(
+    objects: Objects, *, side: str, grid: Grid, probability: NDArray[np.floating] | None = None
+) -> pd.DataFrame:
+    """The same of one side alone, with ``status`` and ``matches`` empty."""
+    volume_mm3 = objects.n_voxels * grid.voxel_mm3
+    x, y, z = grid.points_mm(objects.centroids).T
+    return pd.DataFrame(
+        {
+            "side": side,
+            "object": np.arange(1, objects.count + 1),
+            "volume_mm3": volume_mm3,
+            "diameter_mm": np.cbrt(6 * volume_mm3 / np.pi),
+            "x_mm": x,
+            "y_mm": y,
+            "z_mm": z,
+            "status": "",
+            "matches": "",
+            "p_max": np.nan if probability is None else objects.maxima(probability),
+            "p_mean": np.nan if probability is None else objects.means(probability),
+        }
+    )

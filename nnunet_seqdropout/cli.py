@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout import cli_conversion, cli_evaluation
+from nnunet_seqdropout import cli_check, cli_conversion, cli_evaluation
 from nnunet_seqdropout.exit_codes import ALL_DONE, NOTHING_DONE
 from nnunet_seqdropout.folders import environment
 
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     env.set_defaults(run=_env)
 
     cli_conversion.add_commands(commands)
+    cli_check.add_commands(commands)
     cli_evaluation.add_commands(commands)
     return parser
 

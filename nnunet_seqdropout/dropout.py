@@ -41,9 +41,14 @@ def rescale_in_evaluation(network: nn.Module, inputs: tuple[torch.Tensor]) -> tu
 
     In training mode it receives the input as it is: ``SequenceDropout`` has rescaled it. "Absent" is a sequence that
     is zero over the whole piece that nnU-Net hands over, (B, N, *spatial); a piece without any passes unchanged.
+    Whoever knows the whole case says who is present: ``network.present_in_case``, (1, N) bool.
     """
     (x,) = inputs
-    return (x,) if network.training else (keep_and_rescale(x, present_sequences(x)),)
+    if network.training:
+        return (x,)
+    known = getattr(network, "present_in_case", None)
+    present = present_sequences(x) if known is None else known.to(x.device).expand(len(x), -1)
+    return (keep_and_rescale(x, present),)
 
 
 class RecordPresence(BasicTransform):

@@ -70,5 +70,7 @@ def test_the_wheel_holds_the_rooms_and_the_trainers(tmp_path):
     run([sys.executable, "-m", "pip", "wheel", *options, sources], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {str(file.relative_to(PROJECT)) for _, file in FILES} <= names
+    data = [f for kind in ("*.yaml", "page/*") for room in MAY_IMPORT for f in (PROJECT / room).rglob(kind)]
+    assert {str(file.relative_to(PROJECT)) for file in (*data, *(file for _, file in FILES))} <= names
+    assert len(data) >= 20
     assert not any(name.startswith("tests/") for name in names)

@@ -16,7 +16,7 @@ from PIL import Image
 from dataset_conversion.faults import Fault
 from dataset_conversion.findings import Converted, findings
 from dataset_conversion.quality import write_quality_page
-from dataset_conversion.thumbnails import CONTOUR, cut_off, middle_of_head, thumbnails, window
+from dataset_conversion.thumbnails import CONTOUR, Thumbnails, cut_off, middle_of_head, thumbnails, window
 
 NAMES = ("t1_gd", "flair")
 # (Z, Y, X): 20 slices with a bright head in slices 4 to 15
@@ -97,6 +97,10 @@ def table(text: str, name: str) -> list[list[str]]:
     found = re.search(f'<table class="{name}">(.*?)</table>', text, re.DOTALL)
     rows = re.findall("<tr.*?</tr>", found[1] if found else "", re.DOTALL)
     return [[words(cell) for cell in re.findall("<t[hd].*?</t[hd]>", each, re.DOTALL)] for each in rows]
+
+
+def thumbnails_of(**changes) -> Thumbnails:
+    return Thumbnails(**{"grey": {}, "cut_off": {}, "contour": None, "place": (1, 2), "label_mm3": 1.0, **changes})
 
 
 def decoded(picture: bytes) -> np.ndarray:
@@ -215,6 +219,8 @@ def test_a_sequence_that_does_not_cover_the_head_is_noticed():
     # the head has rows 4 to 27, of which 4 to 9 are gone
     assert cut_off({"t1_gd": whole, "flair": half}) == {"t1_gd": 0.0, "flair": 0.25}
     assert cut_off({}) == {}
+    shown = thumbnails_of(cut_off={"t1_gd": 0.1, "flair": 0.25})
+    assert [f.detail for f in findings(Converted("A", entry(), shown))] == ["flair, 25% of it in this slice"]
 
 
 @pytest.fixture
@@ -285,12 +291,6 @@ def test_a_manifest_that_hides_an_image_is_contradicted():
 def test_the_same_words_of_the_manifest_and_of_the_page_are_said_once():
     shown = thumbnails_of(label_mm3=0.0)
     assert [f.reason for f in findings(Converted("A", entry(warnings=["label: empty"]), shown))] == ["label: empty"]
-
-
-def thumbnails_of(**changes):
-    from dataset_conversion.thumbnails import Thumbnails
-
-    return Thumbnails(**{"grey": {}, "cut_off": {}, "contour": None, "place": (1, 2), "label_mm3": 1.0, **changes})
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
