@@ -55,7 +55,8 @@ def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[
     """Raises Fault where two images differ in size, spacing, origin (0.1 mm) or direction (1e-3)."""
     remedy = "Resample one onto the grid of the other."
     if image.GetSize() != reference.GetSize():
-        raise Fault(f"size {image.GetSize()}, but {files[0]} has {reference.GetSize()}", file=files[1], remedy=remedy)
+        problem = f"size {image.GetSize()}, but {files[0]} has {reference.GetSize()}"
+        raise Fault(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
     for name, tolerance in (
         ("Spacing", LARGEST_DISTANCE_MM),
         ("Origin", LARGEST_DISTANCE_MM),
@@ -64,14 +65,19 @@ def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[
         ours, theirs = (getattr(i, f"Get{name}")() for i in (image, reference))
         if np.abs(np.subtract(ours, theirs)).max() > tolerance:
             problem = f"{name.lower()} {_short(ours)}, but {files[0]} has {_short(theirs)}"
-            distance = _largest_corner_distance(reference, image)
-            raise Fault(f"{problem}; the corners are up to {distance:.1f} mm apart", file=files[1], remedy=remedy)
+            raise Fault(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
 
 
-def _largest_corner_distance(first: sitk.Image, second: sitk.Image) -> float:
-    corners = product(*[(0, n - 1) for n in first.GetSize()])
-    points = [[i.TransformIndexToPhysicalPoint(corner) for i in (first, second)] for corner in corners]
-    return max(math.dist(*pair) for pair in points)
+def _apart(*images: sitk.Image) -> str:
+    """How far a corner of one of two images is from the same corner of the other, at most."""
+    if images[0].GetDimension() != images[1].GetDimension():
+        return ""
+    distances = []
+    for ends in product((0, 1), repeat=images[0].GetDimension()):
+        corners = [[end * (n - 1) for end, n in zip(ends, image.GetSize(), strict=True)] for image in images]
+        points = [i.TransformIndexToPhysicalPoint(corner) for i, corner in zip(images, corners, strict=True)]
+        distances.append(math.dist(*points))
+    return f"; the corners are up to {max(distances):.1f} mm apart"
 
 
 def _short(numbers: Sequence[float]) -> str:

@@ -43,14 +43,21 @@ def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Fault(f"the file is truncated or corrupt ({error})", file=path, remedy=_AGAIN) from error
     result = sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T)
+    try:
+        _copy_geometry(path, result)
+    except RuntimeError as error:
+        raise Fault("the geometry in its header cannot be used", file=path, remedy=_AGAIN) from error
+    return result
+
+
+def _copy_geometry(path: Path, image: sitk.Image) -> None:
     header = sitk.ImageFileReader()
     header.SetFileName(str(path))
     header.ReadImageInformation()
-    result.SetSpacing(header.GetSpacing()[:3])
-    result.SetOrigin(header.GetOrigin()[:3])
+    image.SetSpacing(header.GetSpacing()[:3])
+    image.SetOrigin(header.GetOrigin()[:3])
     n = header.GetDimension()
-    result.SetDirection(np.reshape(header.GetDirection(), (n, n))[:3, :3].ravel().tolist())
-    return result
+    image.SetDirection(np.reshape(header.GetDirection(), (n, n))[:3, :3].ravel().tolist())
 
 
 def _opened(path: Path, content: bytes | None) -> IOBase:
@@ -113,7 +120,7 @@ def _scaled(image: nibabel.Nifti1Image) -> NDArray:
     data: Any = image.dataobj
     try:
         stored = data.get_unscaled()
-    except OSError as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise EOFError(error) from error
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     if (data.slope, data.inter) == (1, 0):

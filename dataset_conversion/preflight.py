@@ -1,9 +1,7 @@
 """What is wrong with the files of a case: all of it, found in one pass before anybody works with them."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -128,20 +126,5 @@ def _grid_faults(reference: tuple[Path, sitk.Image], other: tuple[Path, sitk.Ima
     try:
         require_same_grid(reference[1], other[1], files=(reference[0], other[0]))
     except Fault as fault:
-        if reference[1].GetSize() == other[1].GetSize():  # then it says how far the corners are apart
-            return [Remark.of(fault)]
-        distance = _corner_distance_mm(reference[1], other[1])
-        return [Remark(f"{fault.problem}; the corners are up to {distance:.1f} mm apart", fault.remedy)]
+        return [Remark.of(fault)]
     return []
-
-
-def _corner_distance_mm(*images: sitk.Image) -> float:
-    """How far a corner of one of two images is, at most, from the same corner of the other; NaN between 2D and 3D."""
-    if images[0].GetDimension() != images[1].GetDimension():
-        return math.nan
-    distances = []
-    for ends in product((0, 1), repeat=images[0].GetDimension()):
-        corners = [[end * (n - 1) for end, n in zip(ends, image.GetSize(), strict=True)] for image in images]
-        points = [i.TransformIndexToPhysicalPoint(corner) for i, corner in zip(images, corners, strict=True)]
-        distances.append(math.dist(*points))
-    return max(distances)

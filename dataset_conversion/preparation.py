@@ -16,6 +16,7 @@ from dataset_conversion.defacing import deface_patient
 from dataset_conversion.defacing_quality import before_and_after
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.label_values import value_faults, voxels_of_value
 from dataset_conversion.patients import Patient
 from dataset_conversion.placeholders import is_constant
 from dataset_conversion.registration import Diverged, Registration, register, resample
@@ -180,12 +181,10 @@ def _read_label(patient: Patient, preparation: Preparation) -> tuple[sitk.Image,
 
 
 def _in_values(image: sitk.Image, mapping: Mapping[int, int], file: Path) -> sitk.Image:
+    values = voxels_of_value(image)
+    for fault in value_faults(values, known=mapping, file=file):
+        raise fault
     stored = sitk.GetArrayViewFromImage(image)
-    values, counts = np.unique(stored, return_counts=True)
-    unknown = [f"{v:g} ({n} voxels)" for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in mapping]
-    if unknown:
-        remedy = f"Known are {', '.join(map(str, mapping))}; say what another means with --map {values[-1]:g}=1."
-        raise Fault(f"unknown label values {', '.join(unknown)}", file=file, remedy=remedy)
     mapped = np.zeros(stored.shape, np.uint8)
     for value in values:
         mapped[stored == value] = mapping[int(value)]

@@ -1,5 +1,6 @@
 """Where nnU-Net finds our trainers and keeps its data sets and models."""
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -48,6 +49,28 @@ def _checked_dataset_json(file: Path) -> dict:
     except (ValueError, KeyError) as error:
         remedy = "Restore the file that nnU-Net wrote."
         raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+
+
+def model_folder(arguments: argparse.Namespace) -> Path:
+    """The model folder that ``-m``, or ``-d`` with ``-c``, ``-tr`` and ``-p``, names; makes our trainers known."""
+    os.environ.update(environment())
+    if (arguments.m is None) == (arguments.d is None):
+        raise Fault("which model?", remedy="Give a model folder with -m, or a data set with -d.")
+    if arguments.m is not None:
+        folder = arguments.m
+    else:
+        from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+
+        if (results := os.environ.get("nnUNet_results")) is None:
+            raise Fault("nnUNet_results is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
+        try:
+            name = maybe_convert_to_dataset_name(arguments.d)
+        except (RuntimeError, ValueError) as error:
+            raise Fault(f"no data set {arguments.d}", remedy=str(error)) from error
+        folder = Path(results, name, f"{arguments.tr}__{arguments.p}__{arguments.c}")
+    if not folder.is_dir():
+        raise Fault(f"no model folder {folder}", remedy="Train it, or name another with -m, -tr, -p, -c.")
+    return folder
 
 
 def folder_for_dataset(dataset_id: int, name: str) -> Path:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image, require_same_grid, staged, write_image
 from dataset_conversion.nifti import write_probability
-from dataset_conversion.outcomes import Outcome, attempt, write_json, write_summary
+from dataset_conversion.outcomes import Outcome, attempt, map_cases, write_json, write_summary
 from dataset_conversion.sequences import pattern
 from evaluation.inputs import Target
 from evaluation.lesions import find_objects
@@ -42,10 +43,25 @@ class Choices:
     resume: bool = False
 
 
+def preflight(cases: Mapping[str, CaseInput]) -> dict[str, Outcome]:
+    """Reads every case before a model is loaded: those that cannot be predicted, and why. Raises Fault if none can."""
+    outcomes, _ = map_cases(cases, lambda case: cases[case].require_usable(), doing="Checking")
+    faulty = {case: outcome for case, outcome in outcomes.items() if outcome.status == "failed"}
+    if cases and len(faulty) == len(cases):
+        first = next(iter(faulty.values()))
+        raise Fault(f"none of {len(cases)} cases can be predicted; the first: {first.problem}", remedy=first.remedy)
+    return faulty
+
+
 def predict_folder(
-    model: Model, cases: Mapping[str, CaseInput], target: Path, choices: Choices | None = None
+    model: Model,
+    cases: Mapping[str, CaseInput],
+    target: Path,
+    choices: Choices | None = None,
+    *,
+    known_faulty: Mapping[str, Outcome] | None = None,
 ) -> dict[str, Outcome]:
-    """Predicts every case into ``target``; a bad one is reported and the others go on.
+    """Predicts every case into ``target`` but those known to be faulty; a bad one is reported and the others go on.
 
     While one case is predicted the next is read and preprocessed, and the one before is written.
     """
@@ -54,6 +70,8 @@ def predict_folder(
     writer = _Writer(model, target, choices)
     todo = [case for case in cases if not (choices.resume and writer.is_done(case, cases[case]))]
     outcomes = {case: Outcome("skipped", "predicted before") for case in cases if case not in todo}
+    outcomes.update(known_faulty or {})
+    todo = [case for case in todo if case not in outcomes]
     with logging_redirect_tqdm(), ThreadPoolExecutor(1) as readers, ThreadPoolExecutor(1) as writers:
         written: dict[str, Future] = {}
         for case, prepared in tqdm(_one_ahead(model, cases, todo, readers), total=len(todo), desc="Predicting"):
@@ -107,7 +125,9 @@ class _Writer:
     ) -> Outcome:
         return attempt(case, lambda each: self.write(each, images, preprocessed, logits))[0]
 
-    def write(self, case: str, images: Mapping[int, sitk.Image], preprocessed: Preprocessed, logits: torch.Tensor) -> None:
+    def write(
+        self, case: str, images: Mapping[int, sitk.Image], preprocessed: Preprocessed, logits: torch.Tensor
+    ) -> None:
         """All files of the case, or none."""
         segmentation = self.model.segmentation(logits, preprocessed)
         grid = next(iter(images.values()))

@@ -32,6 +32,10 @@ class CaseInput:
             raise Fault("no usable sequence", remedy="Give at least one image.")
         return usable_images(self.files)
 
+    def require_usable(self) -> None:
+        """Raises Fault as ``read`` does."""
+        self.read()
+
 
 def from_folder(folder: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, CaseInput]:
     """``<case>_XXXX`` files, by the number in their suffix. Raises Fault where there is none."""

@@ -30,7 +30,10 @@ def test_env_keeps_the_trainers_of_others_and_adds_ours_once(monkeypatch):
     assert environment()["nnUNet_extTrainer"] == os.pathsep.join([ours, "/theirs"])
 
 
-@pytest.mark.parametrize("command", [[], ["env"], ["fill"], ["convert"], ["convert", "brats"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["env"], ["fill"], ["convert"], ["check"], ["predict"], ["evaluate"], ["compare"], ["dicom"], ["phantom"]],
+)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--help"])
