@@ -1,0 +1,325 @@
+"""Any subset of the sequences: absent is zero is dropped, as nnU-Net's own command has it, files whole or not there."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from batchgenerators.utilities.file_and_folder_operations import save_json
+from conftest import SEQUENCES, write_case
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image
+from evaluation.inputs import Target
+from evaluation.thresholds import Threshold, Thresholds
+from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.prediction import Segmentation, load_model
+from nnunet_seqdropout.prediction_folder import with_threshold
+
+PLANNED = ("TinyStockSeqDropout", "3d_fullres")
+SUBSETS = [kept for n in (1, 2, 3, 4) for kept in itertools.combinations(range(4), n)]
+
+
+@pytest.fixture
+def make_model(make_trainer):
+    """``make_model(trainer)`` -> the folder of a model with random weights, as nnU-Net leaves one."""
+
+    def make(name: str, *, configuration: str = "2d") -> Path:
+        torch.manual_seed(0)
+        trainer = make_trainer(name, configuration=configuration)
+        trainer.initialize()
+        folder = Path(trainer.output_folder_base)
+        (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+        save_json(trainer.plans_manager.plans, str(folder / "plans.json"), sort_keys=False)
+        save_json(trainer.dataset_json, str(folder / "dataset.json"), sort_keys=False)
+        for buffer in trainer.network.buffers():
+            if buffer.dtype == torch.float32:
+                # BatchNorm that has seen something
+                buffer.copy_(buffer + 0.1 * torch.rand_like(buffer))
+        trainer.save_checkpoint(str(folder / "fold_0" / "checkpoint_final.pth"))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def case(tmp_path) -> Path:
+    """One case of four sequences, nnU-Net's names; its images have different margins of zeros, as masks differ."""
+    write_case(tmp_path, "P", (9, 40, 38), seed=5)
+    for channel in range(4):
+        file = tmp_path / "imagesTr" / f"P_000{channel}.nii.gz"
+        image = sitk.ReadImage(str(file))
+        voxels = sitk.GetArrayFromImage(image)
+        voxels[:, : 3 * channel] = 0
+        voxels[:, :, : 2 * (3 - channel)] = 0
+        changed = sitk.GetImageFromArray(voxels)
+        changed.CopyInformation(image)
+        sitk.WriteImage(changed, str(file))
+    return tmp_path / "imagesTr"
+
+
+def predict(source: Path, target: Path, model: Path, *options: object) -> int:
+    words = ("predict", "-i", source, "-o", target, "-m", model, "-f", 0, "-device", "cpu", "--disable_tta", *options)
+    return main([str(word) for word in words])
+
+
+def contents(folder: Path, case: str) -> list[bytes]:
+    return [(folder / f"{case}{ending}").read_bytes() for ending in (".nii.gz", "_prob.nii.gz", "_lesions.csv")]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "configuration"),
+    [("TinySeqDropout", "2d"), ("TinyStockSeqDropout", "3d_fullres"), ("TinyDeepLab", "2d")],
+)
+def test_absent_zero_and_dropped_are_the_same_bytes_for_every_subset(
+    make_model, case, tmp_path, trainer, configuration
+):
+    model = make_model(trainer, configuration=configuration)
+    zeros = sitk.ReadImage(str(case / "P_0000.nii.gz")) * 0
+    for folder in ("absent", "zero"):
+        (tmp_path / folder).mkdir()
+    for kept in SUBSETS:
+        name = "S" + "".join(map(str, kept))
+        for channel in range(4):
+            file = f"{name}_000{channel}.nii.gz"
+            if channel in kept:
+                for folder in ("absent", "zero"):
+                    shutil.copy(case / f"P_000{channel}.nii.gz", tmp_path / folder / file)
+            else:
+                sitk.WriteImage(zeros, str(tmp_path / "zero" / file))
+    for folder in ("absent", "zero"):
+        assert predict(tmp_path / folder, tmp_path / f"out_{folder}", model, "--save_probabilities") == 0
+    for kept in SUBSETS:
+        name = "S" + "".join(map(str, kept))
+        assert contents(tmp_path / "out_absent", name) == contents(tmp_path / "out_zero", name)
+        record = json.loads((tmp_path / "out_absent" / f"{name}.json").read_text())
+        assert record["pattern"] == "+".join(SEQUENCES[channel] for channel in kept)
+        assert record["factor"] == (pytest.approx(4 / len(kept)) if trainer != "TinyDeepLab" else 1)
+    for kept in SUBSETS[:: 1 if trainer == "TinySeqDropout" else 7]:
+        drop = [word for channel in range(4) if channel not in kept for word in ("--drop", SEQUENCES[channel])]
+        assert predict(case, tmp_path / "out_drop", model, "--save_probabilities", *drop) == 0
+        name = "S" + "".join(map(str, kept))
+        for ending in (".nii.gz", "_prob.nii.gz"):
+            pair = (tmp_path / "out_drop" / f"P{ending}", tmp_path / "out_absent" / f"{name}{ending}")
+            dropped, absent = (sitk.GetArrayFromImage(read_image(file)) for file in pair)
+            assert np.array_equal(dropped, absent)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "configuration"), [("TinySeqDropout", "2d"), ("TinyStockSeqDropout", "3d_fullres")]
+)
+def test_it_is_what_nnunet_makes_of_the_filled_folder(make_model, case, trainer, configuration):
+    model = load_model(make_model(trainer, configuration=configuration), folds=[0])
+    files = [case / f"P_000{channel}.nii.gz" for channel in range(4)]
+    images = {name: read_image(file) for name, file in zip(SEQUENCES, files, strict=True) if name != "t1_gd"}
+    ours = model.predict(images)
+    sitk.WriteImage(sitk.ReadImage(str(files[2])) * 0, str(files[2]))
+    volume, properties = model.predictor.plans_manager.image_reader_writer_class().read_images(list(map(str, files)))
+    theirs = model.predictor.predict_single_npy_array(volume, properties, save_or_return_probabilities=True)
+    assert np.array_equal(ours.labels, theirs[0])
+    assert np.array_equal(ours.probabilities, theirs[1])
+
+
+def test_the_factor_is_applied_once_and_by_the_whole_case(make_model, case):
+    model = load_model(make_model("TinyStockSeqDropout", configuration="3d_fullres"), folds=[0])
+    seen = []
+    model._network.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
+    image = read_image(case / "P_0001.nii.gz")
+    prepared = model.preprocess({"t1_pre": image})
+    # a tile in which the only sequence is empty, too
+    prepared.data[:, :, :20, :20] = 0
+    model.logits(prepared)
+    assert model.factor(prepared.present) == 4
+    largest = max(float(piece[:, 1].abs().max()) for piece in seen)
+    assert largest == pytest.approx(4 * float(prepared.data[1].abs().max()), rel=1e-3)
+    assert all(not piece[:, [0, 2, 3]].any() for piece in seen)
+
+
+def test_a_bad_case_is_reported_and_the_others_are_done(make_model, case, tmp_path):
+    model = make_model("TinySeqDropout")
+    for channel in range(2):
+        shutil.copy(case / f"P_000{channel}.nii.gz", case / f"Q_000{channel}.nii.gz")
+        shutil.copy(case / f"P_000{channel}.nii.gz", case / f"R_00{channel}.nii.gz")
+    (case / "Q_0001.nii.gz").write_bytes((case / "Q_0001.nii.gz").read_bytes()[:200])
+    assert predict(case, tmp_path / "out", model) == 1
+    cases = json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]
+    assert {name: outcome["status"] for name, outcome in cases.items() if name in "PQ"} == {"P": "ok", "Q": "failed"}
+    assert "Q_0001.nii.gz" in cases["Q"]["problem"]
+    assert [file.name for file in (tmp_path / "out").glob("*.nii.gz")] == ["P.nii.gz"]
+
+
+def test_nobody_who_can_be_predicted_ends_with_two_before_the_model_is_loaded(
+    case, tmp_path, make_model, capsys, monkeypatch
+):
+    model = make_model("TinySeqDropout")
+    for file in case.iterdir():
+        sitk.WriteImage(sitk.ReadImage(str(file)) * 0, str(file))
+    monkeypatch.setattr("nnunet_seqdropout.prediction.load_model", None)
+    assert predict(case, tmp_path / "out", model) == 2
+    assert "no usable sequence" in capsys.readouterr().err
+
+
+def test_named_files_go_by_name_alias_or_number(make_model, case, tmp_path):
+    model = make_model("TinySeqDropout")
+    files = [f"--image={name}={case / f'P_000{i}.nii.gz'}" for i, name in enumerate(("MPRAGE", "1", "t1ce"))]
+    command = ["predict", *files, "--case", "X", "-o", str(tmp_path / "out"), "-m", str(model), "-device", "cpu"]
+    assert main([*command, "--disable_tta"]) == 0
+    (case / "P_0003.nii.gz").unlink()
+    assert predict(case, tmp_path / "folder", model) == 0
+    assert (tmp_path / "out" / "X.nii.gz").read_bytes() == (tmp_path / "folder" / "P.nii.gz").read_bytes()
+    assert json.loads((tmp_path / "out" / "X.json").read_text())["absent"] == ["flair"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--image=t2=x.nii.gz"], "unknown sequence t2"),
+        (["--image=7=x.nii.gz"], "unknown sequence 7"),
+        (["--image=x.nii.gz"], "--image NAME=FILE"),
+        (["--image=t1ce=x.nii.gz", "--image=t1_gd=y.nii.gz"], "two files for t1_gd"),
+        (["--image=t1ce=nowhere.nii.gz"], "nowhere.nii.gz"),
+        (["--image=t1ce=x.nii.gz", "--drop=pet"], "unknown sequence pet"),
+        (["-i", "nowhere"], "nowhere is not a folder"),
+    ],
+)
+def test_what_cannot_be_understood_ends_with_two(make_model, tmp_path, capsys, words, problem):
+    model = make_model("TinySeqDropout")
+    assert main(["predict", *words, "-o", str(tmp_path / "out"), "-m", str(model), "-device", "cpu"]) == 2
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ((), "which model"),
+        (("-m", "nowhere"), "no model folder"),
+        (("-d", "1", "-tr", "TinyStock"), "no model folder"),
+        (("-d", "999"), "no data set 999"),
+    ],
+)
+def test_a_model_that_is_not_there_ends_with_two(in_host, case, tmp_path, capsys, flags, problem):
+    assert main(["predict", "-i", str(case), "-o", str(tmp_path / "out"), *flags]) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_patient_tree_in_a_known_layout_is_predicted(make_model, case, tmp_path):
+    model = make_model("TinySeqDropout")
+    folder = tmp_path / "tree" / "Mets_1"
+    folder.mkdir(parents=True)
+    for name, channel in (("T1post", 2), ("FLAIR", 3)):
+        shutil.copy(case / f"P_000{channel}.nii.gz", folder / f"{name}.nii.gz")
+    assert predict(tmp_path / "tree", tmp_path / "out", model, "--layout", "hospital_b") == 0
+    assert json.loads((tmp_path / "out" / "Mets_1.json").read_text())["pattern"] == "t1_gd+flair"
+
+
+def test_resuming_opens_what_is_there_and_redoes_what_is_broken(make_model, case, tmp_path):
+    model = make_model("TinySeqDropout")
+    for name in "QR":
+        for channel in range(4):
+            shutil.copy(case / f"P_000{channel}.nii.gz", case / f"{name}_000{channel}.nii.gz")
+    out = tmp_path / "out"
+    assert predict(case, out, model) == 0
+    whole = (out / "Q.nii.gz").read_bytes()
+    (out / "Q.nii.gz").write_bytes(whole[:100])
+    (out / "R.json").unlink()
+    before = (out / "P.nii.gz").stat().st_mtime_ns
+    assert predict(case, out, model, "--continue_prediction") == 0
+    statuses = {name: o["status"] for name, o in json.loads((out / "summary.json").read_text())["cases"].items()}
+    assert statuses == {"P": "skipped", "Q": "ok", "R": "ok"}
+    assert (out / "Q.nii.gz").read_bytes() == whole
+    assert (out / "P.nii.gz").stat().st_mtime_ns == before
+    # other images, another prediction
+    (case / "P_0000.nii.gz").unlink()
+    assert predict(case, out, model, "--c") == 0
+    assert json.loads((out / "P.json").read_text())["absent"] == ["bravo"]
+
+
+def test_parts_share_the_cases(make_model, case, tmp_path):
+    model = make_model("TinySeqDropout")
+    for name in "QR":
+        shutil.copy(case / "P_0000.nii.gz", case / f"{name}_0000.nii.gz")
+    done = []
+    for part in range(2):
+        assert predict(case, tmp_path / f"out{part}", model, "-num_parts", 2, "-part_id", part) == 0
+        done += sorted(file.name for file in (tmp_path / f"out{part}").glob("*.nii.gz"))
+    assert done == ["P.nii.gz", "R.nii.gz", "Q.nii.gz"]
+    assert predict(case, tmp_path / "out", model, "-num_parts", 2, "-part_id", 2) == 2
+
+
+def test_a_threshold_decides_where_the_target_is(make_model, case, tmp_path):
+    model = make_model("TinySeqDropout")
+    (case / "P_0000.nii.gz").unlink()
+    by_pattern = {"+".join(SEQUENCES): Threshold(0.5, 3), "t1_pre+t1_gd+flair": Threshold(0.4, 2)}
+    Thresholds("1", "youden_pooled", by_pattern).write(tmp_path / "t.json")
+    assert predict(case, tmp_path / "a", model, "--save_probabilities", "--threshold-file", tmp_path / "t.json") == 0
+    record = json.loads((tmp_path / "a" / "P.json").read_text())
+    assert record["threshold"] == 0.4
+    assert record["threshold_source"].startswith("youden_pooled of ")
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a" / "P.nii.gz")))
+    probability = sitk.GetArrayFromImage(read_image(tmp_path / "a" / "P_prob.nii.gz"))
+    clear = np.abs(probability - 0.4) > 1e-4
+    assert np.array_equal((labels == 1)[clear], (probability >= 0.4)[clear])
+    (case / "P_0001.nii.gz").unlink()
+    assert predict(case, tmp_path / "b", model, "--threshold-file", tmp_path / "t.json") == 0
+    borrowed = json.loads((tmp_path / "b" / "P.json").read_text())["threshold_source"]
+    assert "that of t1_pre+t1_gd+flair, since t1_gd+flair was not calibrated" in borrowed
+
+
+def test_a_region_above_its_threshold_gets_the_most_probable_of_its_labels():
+    class Manager:
+        has_regions = False
+
+    class Predictor:
+        label_manager = Manager()
+
+    class Stub:
+        predictor = Predictor()
+
+    # voxels by classes 0 to 3; the region is 1 and 3
+    probabilities = np.array([[0.4, 0.1, 0.2, 0.3], [0.5, 0.1, 0.3, 0.1], [0.2, 0.1, 0.6, 0.1]]).T.reshape(4, 1, 1, 3)
+    segmentation = Segmentation(probabilities.argmax(0), probabilities)
+    region = probabilities[[1, 3]].sum(axis=0)
+    labels = with_threshold(segmentation, Stub(), Target((1, 3)), region, 0.2)
+    assert labels.ravel().tolist() == [3, 1, 1]
+    assert with_threshold(segmentation, Stub(), Target((1, 3)), region, 0.3).ravel().tolist() == [3, 0, 2]
+
+
+def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):
+    from nnunet_seqdropout.cli_prediction import device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device("cuda").type == "cpu"
+    assert "No cuda here" in caplog.text
+
+
+def test_a_model_folder_that_is_incomplete_is_named(make_model):
+    folder = make_model("TinySeqDropout")
+    with pytest.raises(Fault, match=r"no file .*fold_3"):
+        load_model(folder, folds=[3])
+
+
+def test_from_python_images_go_in_and_arrays_come_out(make_model, case):
+    model = load_model(make_model("TinySeqDropout"), folds=[0])
+    segmentation = model.predict({"T1ce": read_image(case / "P_0002.nii.gz")})
+    assert segmentation.labels.shape == (9, 40, 38)
+    assert segmentation.probabilities.shape == (2, 9, 40, 38)
+    assert np.allclose(model.probability(segmentation, [0, 1]), 1, atol=1e-5)
+    with pytest.raises(Fault, match="no usable sequence"):
+        model.predict({})
+    with pytest.raises(Fault, match="the model has no label"):
+        model.probability(segmentation, [7])
+
+
+@pytest.mark.slow
+def test_a_real_metastasis_with_two_sequences_is_predicted(real_data, make_model, tmp_path):
+    model = make_model("TinySeqDropout")
+    files = sorted((real_data / "metastasis_two_sequences").glob("*_aligned.nii.gz"))
+    images = [f"--image={file.name.split('_')[2]}={file}" for file in files if "seg" not in file.name]
+    command = ["predict", *images, "-o", str(tmp_path / "out"), "-m", str(model), "-device", "cpu", "--disable_tta"]
+    assert len(images) == 2
+    assert main(command) == 0
+    assert json.loads((tmp_path / "out" / "case.json").read_text())["pattern"] == "t1_gd+flair"
