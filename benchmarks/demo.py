@@ -31,7 +31,9 @@ def main() -> None:
     dataset, model = ("-d", DATASET), ("-c", "2d", "-f", "0", "-tr", TRAINER, "-device", "cpu")
     run_once(done / "1_phantom", "seqdropout", "phantom", "-o", phantom, "-np", 2)
     for hospital in ("hospital_a", "hospital_b"):
-        run_once(done / f"2_{hospital}", "seqdropout", "convert", hospital, phantom / hospital, *dataset, "-n", NAME)
+        convert = ("seqdropout", "convert", hospital, phantom / hospital, *dataset, "-n", NAME, "-np", 2)
+        # the small phantom's series lie on one grid
+        run_once(done / f"2_{hospital}", *convert, "--register", "never")
     run_once(done / "3_plan", "nnUNetv2_plan_and_preprocess", *dataset, "-c", "2d", "-np", 2, quiet=True)
     run_once(done / "4_train", "nnUNetv2_train", DATASET, "2d", "0", "-tr", TRAINER, "-device", "cpu", "--c", "--npz")
     predict = ("nnUNetv2_predict", "-i", raw / "imagesTs", "-o", predictions, "--save_probabilities")

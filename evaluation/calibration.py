@@ -92,7 +92,9 @@ def _lesion_values(folders: Folders, case: str) -> tuple[NDArray, NDArray]:
 
 def _background(folders: Folders, case: str, values: NDArray[np.float64]) -> _Background:
     reference, probability = _inside(folders.read(case))
-    return _Background(*background_counts(reference, probability, values), n=int((~reference).sum()))
+    return _Background(
+        *background_counts(probability[reference], probability, values), n=int(np.count_nonzero(~reference))
+    )
 
 
 def _within_budget(

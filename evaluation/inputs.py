@@ -189,7 +189,7 @@ class Folders:
         else:
             file = self.predictions / f"{case}.npz"
             # it holds no grid of its own
-            _on_grid(image, _only_file(self.predictions, case), reference_file)
+            _require_grid_of_header(image, _only_file(self.predictions, case), reference_file)
             values = self._from_npz(file, image)
         if not (values.min() >= 0 and values.max() <= 1 + 1e-3):
             problem = f"its values go from {values.min():g} to {values.max():g}"
@@ -225,6 +225,19 @@ def _on_grid(reference: sitk.Image, file: Path, reference_file: Path) -> sitk.Im
     image = read_image(file)
     require_same_grid(reference, image, files=(reference_file, file))
     return image
+
+
+def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: Path) -> None:
+    """As ``_on_grid``, of a file whose voxels are not needed: they are read only where its header differs."""
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(file))
+    try:
+        header.ReadImageInformation()
+    except RuntimeError as error:
+        raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
+    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (reference, header))
+    if ours != theirs:
+        _on_grid(reference, file, reference_file)
 
 
 def _only_file(folder: Path, case: str) -> Path:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.lesions import Detection, Objects, bounding_box, detect, find_objects
-from evaluation.voxels import Roc, overlap_of_counts, roc
+from evaluation.lesions import Detection, Objects, connect, detect, find_objects
+from evaluation.voxels import Roc, overlap_of_counts, reaches, roc_of_values
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def evaluate_patient(
     if (probability is None) == (predicted is None):
         raise ValueError("Give either the probabilities or the predicted mask.")
     if probability is not None:
-        predicted = probability >= np.float64(rules.threshold)
+        predicted = reaches(probability, rules.threshold)
     for other in (predicted, mask):
         if other is not None and other.shape != reference.shape:
             raise ValueError(f"The reference has shape {reference.shape}, the other volume {other.shape}.")
@@ -82,7 +82,7 @@ def evaluate_patient(
     detection = detect(lesions, objects, voxel_mm3=grid.voxel_mm3)
     curve, froc = None, np.zeros((0, 2), np.int64)
     if probability is not None:
-        curve = roc(reference, probability) if mask is None else roc(reference[mask], probability[mask])
+        curve = roc_of_values(probability.ravel()[lesions.voxels], probability if mask is None else probability[mask])
         inside = probability if mask is None or not rules.froc_thresholds else np.where(mask, probability, 0)
         froc = froc_counts(reference, inside, rules.froc_thresholds)
     agreement = overlap_of_counts(int(detection.pairs[:, 2].sum()), len(lesions.voxels), len(objects.voxels))
@@ -114,10 +114,10 @@ def froc_counts(
     counts = np.zeros((len(thresholds), 2), np.int64)
     if not counts.size:
         return counts
-    box = bounding_box(probability >= np.float64(min(thresholds)))
-    lesions, probability = find_objects(reference).within(box), probability[box]
+    voxels = np.flatnonzero(reaches(probability, min(thresholds)))
+    values, lesions = probability.ravel()[voxels], find_objects(reference)
     for row, threshold in enumerate(thresholds):
-        detection = detect(lesions, find_objects(probability >= np.float64(threshold)))
+        detection = detect(lesions, connect(voxels[reaches(values, threshold)], reference.shape))
         counts[row] = detection.n_found(), detection.n_false_positives()
     return counts
 

@@ -17,6 +17,7 @@ from evaluation.inputs import Folders, Volumes
 from evaluation.patient import Rules, evaluate_patient
 from evaluation.results import Evaluation
 from evaluation.thresholds import Threshold, Thresholds
+from evaluation.voxels import reaches
 
 if TYPE_CHECKING:
     from evaluation.mosaic import Slice
@@ -137,7 +138,7 @@ def _mosaic(
     if draw is None:
         return ()
     if volumes.probability is not None:
-        volumes = replace(volumes, predicted=volumes.probability >= np.float64(rules.threshold))
+        volumes = replace(volumes, predicted=reaches(volumes.probability, rules.threshold))
     return draw(case, volumes.inside_mask())
 
 

@@ -99,25 +99,33 @@ class Roc:
 
 
 def roc(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> Roc:
-    """The exact curve of one patient (or of any set of voxels). Raises ValueError as ``background_counts`` does."""
-    values, lesion = np.unique(probability[reference], return_counts=True)
-    above, at_or_above = background_counts(reference, probability, values)
-    return Roc(values, lesion, above, at_or_above, n_background=reference.size - int(lesion.sum()))
+    """The exact curve of one patient (or of any set of voxels).
 
-
-def background_counts(
-    reference: NDArray[np.bool_], probability: NDArray[np.floating], values: NDArray[np.floating]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many voxels of the background have a probability above each value, and at or above it; values ascending.
-
-    Curves of several patients become one pooled curve by adding these counts at common values.
     Raises ValueError where the shapes differ, or a probability is negative or not finite.
     """
     _require_one_shape(reference, probability)
-    if probability.size and not (probability.min() >= 0 and np.isfinite(probability.max())):
-        raise ValueError("A probability is negative, infinite or not a number.")
+    return roc_of_values(probability[reference], probability)
+
+
+def roc_of_values(lesion: NDArray[np.floating], probability: NDArray[np.floating]) -> Roc:
+    """The same from the probabilities of the lesion voxels, in any order, and those of all voxels."""
+    values, counts = np.unique(lesion, return_counts=True)
+    above, at_or_above = background_counts(lesion, probability, values)
+    return Roc(values, counts, above, at_or_above, n_background=probability.size - lesion.size)
+
+
+def background_counts(
+    lesion: NDArray[np.floating], probability: NDArray[np.floating], values: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many voxels of the background have a probability above each value, and at or above it; values ascending.
+
+    lesion: the probabilities of the lesion voxels; probability: those of all voxels. Curves of several patients become
+    one pooled curve by adding these counts at common values.
+    Raises ValueError where a probability is negative or not finite.
+    """
+    _require_probabilities(probability)
     above, at_or_above = _counts(probability, values)
-    lesion = np.sort(probability[reference])
+    lesion = np.sort(lesion)
     return (
         above - (lesion.size - np.searchsorted(lesion, values, side="right")),
         at_or_above - (lesion.size - np.searchsorted(lesion, values, side="left")),
@@ -134,8 +142,13 @@ def _counts(
     above, at_or_above = np.zeros((2, len(values)), np.int64)
     if not values.size:
         return above, at_or_above
-    at_or_above[0] = np.count_nonzero(probability >= values[0])
-    selected = probability[probability > values[0]]
+    if values[0] > 0:
+        selected = probability[reaches(probability, values[0])]
+        at_or_above[0] = selected.size
+        selected = selected[selected > values[0]]
+    else:  # nothing is lower than 0, which most voxels may have
+        at_or_above[0] = probability.size
+        selected = probability[probability > values[0]]
     above[0] = selected.size
     first = _cell(values[:1])
     cells, cells_of_values = _cell(selected) - first, _cell(values[1:]) - first
@@ -153,6 +166,23 @@ def _counts(
 def _cell(values: NDArray[np.floating]) -> NDArray[np.int32]:
     """A number that never falls while the value, which is not negative, rises: the leading bits of its float32."""
     return (np.asarray(values, np.float32) + np.float32(0)).view(np.int32) >> _BITS_PER_CELL
+
+
+def reaches(probability: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
+    """p >= threshold as compared in float64, without converting the array: its type's lowest number that reaches it."""
+    kind = probability.dtype.type
+    lowest = kind(threshold)
+    if np.float64(lowest) < threshold:
+        lowest = np.nextafter(lowest, kind(np.inf))
+    return probability >= lowest
+
+
+def _require_probabilities(values: NDArray[np.floating]) -> None:
+    bits = np.ascontiguousarray(values).view(f"u{values.itemsize}")
+    # the bits of a number from 0 up rise with it; those of all others lie above, as do those of -0.0
+    suspicious = bits.max(initial=0) >= np.array(np.inf, values.dtype).view(bits.dtype)
+    if suspicious and not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError("A probability is negative, infinite or not a number.")
 
 
 def _require_one_shape(reference: NDArray, other: NDArray) -> None:

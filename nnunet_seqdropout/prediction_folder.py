@@ -24,6 +24,7 @@ from evaluation.inputs import Target
 from evaluation.lesions import find_objects
 from evaluation.patient import Grid, object_table
 from evaluation.thresholds import Thresholds
+from evaluation.voxels import reaches
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.prediction import Model, Preprocessed, Segmentation
 from nnunet_seqdropout.prediction_inputs import CaseInput
@@ -200,7 +201,7 @@ def with_threshold(
     There the most probable of the target's labels stands, elsewhere the most probable of all other labels. A model of
     regions has no probabilities of labels: there the target's last label stands, and elsewhere what it said, less it.
     """
-    inside = probability >= np.float64(threshold)
+    inside = reaches(probability, threshold)
     labels = np.asarray(target.labels)
     if model.predictor.label_manager.has_regions:
         outside = np.where(np.isin(segmentation.labels, labels), 0, segmentation.labels)

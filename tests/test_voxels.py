@@ -83,6 +83,10 @@ def test_what_is_no_probability_is_refused(bad):
         curve([0.5], [bad, 0.2])
 
 
+def test_minus_zero_is_zero():
+    assert curve([0.5, -0.0], [0.0]).auc == 0.75
+
+
 @given(SMALL)
 def test_the_curve_agrees_with_scikit_learn(volume):
     reference, probability = volume
@@ -105,6 +109,6 @@ def test_the_curve_agrees_with_scikit_learn(volume):
 def test_the_pooled_curve_of_patients_is_that_of_all_their_voxels(patients):
     reference, probability = (np.concatenate([np.asarray(p[i], float) for p in patients]) for i in (0, 1))
     pooled = roc(reference > 0, probability)
-    counts = [background_counts(r, p, pooled.values) for r, p in patients]
+    counts = [background_counts(p[r], p, pooled.values) for r, p in patients]
     assert sum(above for above, _ in counts).tolist() == pooled.background_above.tolist()
     assert sum(at for _, at in counts).tolist() == pooled.background_from.tolist()
