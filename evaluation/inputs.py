@@ -123,6 +123,13 @@ class Folders:
         reference = self._is_target(image, reference_file)
         return Volumes(image, reference, probability, predicted, mask, self.pattern(case))
 
+    def reference_on(self, grid: sitk.Image, case: str) -> NDArray[np.bool_]:
+        """Where the reference has the target. Raises Fault where it cannot be used or lies on another grid."""
+        file = _only_file(self.reference, case)
+        image = read_image(file)
+        require_same_grid(grid, image, files=(Path(case), file))
+        return self._is_target(image, file)
+
     @cached_property
     def dataset(self) -> dict:
         """``dataset.json`` beside the predictions or the references, as nnU-Net writes it; empty if there is none."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from nnunet_seqdropout.prediction_folder import Choices
     from nnunet_seqdropout.prediction_inputs import CaseInput
 
-ANY_FOLD_THERE = None
-
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
     predict = commands.add_parser("predict", help="segment whatever images are there, any subset of the sequences")
@@ -33,6 +31,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     threshold = predict.add_mutually_exclusive_group()
     threshold.add_argument("--threshold", type=float, metavar="T", help="the target is where p >= T (argmax)")
     threshold.add_argument("--threshold-file", type=Path, metavar="F", help="a thresholds.json: the pattern's own")
+    threshold.add_argument("--argmax", action="store_true", help="even if the model's fold has a thresholds.json")
     predict.add_argument("--save_probabilities", action="store_true", help="write <case>_prob.nii.gz of the target")
     predict.add_argument(
         "--continue_prediction", "--c", action="store_true", help="leave alone what is there, whole and the same"
@@ -42,6 +41,31 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     predict.add_argument("-part_id", type=int, default=0, metavar="I", help="this is the I-th, from 0 (0)")
     predict.set_defaults(run=_predict)
+
+    calibrate = commands.add_parser("calibrate", help="the threshold of every pattern of the validation patients")
+    calibrate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="their references: <case>.nii.gz")
+    calibrate.add_argument("-p", type=Path, required=True, metavar="DIR", help="their predictions, with probabilities")
+    calibrate.add_argument(
+        "-o", type=Path, required=True, metavar="FILE", help="thresholds.json, or a model's fold folder"
+    )
+    add_target(calibrate)
+    calibrate.add_argument("--fp-budget", type=float, metavar="X", help="false positives per patient (Youden index)")
+    calibrate.add_argument("-np", type=int, metavar="K", help="processes (1)")
+    calibrate.set_defaults(run=_calibrate)
+
+    _subsets_command(commands)
+
+
+def _subsets_command(commands: "argparse._SubParsersAction") -> None:
+    subsets = commands.add_parser("subsets", help="every subset of the sequences, measured: how much each matters")
+    subsets.add_argument("-i", type=Path, required=True, metavar="IMAGES", help="folder of <case>_XXXX images")
+    subsets.add_argument("-gt", type=Path, required=True, metavar="DIR", help="references: <case>.nii.gz")
+    subsets.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for tables and heat map")
+    subsets.add_argument("--patterns", nargs="+", metavar="A+B", help="only these, such as t1_gd+flair")
+    add_model(subsets)
+    add_target(subsets)
+    subsets.add_argument("--threshold-file", type=Path, metavar="F", help="thresholds.json (most probable label)")
+    subsets.set_defaults(run=_subsets)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +95,21 @@ def target_of(arguments: argparse.Namespace) -> "Target":
     return Target(tuple(arguments.region or [arguments.label]))
 
 
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from evaluation.calibration import calibrate
+    from evaluation.inputs import Folders
+
+    file = arguments.o / "thresholds.json" if arguments.o.is_dir() else arguments.o
+    folders = Folders(arguments.gt, arguments.p, target_of(arguments))
+    thresholds, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
+    thresholds.write(file)
+    for pattern, threshold in thresholds.by_pattern.items():
+        youden = "" if threshold.youden is None else f", Youden index {threshold.youden:.3f}"
+        print(f"{threshold.value:.4f}  {pattern or 'all'} ({threshold.n_patients} patients{youden})")
+    print(f"{thresholds.method}: {file}")
+    return exit_code(outcomes)
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     folder = model_folder(arguments)
     dataset = dataset_json(None, folder)
@@ -96,6 +135,42 @@ def _predict(arguments: argparse.Namespace) -> int:
     n_done = sum(outcome.status != "failed" for outcome in outcomes.values())
     print(f"{n_done} of {len(outcomes)} cases predicted: {arguments.o}")
     return exit_code(outcomes)
+
+
+def _subsets(arguments: argparse.Namespace) -> int:
+    folder = model_folder(arguments)
+    dataset = dataset_json(None, folder)
+
+    from dataset_conversion.outcomes import write_summary
+    from evaluation.thresholds import read_thresholds
+    from nnunet_seqdropout.prediction import load_model
+    from nnunet_seqdropout.prediction_inputs import from_folder, require_channel
+    from nnunet_seqdropout.subset_table import subset_results
+    from nnunet_seqdropout.subsets import subsets
+
+    names, target = dataset["channel_names"], target_of(arguments)
+    cases = from_folder(arguments.i, **dataset)
+    patterns = sorted(subsets([True] * len(names)), key=lambda present: -sum(present))
+    if arguments.patterns:
+        chosen = [{require_channel(name, names) for name in shown.split("+")} for shown in arguments.patterns]
+        patterns = [tuple(channel in each for channel in range(len(names))) for each in chosen]
+    thresholds = None
+    if arguments.threshold_file is not None:
+        thresholds = read_thresholds(arguments.threshold_file, target=str(target))
+    model = load_model(
+        folder,
+        folds=arguments.f,
+        checkpoint=arguments.chk,
+        device=device(arguments.device),
+        use_mirroring=not arguments.disable_tta,
+        tile_step_size=arguments.step_size,
+    )
+    results = subset_results(model, cases, arguments.gt, patterns, target=target, thresholds=thresholds)
+    results.write(arguments.o, names)
+    settings = {"model": str(folder), "i": str(arguments.i), "gt": str(arguments.gt), "target": str(target)}
+    write_summary(arguments.o, command="subsets", settings=settings, outcomes=results.outcomes)
+    print(results.wide().to_string(float_format=lambda value: f"{value:.3f}", na_rep="n/a"))
+    return exit_code(results.outcomes)
 
 
 def device(wanted: str) -> "torch.device":
@@ -140,4 +215,14 @@ def _choices(arguments: argparse.Namespace, folder: Path) -> "Choices":
     elif arguments.threshold_file is not None:
         thresholds = read_thresholds(arguments.threshold_file, target=str(target))
         source = f"{thresholds.method} of {arguments.threshold_file}"
+    elif not arguments.argmax and (calibrated := _calibrated(arguments, folder)) is not None:
+        thresholds = read_thresholds(calibrated, target=str(target))
+        source = f"{thresholds.method} of {calibrated}"
     return Choices(target, thresholds, source, arguments.save_probabilities, arguments.continue_prediction)
+
+
+def _calibrated(arguments: argparse.Namespace, folder: Path) -> Path | None:
+    """The thresholds of the model's fold, if it has one fold and they were calibrated."""
+    folds = [folder / f"fold_{fold}" for fold in arguments.f] if arguments.f else sorted(folder.glob("fold_*"))
+    file = folds[0] / "thresholds.json" if len(folds) == 1 else None
+    return file if file is not None and file.is_file() else None

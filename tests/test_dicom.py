@@ -24,7 +24,8 @@ from dataset_conversion.dicom_roles import choose_series
 from dataset_conversion.dicom_rules import read_rules
 from dataset_conversion.dicom_series import Series, Slice, find_series
 from dataset_conversion.faults import Fault
-from dataset_conversion.hospitals import find_patients
+from dataset_conversion.layouts import SHIPPED, read_layout
+from dataset_conversion.patients import find_patients
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -125,7 +126,7 @@ def test_the_four_sequences_of_a_patient_are_found_and_read_as_a_hospital(source
     # The first voxel of a series is 7 x its number.
     firsts = {role: int(sitk.GetArrayFromImage(sitk.ReadImage(str(f))).min()) for role, f in images[name].items()}
     assert firsts == {"bravo": 49, "t1_pre": 21, "t1_gd": 63, "flair": 28}
-    assert find_patients(tmp_path / "work", hospital="A")[name].images == images[name]
+    assert find_patients(tmp_path / "work", read_layout(SHIPPED / "hospital_a.yaml"))[name].images == images[name]
 
 
 @pytest.mark.parametrize(

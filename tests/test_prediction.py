@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
@@ -17,8 +18,9 @@ from dataset_conversion.images import read_image
 from evaluation.inputs import Target
 from evaluation.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.cli import main
-from nnunet_seqdropout.prediction import Segmentation, load_model
+from nnunet_seqdropout.prediction import Model, Segmentation, load_model
 from nnunet_seqdropout.prediction_folder import with_threshold
+from nnunet_seqdropout.subset_table import _without
 
 PLANNED = ("TinyStockSeqDropout", "3d_fullres")
 SUBSETS = [kept for n in (1, 2, 3, 4) for kept in itertools.combinations(range(4), n)]
@@ -269,6 +271,37 @@ def test_a_threshold_decides_where_the_target_is(make_model, case, tmp_path):
     assert "that of t1_pre+t1_gd+flair, since t1_gd+flair was not calibrated" in borrowed
 
 
+def test_a_calibrated_fold_is_used_for_the_pattern_that_is_there(make_model, case, tmp_path, capsys):
+    model = make_model("TinySeqDropout")
+    for name, channels in (("Q", (1, 2, 3)), ("R", (1, 2, 3))):
+        for channel in channels:
+            shutil.copy(case / f"P_000{channel}.nii.gz", case / f"{name}_000{channel}.nii.gz")
+    assert predict(case, tmp_path / "val", model, "--save_probabilities", "--argmax") == 0
+    reference = np.zeros((9, 40, 38), np.uint8)
+    reference[4, 15:22, 15:22] = 1
+    for name in "PQR":
+        image = sitk.GetImageFromArray(reference)
+        image.CopyInformation(sitk.ReadImage(str(case / "P_0001.nii.gz")))
+        (tmp_path / "gt").mkdir(exist_ok=True)
+        sitk.WriteImage(image, str(tmp_path / "gt" / f"{name}.nii.gz"))
+    fold = model / "fold_0"
+    command = ["calibrate", "-gt", str(tmp_path / "gt"), "-p", str(tmp_path / "val"), "-o", str(fold)]
+    assert main(command) == 0
+    written = json.loads((fold / "thresholds.json").read_text())["thresholds"]
+    assert {pattern: entry["n_patients"] for pattern, entry in written.items()} == {
+        "+".join(SEQUENCES): 1,
+        "t1_pre+t1_gd+flair": 2,
+    }
+    assert predict(case, tmp_path / "out", model) == 0
+    for name, pattern in (("P", "+".join(SEQUENCES)), ("Q", "t1_pre+t1_gd+flair")):
+        record = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        assert record["threshold"] == written[pattern]["value"]
+        assert "youden_pooled of" in record["threshold_source"]
+    assert predict(case, tmp_path / "out", model, "--argmax") == 0
+    assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] is None
+    (fold / "thresholds.json").unlink()
+
+
 def test_a_region_above_its_threshold_gets_the_most_probable_of_its_labels():
     class Manager:
         has_regions = False
@@ -286,6 +319,86 @@ def test_a_region_above_its_threshold_gets_the_most_probable_of_its_labels():
     labels = with_threshold(segmentation, Stub(), Target((1, 3)), region, 0.2)
     assert labels.ravel().tolist() == [3, 1, 1]
     assert with_threshold(segmentation, Stub(), Target((1, 3)), region, 0.3).ravel().tolist() == [3, 0, 2]
+
+
+@pytest.fixture
+def references(case, tmp_path) -> Path:
+    image = sitk.GetImageFromArray(np.zeros((9, 40, 38), np.uint8))
+    image[15:22, 15:22, 4] = 1
+    image.CopyInformation(sitk.ReadImage(str(case / "P_0000.nii.gz")))
+    (tmp_path / "gt").mkdir()
+    sitk.WriteImage(image, str(tmp_path / "gt" / "P.nii.gz"))
+    return tmp_path / "gt"
+
+
+def measure_subsets(case: Path, references: Path, out: Path, model: Path, *options: object) -> int:
+    words = (
+        "subsets",
+        "-i",
+        case,
+        "-gt",
+        references,
+        "-o",
+        out,
+        "-m",
+        model,
+        "-f",
+        0,
+        "-device",
+        "cpu",
+        "--disable_tta",
+    )
+    return main([str(word) for word in (*words, *options)])
+
+
+def test_every_subset_is_measured_as_if_predicted_by_itself(make_model, case, references, tmp_path, capsys):
+    model = make_model("TinySeqDropout")
+    assert measure_subsets(case, references, tmp_path / "out", model) == 0
+    table = pd.read_csv(tmp_path / "out" / "subsets.csv")
+    assert list(table.columns) == ["pattern", "n_present", "metric", "mean", "ci_low", "ci_high", "n"]
+    assert table["pattern"].nunique() == 15
+    assert table["pattern"].iloc[0] == "+".join(SEQUENCES)
+    cases = pd.read_csv(tmp_path / "out" / "cases.csv").set_index("pattern")
+    for kept in SUBSETS[::3]:
+        drop = [word for channel in range(4) if channel not in kept for word in ("--drop", SEQUENCES[channel])]
+        assert predict(case, tmp_path / "p", model, "--save_probabilities", *drop) == 0
+        command = ["evaluate", "-gt", references, "-p", tmp_path / "p", "-o", tmp_path / "e", "--no-report"]
+        assert main([str(word) for word in command]) == 0
+        alone = pd.read_csv(tmp_path / "e" / "cases.csv").iloc[0]
+        here = cases.loc["+".join(SEQUENCES[channel] for channel in kept)]
+        assert here["auc"] == pytest.approx(alone["auc"], abs=1e-3)  # its probabilities are stored in 16 bits
+    importance = pd.read_csv(tmp_path / "out" / "importance.csv")
+    assert importance["without"].tolist() == list(SEQUENCES)
+    lost = cases.loc["+".join(SEQUENCES), "dice"] - cases.loc["+".join(SEQUENCES[1:]), "dice"]
+    assert importance["mean"][0] == pytest.approx(lost)
+    assert (tmp_path / "out" / "heat_map.png").is_file()
+    assert "+".join(SEQUENCES) in capsys.readouterr().out
+
+
+def test_a_preprocessed_case_is_reused_only_where_that_changes_nothing(make_model, case, monkeypatch):
+    model = load_model(make_model("TinySeqDropout"), folds=[0])
+    images = {channel: read_image(case / f"P_000{channel}.nii.gz") for channel in range(4)}
+    complete = model.preprocess({SEQUENCES[channel]: image for channel, image in images.items()})
+    reused = []
+    for kept in SUBSETS:
+        calls = []
+        original = Model.preprocess
+        monkeypatch.setattr(Model, "preprocess", lambda self, i, o=original, c=calls: c.append(1) or o(self, i))
+        ours = _without(model, complete, images, kept)
+        monkeypatch.setattr(Model, "preprocess", original)
+        anew = model.preprocess({SEQUENCES[channel]: images[channel] for channel in kept})
+        assert torch.equal(ours.data, anew.data)
+        assert ours.present == anew.present
+        assert ours.properties["bbox_used_for_cropping"] == anew.properties["bbox_used_for_cropping"]
+        reused.append(not calls)
+    assert 1 < sum(reused) < len(SUBSETS)
+
+
+def test_only_the_patterns_named_are_measured(make_model, case, references, tmp_path):
+    model = make_model("TinySeqDropout")
+    assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", "t1ce+flair", "0+3") == 0
+    assert pd.read_csv(tmp_path / "out" / "subsets.csv")["pattern"].unique().tolist() == ["t1_gd+flair", "bravo+flair"]
+    assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", "pet") == 2
 
 
 def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):

@@ -1,0 +1,45 @@
+"""The table of all subsets as a picture: who was there, and how well it went."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from evaluation.labels import label
+
+
+def heat_map(means: pd.DataFrame, channel_names: Sequence[str]) -> Figure:
+    """A row per pattern (the index of ``means``): a dot for each sequence that it has, then a cell for each metric.
+
+    The colours of a column run from its worst to its best; false positives are better where they are fewer.
+    """
+    n_rows = len(means)
+    width = 0.55 * len(channel_names) + 1.1 * len(means.columns) + 0.6
+    figure = Figure(figsize=(width, 0.34 * n_rows + 1.2), layout="constrained", facecolor="white")
+    ratios = [0.55 * len(channel_names), 1.1 * len(means.columns)]
+    left, right = figure.subplots(1, 2, width_ratios=ratios, sharey=True)
+    present = np.array([[name in shown.split("+") for name in channel_names] for shown in means.index])
+    row, column = np.indices(present.shape)
+    left.scatter(column, row, s=60, c=np.where(present, "#1a1a1a", "#dddddd").ravel())
+    left.set_xticks(range(len(channel_names)), channel_names, rotation=60, ha="left", fontsize=8)
+    left.set_xlim(-0.6, len(channel_names) - 0.4)
+    left.set_yticks([])
+    values = means.to_numpy(float)
+    better = np.where([name.startswith("fp") for name in means.columns], -values, values)
+    low, high = np.nanmin(better, axis=0, initial=np.inf), np.nanmax(better, axis=0, initial=-np.inf)
+    shade = (better - low) / np.where(high > low, high - low, 1)
+    right.imshow(np.where(high > low, shade, 0.5), cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (r, c), value in np.ndenumerate(values):
+        colour = "white" if shade[r, c] < 0.5 else "black"
+        right.text(
+            c, r, "n/a" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour
+        )
+    right.set_xticks(
+        range(len(means.columns)), [label(name) for name in means.columns], rotation=60, ha="left", fontsize=8
+    )
+    for ax in (left, right):
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        ax.set_frame_on(False)
+    return figure
