@@ -1,7 +1,6 @@
 """A hospital's folder becomes, or joins, an nnU-Net raw data set."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
@@ -29,11 +28,11 @@ def convert(
     """Adds the patients below ``source`` to the data set ``folder`` and prints how many have which sequences.
 
     sequences: only these channels (the paper's baseline is trained on those that Hospital B has); their files are
-    linked, not copied, where the file system can. dry_run: prints what was found and writes nothing.
+    linked, not copied, where the file system can. The reference series, on which the label is drawn, is used all the
+    same. dry_run: prints what was found and writes nothing.
     Raises Fault for a sequence that the layout does not have, and as ``find_patients`` and ``write_raw_dataset`` do.
     """
-    if sequences is not None:
-        layout = _limited(layout, sequences)
+    channels = layout.channels if sequences is None else _limited(layout, sequences)
     patients = find_patients(source, layout, val=val, test=test)
     if dry_run:
         for case, patient in patients.items():
@@ -43,9 +42,9 @@ def convert(
     dataset = RawDataset(
         folder,
         source,
-        layout.channels,
+        channels,
         layout.labels,
-        layout.reference,
+        sorted(layout.channels, key=lambda name: name != layout.reference),
         link=sequences is not None,
         synthetic=any(patient.is_synthetic for patient in patients.values()),
     )
@@ -56,17 +55,16 @@ def convert(
     return outcomes
 
 
-def _limited(layout: Layout, sequences: Collection[str]) -> Layout:
+def _limited(layout: Layout, sequences: Collection[str]) -> tuple[str, ...]:
     chosen = {name: channel_of(name, layout.channels) for name in sequences}
     if unknown := [name for name, channel in chosen.items() if channel is None]:
         raise Fault(f"unknown sequence {', '.join(unknown)}", remedy=f"Choose among {', '.join(layout.channels)}.")
-    channels = tuple(name for i, name in enumerate(layout.channels) if i in chosen.values())
-    images = {name: patterns for name, patterns in layout.images.items() if name in channels}
-    reference = layout.reference if layout.reference in channels else None
-    return replace(layout, channels=channels, images=images, reference=reference)
+    return tuple(name for i, name in enumerate(layout.channels) if i in chosen.values())
 
 
 def _line(case: str, patient: Patient, layout: Layout) -> str:
     present: Mapping[str, Path] = patient.images
+    if patient.fault is not None:
+        return f"{case:30s} {patient.split:5s} {patient.fault}"
     sequences = " ".join(name if name in present else f"({name} absent)" for name in layout.channels)
     return f"{case:30s} {patient.split:5s} {sequences} {'label' if patient.label else '(no label)'}"

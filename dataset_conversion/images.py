@@ -26,7 +26,7 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
 
     Raises Fault where the file is truncated, corrupt, empty, no image or not one volume, or holds a NaN.
     """
-    image = read_nifti(path, content) if path.name.endswith((".nii", ".nii.gz")) else _read_other(path)
+    image = read_nifti(path, content) if path.name.lower().endswith((".nii", ".nii.gz")) else _read_other(path)
     voxels = sitk.GetArrayViewFromImage(image)
     if voxels.dtype.kind == "f" and not np.isfinite([voxels.min(), voxels.max()]).all():
         finite = np.isfinite(voxels)
@@ -63,9 +63,18 @@ def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[
         ("Direction", LARGEST_DIRECTION_DIFFERENCE),
     ):
         ours, theirs = (getattr(i, f"Get{name}")() for i in (image, reference))
-        if np.abs(np.subtract(ours, theirs)).max() > tolerance:
+        if not np.abs(np.subtract(ours, theirs)).max() <= tolerance:  # nor where one is NaN
             problem = f"{name.lower()} {_short(ours)}, but {files[0]} has {_short(theirs)}"
             raise Fault(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
+
+
+def on_same_grid(reference: sitk.Image, image: sitk.Image) -> bool:
+    """Whether ``require_same_grid`` has nothing to say against it."""
+    try:
+        require_same_grid(reference, image, files=(Path(), Path()))
+    except Fault:
+        return False
+    return True
 
 
 def _apart(*images: sitk.Image) -> str:

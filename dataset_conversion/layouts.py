@@ -59,6 +59,7 @@ class Found:
     sequence: str | None
     label: LabelFiles | None
     preference: int
+    """The place among the patterns of the sequence, or of all kinds of labels: the lower one is taken."""
 
 
 def shipped_layouts() -> list[str]:
@@ -111,10 +112,10 @@ def find_files(source: Path, layout: Layout) -> Iterator[Found]:
 
 
 def _identify(stem: str, file: Path, layout: Layout) -> Found | None:
-    for label in layout.label:
-        for preference, pattern in enumerate(label.patterns):
-            if match := pattern.fullmatch(stem):
-                return Found(file, *_who(match), sequence=None, label=label, preference=preference)
+    of_labels = [(label, pattern) for label in layout.label for pattern in label.patterns]
+    for preference, (label, pattern) in enumerate(of_labels):
+        if match := pattern.fullmatch(stem):
+            return Found(file, *_who(match), sequence=None, label=label, preference=preference)
     for sequence, patterns in layout.images.items():
         for preference, pattern in enumerate(patterns):
             match = pattern.fullmatch(stem)
@@ -153,7 +154,7 @@ def _compiled(pattern: str) -> re.Pattern:
         else:
             shape = token["shape"][1:] if token["shape"] else "[^/]+"
             expression += f"(?P<{token['name']}>{shape})" if token["name"] else f"(?:{shape})"
-    return re.compile(expression + re.escape(pattern[end:]))
+    return re.compile(expression + re.escape(pattern[end:]), re.IGNORECASE)
 
 
 def _require_sound(layout: Layout) -> None:
@@ -169,6 +170,7 @@ def _require_sound(layout: Layout) -> None:
     splits = {layout.default_split, layout.unlabelled_split or "train", *layout.split_of_folder.values()}
     if not splits <= set(SPLITS):
         raise ValueError(f"a split is one of {', '.join(SPLITS)}")
-    for pattern in (p for patterns in layout.images.values() for p in patterns):
+    of_labels = [label.patterns for label in layout.label]
+    for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
         if "patient" not in pattern.groupindex:
             raise ValueError("a pattern without {patient}")

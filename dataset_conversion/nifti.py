@@ -42,6 +42,10 @@ def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
                 pass
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Fault(f"the file is truncated or corrupt ({error})", file=path, remedy=_AGAIN) from error
+    except Fault:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise Fault(f"its header cannot be used ({error})", file=path, remedy=_AGAIN) from error
     result = sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T)
     try:
         _copy_geometry(path, result)
@@ -62,7 +66,7 @@ def _copy_geometry(path: Path, image: sitk.Image) -> None:
 
 def _opened(path: Path, content: bytes | None) -> IOBase:
     stream = path.open("rb") if content is None else BytesIO(content)
-    return gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
+    return gzip.GzipFile(fileobj=stream) if path.suffix.lower() == ".gz" else stream
 
 
 def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:
@@ -103,6 +107,8 @@ def _require_sound_axes(header: nibabel.Nifti1Header, path: Path) -> None:
         raise Fault(f"its spacing is {spacing.tolist()}", file=path, remedy=remedy)
     forms = [affine for affine, code in (header.get_sform(True), header.get_qform(True)) if code]
     for affine in forms:
+        if not np.isfinite(affine).all():
+            raise Fault("its header places it nowhere (NaN)", file=path, remedy=remedy)
         axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-12)
         if np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SKEW:
             raise Fault("the axes in its header are not at right angles", file=path, remedy=remedy)

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.layouts import Found, LabelFiles, Layout, find_files
@@ -18,7 +19,7 @@ TRUTH = "truth.json"
 class Patient:
     """What was found of one case: a file per sequence that is there, and the files of its label, none if it has none.
 
-    person: whose case it is, where one patient has several time points.
+    person: whose case it is, where one patient has several time points. fault: why the case cannot be converted.
     """
 
     person: str
@@ -26,6 +27,7 @@ class Patient:
     images: Mapping[str, Path]
     label: tuple[Path, ...] = ()
     label_mapping: Mapping[int, int] | None = None
+    fault: Fault | None = None
 
     @property
     def is_synthetic(self) -> bool:
@@ -35,10 +37,11 @@ class Patient:
 def find_patients(
     source: Path, layout: Layout, *, val: Collection[str] = (), test: Collection[str] = ()
 ) -> dict[str, Patient]:
-    """All cases below ``source`` by id: the patient's, with ``_`` and the time point where there are several.
+    """All cases below ``source`` by id: the patient's, with ``_`` and the time point where the layout has time points.
 
-    ``val`` and ``test`` name patients or cases, before what the layout says of the split. Raises Fault where there is
-    nobody, they name somebody who is not there, two files are one image, or a patient would be split.
+    ``val`` and ``test`` name patients or cases, before what the layout says of the split. A case of which two files are
+    one image has a ``fault``. Raises Fault where there is nobody, ``val`` or ``test`` name somebody who is not there,
+    two cases have one id, or the time points of a patient would come into different splits.
     """
     by_case: dict[tuple[str, str], list[Found]] = defaultdict(list)
     for found in find_files(source, layout):
@@ -47,20 +50,34 @@ def find_patients(
     if not by_case:
         patterns = ", ".join(sorted({p.pattern for patterns in layout.images.values() for p in patterns}))
         raise Fault(f"no image below {source} fits {patterns}", remedy="Name the folder above, or another layout.")
-    times: dict[str, set[str]] = defaultdict(set)
-    for person, time in by_case:
-        times[person].add(time)
-    ids = {who: f"{who[0]}_{who[1]}" if len(times[who[0]]) > 1 else who[0] for who in by_case}
-    if strangers := {*val, *test} - {*times, *ids.values()}:
-        raise Fault(f"no such patient: {', '.join(sorted(strangers))}", remedy=f"There are: {', '.join(sorted(times))}")
+    ids = {who: "_".join(filter(None, who)) for who in by_case}
+    _require_different(ids)
+    persons = {person for person, _ in by_case}
+    if strangers := {*val, *test} - {*persons, *ids.values()}:
+        remedy = f"There are: {', '.join(sorted(persons))}."
+        raise Fault(f"no such patient: {', '.join(sorted(strangers))}", remedy=remedy)
     patients = {}
     for (person, time), files in sorted(by_case.items()):
         case = ids[person, time]
-        images, (label, mapping) = _images(case, files), _label(case, files)
-        split = _split(source, layout, {person, case}, images, has_label=bool(label), val=val, test=test)
-        patients[case] = Patient(person, split, images, label, mapping)
-    _require_whole_persons(patients)
-    return patients
+        fault = None
+        try:
+            images, (label, mapping) = _images(case, files), _label(case, files)
+        except Fault as found:
+            images, (label, mapping), fault = {}, ((), None), found
+        folders = {part for found in files for part in found.file.relative_to(source).parts[:-1]}
+        has_label = any(found.label for found in files)
+        split = _split(layout, {person, case}, folders, has_label=has_label, val=val, test=test)
+        patients[case] = Patient(person, split, images, label, mapping, fault)
+    return _whole_persons(patients)
+
+
+def _require_different(ids: Mapping[tuple[str, str], str]) -> None:
+    """Raises Fault where two cases would have one id, be it on a disk that ignores upper and lower case."""
+    seen: dict[str, tuple[str, str]] = {}
+    for who, case in ids.items():
+        if (other := seen.setdefault(normalize("NFC", case).casefold(), who)) != who:
+            problem = f"{' '.join(other)} and {' '.join(who)} would both be the case {case}"
+            raise Fault(problem, remedy="Rename one of the patients.")
 
 
 def _images(case: str, files: Sequence[Found]) -> dict[str, Path]:
@@ -73,15 +90,15 @@ def _images(case: str, files: Sequence[Found]) -> dict[str, Path]:
 
 
 def _label(case: str, files: Sequence[Found]) -> tuple[tuple[Path, ...], Mapping[int, int] | None]:
-    kinds: dict[int, LabelFiles] = {id(found.label): found.label for found in files if found.label is not None}
-    if not kinds:
-        return (), None
     labels = [found for found in files if found.label is not None]
-    kind = next(iter(kinds.values()))
-    if kind.unite and len(kinds) == 1:
-        return tuple(found.file for found in labels), kind.mapping
-    best = min(found.preference for found in labels)
-    return (_only([f.file for f in labels if f.preference == best], f"the label of {case}"),), kind.mapping
+    if not labels:
+        return (), None
+    best = min(labels, key=lambda found: found.preference)
+    kind: LabelFiles = best.label  # type: ignore[assignment]
+    if kind.unite:
+        return tuple(found.file for found in labels if found.label is kind), kind.mapping
+    chosen = [found.file for found in labels if found.preference == best.preference]
+    return (_only(chosen, f"the label of {case}"),), kind.mapping
 
 
 def _only(files: Sequence[Path], what: str) -> Path:
@@ -91,16 +108,14 @@ def _only(files: Sequence[Path], what: str) -> Path:
 
 
 def _split(
-    source: Path,
     layout: Layout,
     names: set[str],
-    images: Mapping[str, Path],
+    folders: set[str],
     *,
     has_label: bool,
     val: Collection[str],
     test: Collection[str],
 ) -> Split:
-    folders = {part for file in images.values() for part in file.relative_to(source).parts[:-1]}
     said = next((split for folder, split in layout.split_of_folder.items() if folder in folders), None)
     if names & set(val):
         said = "val"
@@ -111,12 +126,22 @@ def _split(
     return said  # type: ignore[return-value]
 
 
-def _require_whole_persons(patients: Mapping[str, Patient]) -> None:
+def _whole_persons(patients: Mapping[str, Patient]) -> dict[str, Patient]:
+    """The same; an unlabelled time point of a patient whose others are in another split becomes a fault."""
     splits: dict[str, dict[str, str]] = defaultdict(dict)
     for case, patient in patients.items():
-        splits[patient.person][case] = patient.split
+        if patient.label or patient.fault:
+            splits[patient.person][case] = patient.split
     for person, of_case in splits.items():
         if len(set(of_case.values())) > 1:
             said = ", ".join(f"{case} ({split})" for case, split in of_case.items())
             remedy = "A patient belongs to one split: name the patient under --val or --test."
             raise Fault(f"time points of {person} are in different splits: {said}", remedy=remedy)
+    whole = {}
+    for case, patient in patients.items():
+        expected = next(iter(splits[patient.person].values()), patient.split)
+        if patient.split != expected:
+            problem = f"a time point without a label, while others of {patient.person} are in {expected}"
+            patient = replace(patient, fault=Fault(problem, remedy="Add the label, or leave this time point out."))
+        whole[case] = patient
+    return whole

@@ -15,7 +15,7 @@ from dataset_conversion.brain_extraction import brain_mask_by
 from dataset_conversion.defacing import deface_patient
 from dataset_conversion.defacing_quality import before_and_after
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.images import on_same_grid, read_image, require_same_grid
 from dataset_conversion.label_values import value_faults, voxels_of_value
 from dataset_conversion.patients import Patient
 from dataset_conversion.placeholders import is_constant
@@ -53,13 +53,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A patient on one grid: his series by sequence, his label, and pictures to look at by name."""
+    """A patient on one grid: his series by sequence, his label, and pictures to look at by sequence.
+
+    face: before and after defacing; a picture of the patient, which does not belong into the data set.
+    """
 
     series: Mapping[str, Series]
     label: sitk.Image | None
     label_sha256: str
     pictures: Mapping[str, Figure]
     warnings: Sequence[str]
+    face: Figure | None = None
 
 
 class Unregistered(Fault):
@@ -92,17 +96,19 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
     if label is not None:
         _require_label_grid(label, patient, usable, reference, preparation)
     moved, pictures = _registered(usable, reference, preparation)
-    if label is not None and not _same_grid(usable[reference].image, label):
-        drawn_on = next(name for name, series in usable.items() if _same_grid(series.image, label))
+    if label is not None and not on_same_grid(usable[reference].image, label):
+        drawn_on = next(name for name, series in usable.items() if on_same_grid(series.image, label))
         label = resample(label, usable[reference].image, moved[drawn_on].registration.transform, is_label=True)  # type: ignore[union-attr]
         warnings.append(f"label: drawn on {drawn_on}, brought to {reference} with it")
     if label is not None and not sitk.GetArrayViewFromImage(label).any():
         warnings.append("label: empty")
+    face = None
     if preparation.deface is not None:
-        moved, picture = _defaced(case, moved, reference, preparation.deface)
-        pictures["deface"] = picture
+        # the checkerboards show the face
+        moved, face = _defaced(case, moved, reference, preparation.deface)
+        pictures = {}
     warnings += [f"{name}: absent, written as zeros" for name in order if name not in moved]
-    return Prepared(moved, label, label_sha256, pictures, warnings)
+    return Prepared(moved, label, label_sha256, pictures, warnings, face)
 
 
 def _read(file: Path, preparation: Preparation) -> Series:
@@ -198,14 +204,6 @@ def _require_label_grid(
 ) -> None:
     """The label must lie on the reference's grid, or on that of a series that will be registered."""
     others = usable.values() if preparation.register == "auto" else ()
-    if not any(_same_grid(series.image, label) for series in others):
+    if not any(on_same_grid(series.image, label) for series in others):
         fixed = usable[reference]
         require_same_grid(fixed.image, label, files=(fixed.file, patient.label[0]))
-
-
-def _same_grid(reference: sitk.Image, image: sitk.Image) -> bool:
-    try:
-        require_same_grid(reference, image, files=(Path(), Path()))
-    except Fault:
-        return False
-    return True

@@ -95,11 +95,11 @@ def _contents(patients: Iterable[Converted]) -> dict[str, Any]:
 
 
 def _checks(dataset: Path, patients: Iterable[Converted]) -> dict[str, dict[str, str]]:
-    """By patient and sequence (or ``deface``) the addresses, from the page, of the pictures that conversion left."""
+    """By patient and sequence the addresses, from the page, of the pictures that conversion left."""
     return {
         patient.case: {
             name: quote(f"qc/{patient.case}_{name}.png")
-            for name in (*patient.entry["sequences"], "deface")
+            for name in patient.entry["sequences"]
             if (dataset / "qc" / f"{patient.case}_{name}.png").is_file()
         }
         for patient in patients

@@ -12,12 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import staged, write_image
+from dataset_conversion.manifest import manifest_entry
 from dataset_conversion.outcomes import Outcome, map_cases, write_json, write_summary
 from dataset_conversion.patients import Patient
 from dataset_conversion.placeholders import placeholder
 from dataset_conversion.preparation import Preparation, Prepared, Series, Unregistered, prepare
+from dataset_conversion.splits import declared_splits
 
 log = logging.getLogger(__name__)
 
@@ -29,23 +33,19 @@ RECORDS, PICTURES = ".conversion", "qc"
 class RawDataset:
     """What is the same for all patients.
 
-    labels: name -> value, consecutive, background 0, as nnU-Net has it. reference: the series to which the others are
-    registered. link: an image that stays as it is becomes a link to the source's file in place of a copy. synthetic:
-    the patients are made up, which every report says.
+    labels: name -> value, consecutive, background 0, as nnU-Net has it. order: the sequences in which patients are
+    prepared, the reference series first; those that are no channel are used for registration only. link: an image that
+    stays as it is becomes a link to the source's file in place of a copy. synthetic: the patients are made up, which
+    every report says.
     """
 
     folder: Path
     source: Path
     channel_names: Sequence[str]
     labels: Mapping[str, int]
-    reference: str | None = None
+    order: Sequence[str]
     link: bool = False
     synthetic: bool = False
-
-    @property
-    def order(self) -> list[str]:
-        """The sequences, the reference series first."""
-        return sorted(self.channel_names, key=lambda name: name != self.reference)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -63,10 +63,13 @@ def write_raw_dataset(
     """Adds the patients' files to the data set and describes the whole; a patient with a fault is left out.
 
     Training and validation patients go to ``imagesTr``/``labelsTr``, test patients to ``imagesTs``/``labelsTs``.
-    Where there are validation patients, ``splits_final.json`` declares the one split.
+    ``splits_final.json`` declares what ``declared_splits`` says.
     Raises Fault where the data set has other channels, or has one of the patients in another split.
     """
     preparation = preparation or Preparation()
+    if strangers := set((preparation.label_mapping or {}).values()) - set(dataset.labels.values()):
+        remedy = f"The data set's labels are {dict(dataset.labels)}."
+        raise Fault(f"--map to {min(strangers)}, which is no label", remedy=remedy)
     manifest = _patients_so_far(dataset, patients)
 
     def write_patient(case: str) -> dict:
@@ -74,12 +77,13 @@ def write_raw_dataset(
 
     outcomes, entries = map_cases(patients, write_patient, doing="Converting", n_workers=n_workers)
     for case, outcome in outcomes.items():
-        if outcome.status == "failed":
+        if outcome.status == "failed" and not (dataset.folder / RECORDS / f"{case}.json").is_file():
             manifest.pop(case, None)
     manifest = dict(sorted({**manifest, **entries}.items()))
     in_split = {
         split: [case for case, patient in manifest.items() if patient["split"] == split] for split in ("train", "val")
     }
+    splits = declared_splits(in_split, {case: patient["person"] for case, patient in manifest.items()})
     write_json(
         dataset.folder / "dataset.json",
         {
@@ -90,8 +94,10 @@ def write_raw_dataset(
             "file_ending": FILE_ENDING,
         },
     )
-    if in_split["val"]:
-        write_json(dataset.folder / "splits_final.json", [in_split])
+    if splits:
+        write_json(dataset.folder / "splits_final.json", splits)
+    else:
+        (dataset.folder / "splits_final.json").unlink(missing_ok=True)
     write_json(dataset.folder / "manifest.json", {"version": 1, "settings": dataset.settings, "patients": manifest})
     settings = {**dataset.settings, **asdict(preparation)}
     write_summary(dataset.folder, command="convert", settings=settings, outcomes=outcomes)
@@ -107,64 +113,99 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
         raise Fault(f"the data set was written with {manifest['settings']}", file=file, remedy=remedy)
     so_far: dict[str, dict] = dict(manifest["patients"])
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
-        so_far.setdefault(record.stem, json.loads(record.read_text(encoding="utf-8"))["entry"])
-    for case, patient in patients.items():
-        before = so_far.get(case, {}).get("split", patient.split)
-        if before != patient.split:
+        if (entry := _read_record(record).get("entry")) is not None:
+            so_far.setdefault(record.stem, entry)
+    split_of_person = {entry["person"]: entry["split"] for entry in so_far.values()}
+    for patient in patients.values():
+        before = split_of_person.get(patient.person, patient.split)
+        if before != patient.split and patient.fault is None:
             remedy = "A patient belongs to one split: remove one, or choose another data set number."
-            raise Fault(f"{case} is a {before} patient there, a {patient.split} patient here", remedy=remedy)
+            problem = f"{patient.person} is a {before} patient there, a {patient.split} patient here"
+            raise Fault(problem, remedy=remedy)
     return so_far
 
 
 def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
     """Returns the manifest's entry. What a patient who now fails once had is removed, as is a part of him."""
-    if not patient.label and patient.split != "test":
+    try:
+        return _write_or_keep(dataset, case, patient, preparation)
+    except NotTheSame:
+        raise
+    except Unregistered as fault:
         _remove(dataset, case)
+        if preparation.deface is None:
+            with staged(dataset.folder) as stage:
+                _save(fault.picture, stage / PICTURES, f"{case}_{fault.name}")
+        raise
+    except (Fault, OSError):
+        _remove(dataset, case)
+        raise
+
+
+class NotTheSame(Fault):
+    """Another source has a case of this id; the one that is there stays."""
+
+
+def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
+    record = dataset.folder / RECORDS / f"{case}.json"
+    before = _read_record(record)
+    root = hashlib.sha256(str(dataset.source.resolve()).encode()).hexdigest()
+    if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
+        remedy = "Give every patient an id of his own, or remove the other from the data set."
+        raise NotTheSame("a case of this name came from another folder", remedy=remedy)
+    if patient.fault is not None:
+        raise patient.fault
+    if not patient.label and patient.split != "test":
         raise Fault("a training patient without a label", remedy="Add the label or name the patient under --test.")
     inputs = _inputs(dataset, patient, preparation)
-    record = dataset.folder / RECORDS / f"{case}.json"
-    if (entry := _entry_if_whole(dataset, record, inputs)) is not None:
+    if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
         return entry
     _remove(dataset, case)
-    try:
-        prepared = prepare(case, patient, preparation, order=dataset.order)
-    except Unregistered as fault:
-        with staged(dataset.folder) as stage:
-            _save(fault.picture, stage, f"{case}_{fault.name}")
-        raise
-    entry = _entry(dataset, patient, prepared)
+    prepared = prepare(case, patient, preparation, order=dataset.order)
+    if not prepared.series.keys() & set(dataset.channel_names):
+        raise Fault("no usable sequence", remedy=f"The data set holds {', '.join(dataset.channel_names)} only.")
+    entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
     with staged(dataset.folder) as stage:
         _write_files(stage, dataset, case, patient, prepared)
         files = {file.relative_to(stage).as_posix(): _sha256(file) for file in sorted(stage.rglob("*.nii.gz"))}
     # last, so that a patient with a record is whole
-    write_json(record, {"inputs": inputs, "files": files, "entry": entry})
+    write_json(record, {"root": root, "inputs": inputs, "files": files, "entry": entry})
     return entry
+
+
+def _read_record(file: Path) -> dict:
+    """What was recorded of a case; nothing where there is no record, or none that can be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _sources(dataset: RawDataset, patient: Patient) -> dict[str, str]:
+    return {name: _sha256(patient.images[name]) for name in dataset.order if name in patient.images}
 
 
 def _inputs(dataset: RawDataset, patient: Patient, preparation: Preparation) -> dict:
     """All that the written files depend on; a source is known by its content."""
     return {
         "split": patient.split,
-        "order": dataset.order,
+        "order": list(dataset.order),
         "channels": list(dataset.channel_names),
-        "images": {name: _sha256(patient.images[name]) for name in dataset.order if name in patient.images},
+        "images": _sources(dataset, patient),
         "label": [_sha256(file) for file in patient.label],
         "label_mapping": {str(value): label for value, label in (patient.label_mapping or {}).items()},
         "preparation": json.loads(json.dumps(asdict(preparation))),
     }
 
 
-def _entry_if_whole(dataset: RawDataset, record: Path, inputs: dict) -> dict | None:
-    if not record.is_file():
+def _entry_if_whole(dataset: RawDataset, record: Mapping, inputs: dict) -> dict | None:
+    if record.get("inputs") != inputs:
         return None
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        whole = content["inputs"] == inputs and all(
-            _sha256(dataset.folder / name) == sha256 for name, sha256 in content["files"].items()
-        )
-    except (OSError, ValueError, KeyError):
+        whole = all(_sha256(dataset.folder / name) == sha256 for name, sha256 in record["files"].items())
+    except OSError:
         return None
-    return content["entry"] if whole else None
+    return record["entry"] if whole else None
 
 
 def _remove(dataset: RawDataset, case: str) -> None:
@@ -173,8 +214,14 @@ def _remove(dataset: RawDataset, case: str) -> None:
         (dataset.folder / f"labels{subset}" / f"{case}{FILE_ENDING}").unlink(missing_ok=True)
         for channel in range(len(dataset.channel_names)):
             (dataset.folder / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}").unlink(missing_ok=True)
-    for name in (*dataset.channel_names, "deface"):
+    for name in dataset.order:
         (dataset.folder / PICTURES / f"{case}_{name}.png").unlink(missing_ok=True)
+    (faces_folder(dataset.folder) / f"{case}.png").unlink(missing_ok=True)
+
+
+def faces_folder(dataset: Path) -> Path:
+    """Beside the data set, for the pictures of faces before they were removed."""
+    return dataset.with_name(f"faces_{dataset.name}")
 
 
 def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, prepared: Prepared) -> None:
@@ -191,7 +238,10 @@ def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, 
         (stage / f"labels{subset}").mkdir()
         write_image(prepared.label, stage / f"labels{subset}" / f"{case}{FILE_ENDING}")
     for name, picture in prepared.pictures.items():
-        _save(picture, stage, f"{case}_{name}")
+        _save(picture, stage / PICTURES, f"{case}_{name}")
+    if prepared.face is not None:
+        with staged(faces_folder(dataset.folder)) as beside:
+            _save(prepared.face, beside, case)
 
 
 def _write_series(series: Series, target: Path, *, link: bool) -> None:
@@ -209,39 +259,9 @@ def _write_series(series: Series, target: Path, *, link: bool) -> None:
     target.write_bytes(series.original)
 
 
-def _save(picture: "object", stage: Path, name: str) -> None:
-    (stage / PICTURES).mkdir(exist_ok=True)
-    picture.savefig(stage / PICTURES / f"{name}.png", dpi=80)  # type: ignore[attr-defined]
-
-
-def _entry(dataset: RawDataset, patient: Patient, prepared: Prepared) -> dict:
-    sequences: dict[str, dict] = {}
-    for name in dataset.channel_names:
-        if (series := prepared.series.get(name)) is None:
-            sequences[name] = {"present": False}
-            continue
-        sequences[name] = {"present": True, "source": _below(dataset, series.file), "sha256": series.sha256}
-        if (found := series.registration) is not None:
-            sequences[name] |= {
-                "transform": found.matrix,
-                "similarity_before": round(found.similarity_before, 4),
-                "similarity_after": round(found.similarity_after, 4),
-                "translation_mm": round(found.translation_mm, 2),
-                "rotation_deg": round(found.rotation_deg, 2),
-            }
-    label = None
-    if patient.label:
-        label = {"source": " ".join(_below(dataset, file) for file in patient.label), "sha256": prepared.label_sha256}
-    return {
-        "split": patient.split,
-        "sequences": sequences,
-        "label": label,
-        "warnings": [*prepared.warnings, *(["synthetic patient"] if patient.is_synthetic else [])],
-    }
-
-
-def _below(dataset: RawDataset, file: Path) -> str:
-    return str(file.relative_to(dataset.source))
+def _save(picture: Figure, folder: Path, name: str) -> None:
+    folder.mkdir(exist_ok=True)
+    picture.savefig(folder / f"{name}.png", dpi=80)
 
 
 def _sha256(file: Path) -> str:

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import require_same_grid
+from dataset_conversion.images import on_same_grid
 from dataset_conversion.registration_quality import BINS, SAMPLES, SEED, clipped, gain, similarity
 
 LEVELS_MM = (8.0, 4.0, 1.0)
@@ -79,14 +78,6 @@ def _blurred(image: sitk.Image) -> sitk.Image:
     return sitk.DiscreteGaussian(image, [(BLUR_VOXELS * spacing) ** 2 for spacing in image.GetSpacing()])
 
 
-def _same_grid(reference: sitk.Image, image: sitk.Image) -> bool:
-    try:
-        require_same_grid(reference, image, files=(Path(), Path()))
-    except Fault:
-        return False
-    return True
-
-
 def _search(reference: sitk.Image, moving: sitk.Image, start: sitk.Euler3DTransform) -> sitk.Euler3DTransform:
     """Climbs the mutual information (Mattes et al. 2003), coarse to fine; stays where the images cease to overlap."""
     transform = sitk.Euler3DTransform(start)
@@ -134,7 +125,7 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     Raises Fault for an image that is no volume or holds one value only. Not noticed: left and right exchanged.
     """
     fixed, other = clipped(reference), clipped(moving)
-    same_grid = _same_grid(reference, moving)
+    same_grid = on_same_grid(reference, moving)
     if same_grid:
         fixed, other = _blurred(fixed), _blurred(other)
     judged = _coarsened(fixed, SIMILARITY_LEVEL_MM), _coarsened(other, SIMILARITY_LEVEL_MM)

@@ -26,7 +26,7 @@ def calibrate(
     Youden: the voxels of a pattern's patients are pooled, as if of one image; of several thresholds that are as good,
     the highest. fp_budget: the lowest of BUDGET_GRID from which on there are at most so many false positives (of any
     size) per patient on the average. Memory does not grow with the patients' number: their files are read twice.
-    Raises Fault where no patient can be used, or the patients of a pattern have no lesion.
+    The patients of a pattern without any lesion have failed. Raises Fault where no patient can be used.
     """
     cases = [case for case in folders.cases() if folders.is_predicted(case)]
     outcomes, patterns = map_cases(cases, lambda case: _pattern(folders, case), doing="Validation", n_workers=1)
@@ -40,7 +40,8 @@ def calibrate(
         if threshold is not None:
             by_pattern[pattern] = threshold
     if not by_pattern:
-        raise Fault("no validation patient can be used", remedy="Give probabilities and references that have lesions.")
+        first = next((o for o in outcomes.values() if o.status == "failed"), Outcome("failed", "nobody was predicted"))
+        raise Fault(f"no validation patient can be used; the first: {first.problem}", remedy=first.remedy or "Predict.")
     settings = {"gt": str(folders.reference), "p": str(folders.predictions)}
     if fp_budget is None:
         return Thresholds(str(folders.target), "youden_pooled", by_pattern, settings), outcomes
@@ -58,7 +59,8 @@ def _youden(folders: Folders, cases: list[str], n_workers: int | None) -> tuple[
     outcomes, lesions = map_cases(cases, lambda c: _lesion_values(folders, c), doing="Lesions", n_workers=n_workers)
     values = np.unique(np.concatenate([v for v, _ in lesions.values()])) if lesions else np.zeros(0)
     if not values.size:
-        return None, outcomes
+        fault = Outcome("failed", "no patient of this pattern has a lesion", "Add validation patients with lesions.")
+        return None, {**outcomes, **dict.fromkeys(lesions, fault)}
     lesion = np.zeros(len(values), np.int64)
     for own, counts in lesions.values():
         lesion[np.searchsorted(values, own)] += counts

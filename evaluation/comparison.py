@@ -49,6 +49,8 @@ def compare(a: Evaluation, b: Evaluation, *, allow_missing: bool = False) -> pd.
 
 def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The cases of both, in one order."""
+    if a.name == b.name:
+        raise Fault(f"both models are called {a.name}", remedy="Evaluate each with a --name of its own.")
     first, second = a.cases.set_index("case"), b.cases.set_index("case")
     if (alone := first.index.symmetric_difference(second.index)).size and not allow_missing:
         remedy = "Evaluate both on the same patients, or leave these out with --allow-missing."

@@ -27,6 +27,9 @@ class Target:
 
     labels: tuple[int, ...] = (1,)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
+
     def __str__(self) -> str:
         return ",".join(map(str, self.labels))
 
@@ -150,7 +153,7 @@ class Folders:
         """Whether the data set of the references says that its patients are synthetic."""
         manifest = self.reference.parent / "manifest.json"
         return manifest.is_file() and bool(
-            json.loads(manifest.read_text(encoding="utf-8"))["settings"].get("synthetic")
+            json.loads(manifest.read_text(encoding="utf-8")).get("settings", {}).get("synthetic")
         )
 
     def settings(self) -> dict[str, object]:

@@ -36,6 +36,7 @@ class CaseResult:
     sensitivities: NDArray[np.float64] | None
     froc: NDArray[np.int64]
     mosaic: tuple["Slice", ...]
+    warning: str
     threshold_of: str | None
 
 
@@ -72,13 +73,15 @@ def evaluate_folders(
             grid=volumes.grid,
             rules=rules,
         )
+        picture, warning = _mosaic(case, volumes, rules, draw)
         return CaseResult(
             measures={"case": case, "pattern": volumes.pattern, **result.measures},
             lesions=result.lesions.assign(case=case),
             n_one_to_one=result.n_one_to_one,
             sensitivities=None if result.roc is None else result.roc.sensitivity_at(cohort.FALSE_POSITIVE_RATES),
             froc=result.froc,
-            mosaic=_mosaic(case, volumes, rules, draw),
+            mosaic=picture,
+            warning=warning,
             threshold_of=owner,
         )
 
@@ -125,7 +128,7 @@ def evaluate_folders(
                 "n_matched": sum(result.n_one_to_one for result in results.values()),
                 "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",
             },
-            "warnings": _warnings(measures),
+            "warnings": [*_warnings(measures), *(result.warning for result in results.values() if result.warning)],
             "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
         },
     )
@@ -134,12 +137,16 @@ def evaluate_folders(
 
 def _mosaic(
     case: str, volumes: Volumes, rules: Rules, draw: Callable[[str, Volumes], tuple["Slice", ...]] | None
-) -> tuple["Slice", ...]:
+) -> tuple[tuple["Slice", ...], str]:
+    """The patient's pictures; where there can be none, none and why: the numbers do not depend on them."""
     if draw is None:
-        return ()
+        return (), ""
     if volumes.probability is not None:
         volumes = replace(volumes, predicted=reaches(volumes.probability, rules.threshold))
-    return draw(case, volumes.inside_mask())
+    try:
+        return draw(case, volumes.inside_mask()), ""
+    except Fault as fault:
+        return (), f"{case} has no pictures: {fault}"
 
 
 def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dict[str, object]:
@@ -171,5 +178,5 @@ def _warnings(cases: pd.DataFrame) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("nnunetv2", "numpy", "scipy", "pandas", "SimpleITK", "connected-components-3d")
+    packages = ("nnunetv2", "numpy", "scipy", "pandas", "SimpleITK")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}

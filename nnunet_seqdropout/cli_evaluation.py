@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,9 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument(
         "--min-volume-mm3", type=numbers(float), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
     )
-    evaluate.add_argument("--mask", type=Path, metavar="DIR", help="evaluate only inside these masks: <case>.nii.gz")
+    evaluate.add_argument(
+        "--mask", type=Path, metavar="DIR", help="only inside these, validation patients too: <case>.nii.gz"
+    )
     evaluate.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
     evaluate.add_argument("-i", type=Path, metavar="IMAGES", help="images, for a mosaic of every patient in the report")
     evaluate.add_argument("--background", metavar="NAME", help="the sequence behind the mosaics (t1_gd)")
@@ -78,6 +80,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         draw=draw,
         n_workers=arguments.np,
     )
+    for case, outcome in validation.items():
+        if outcome.status == "failed":
+            evaluation.summary["cases"][f"validation {case}"] = asdict(outcome)
+    _remove_results(arguments.o)
     evaluation.write(arguments.o)
     if thresholds is not None:
         thresholds.write(arguments.o / "thresholds.json")
@@ -88,8 +94,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         write_figures(arguments.o, [evaluation])
         print(f"Report: {write_report(arguments.o, [evaluation], mosaics=mosaics)}")
     _print_metrics(evaluation.summary)
-    outcomes = {case: Outcome(**outcome) for case, outcome in evaluation.summary["cases"].items()}
-    return exit_code({**{f"validation {case}": outcome for case, outcome in validation.items()}, **outcomes})
+    return exit_code({case: Outcome(**outcome) for case, outcome in evaluation.summary["cases"].items()})
+
+
+def _remove_results(folder: Path) -> None:
+    """What another run left there and this one may not write again."""
+    for name in ("thresholds.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+    for file in (folder / "figures").glob("*.p[nd][gf]"):
+        file.unlink()
 
 
 def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thresholds | None, dict]":
@@ -104,7 +117,9 @@ def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thr
     }
     if sum(map(bool, ways.values())) > 1:
         raise Fault("several thresholds", remedy=f"Choose one of {', '.join(ways)}.")
-    if (arguments.val_gt is None) != (arguments.val_p is None) or (arguments.fp_budget and not arguments.val_p):
+    if (arguments.val_gt is None) != (arguments.val_p is None) or (
+        arguments.fp_budget is not None and not arguments.val_p
+    ):
         raise Fault("the validation patients are incomplete", remedy="Give both --val-gt and --val-p.")
     if arguments.threshold is not None:
         if not 0 <= arguments.threshold <= 1:

@@ -116,6 +116,41 @@ def test_a_patient_who_becomes_faulty_is_taken_out_whole(tmp_path, raw):
     assert json.loads((raw / "dataset.json").read_text())["numTraining"] == 1
 
 
+def test_a_source_that_cannot_be_read_any_more_leaves_no_part_of_its_patient(tmp_path, raw, monkeypatch):
+    for number in range(2):
+        patient(tmp_path / "in" / f"P{number}", seed=number)
+    assert convert(tmp_path / "in", "--register", "never") == 0
+    original = Path.read_bytes
+
+    def failing(self):
+        if self.name == "flair.nii.gz" and self.parent.name == "P1":
+            raise OSError("the disk is gone")
+        return original(self)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    assert convert(tmp_path / "in", "--register", "never") == 1
+    assert not list(raw.rglob("P1*"))
+    assert json.loads((raw / "dataset.json").read_text())["numTraining"] == 1
+
+
+def test_a_split_that_nobody_declares_any_more_is_gone(tmp_path, raw):
+    patient(tmp_path / "in" / "val" / "P1")
+    assert convert(tmp_path / "in", "--register", "never", layout="hospital_b") == 0
+    assert (raw / "splits_final.json").is_file()
+    (tmp_path / "in" / "val" / "P1" / "flair.nii.gz").write_bytes(b"")
+    assert convert(tmp_path / "in", "--register", "never", layout="hospital_b") == 1
+    assert not (raw / "splits_final.json").exists()
+
+
+def test_a_truncated_file_in_capitals_is_found(tmp_path, raw):
+    patient(tmp_path / "in" / "P1")
+    file = tmp_path / "in" / "P1" / "flair.nii.gz"
+    file.with_name("flair.NII.GZ").write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    file.unlink()
+    assert convert(tmp_path / "in", "--register", "never") == 1
+    assert "truncated" in json.loads((raw / "summary.json").read_text())["cases"]["P1"]["problem"]
+
+
 def test_a_dry_run_says_who_has_what_and_writes_nothing(tmp_path, raw, capsys):
     patient(tmp_path / "in" / "P1", absent=["bravo"])
     patient(tmp_path / "in" / "P2", label=False)
@@ -243,7 +278,9 @@ def test_defacing_takes_one_mask_for_all_series_and_leaves_its_picture(moved_pat
         sitk.GetArrayFromImage(sitk.ReadImage(str(raw / "imagesTr" / "P1_0000.nii.gz")))[brain],
         sitk.GetArrayFromImage(bravo)[brain],
     )
-    assert (raw / "qc" / "P1_deface.png").is_file()
+    # a picture of a face does not belong into the data set
+    assert (raw.parent / "faces_Dataset001_X" / "P1.png").is_file()
+    assert not (raw / "qc").exists()
 
 
 def test_without_a_brain_mask_nothing_is_written(moved_patient, raw, tmp_path):

@@ -126,13 +126,16 @@ def test_a_test_patient_who_is_not_there_is_named(tmp_path, raw, capsys):
     assert "no such patient: P9" in capsys.readouterr().err
 
 
-def test_two_files_for_one_image_are_named(tmp_path, raw, capsys):
+def test_two_files_for_one_image_are_named_and_the_others_go_on(tmp_path, raw):
     for folder in ("raw", "registered"):
         patient(tmp_path / "in" / folder, "P1_", "t1 t1ce", seg={4: 1})
-    assert convert(tmp_path / "in") == 2
-    said = capsys.readouterr().err
+    patient(tmp_path / "in" / "P2", "P2_", "t1 t1ce t2 flair", seg={4: 1})
+    assert convert(tmp_path / "in") == 1
+    said = json.loads((raw / "summary.json").read_text())["cases"]["P1"]["problem"]
     assert "raw/P1_t1.nii.gz and" in said
     assert "registered/P1_t1.nii.gz are both the t1n of P1" in said
+    assert not list(raw.rglob("P1*"))
+    assert (raw / "imagesTr" / "P2_0000.nii.gz").is_file()
 
 
 def test_a_patient_in_training_never_becomes_a_test_patient_too(tmp_path, raw, capsys):

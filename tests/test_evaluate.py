@@ -62,7 +62,7 @@ def folders(tmp_path):
 
 def evaluate(folders, *options, out="out"):
     paths = ("-gt", folders / "test_gt", "-p", folders / "test_p", "-o", folders / out)
-    return main([str(word) for word in ("evaluate", *paths, "--no-report", *options)])
+    return main([str(word) for word in ("evaluate", *paths, "--no-report", "--name", out, *options)])
 
 
 def rows(file):
@@ -307,6 +307,7 @@ def test_nobody_with_a_lesion_is_evaluated_and_said(folders):
         (("--threshold", "0.5", "--threshold-file", "x"), "several thresholds"),
         (("--threshold", "7"), "a threshold of 7"),
         (("--val-gt", "x"), "Give both --val-gt and --val-p"),
+        (("--fp-budget", "0"), "Give both --val-gt and --val-p"),
         (("--threshold-file", "nowhere.json"), "nowhere.json"),
         (("--mask", "nowhere"), "nowhere is not a folder"),
         (("--label", "5"), "no patient can be evaluated"),
@@ -403,7 +404,7 @@ def test_patients_on_one_side_only_are_an_error_unless_allowed(folders, capsys):
     (folders / "test_gt" / "P2.nii.gz").unlink()
     evaluate(folders, out="other")
     assert compare(folders) == 2
-    assert "only one of test_p and test_p has P2" in capsys.readouterr().err
+    assert "only one of out and other has P2" in capsys.readouterr().err
     assert compare(folders, "--allow-missing") == 0
     assert rows(folders / "compared" / "comparison.csv")[0]["n"] == "2"
 
@@ -419,8 +420,49 @@ def test_two_models_measured_on_different_references_are_not_compared(folders, c
 def test_an_evaluation_is_read_as_it_was_written(folders):
     evaluate(folders)
     evaluation = read_evaluation(folders / "out")
-    assert evaluation.name == "test_p"
+    assert evaluation.name == "out"
     assert evaluation.cases["case"].tolist() == ["P0", "P1", "P2"]
     assert not isnan(evaluation.cases["auc"][0])
     with pytest.raises(Fault, match="no evaluation"):
         read_evaluation(folders)
+
+
+def test_a_second_run_leaves_nothing_of_the_first_that_contradicts_it(folders):
+    assert evaluate(folders, "--threshold", 0.7) == 0
+    assert (folders / "out" / "thresholds.json").is_file()
+    assert evaluate(folders) == 0
+    assert not (folders / "out" / "thresholds.json").exists()
+
+
+def test_a_missing_background_costs_the_picture_and_not_the_patient(folders):
+    for seed in (0, 1):
+        _, probability = patient(seed)
+        save((1000 * probability).astype(np.int16), folders / "images" / f"P{seed}_0000.nii.gz")
+    paths = ("-gt", folders / "test_gt", "-p", folders / "test_p", "-i", folders / "images", "-o", folders / "out")
+    assert main([str(word) for word in ("evaluate", *paths)]) == 0
+    assert len(rows(folders / "out" / "cases.csv")) == 3
+    (warning,) = json.loads((folders / "out" / "summary.json").read_text())["warnings"]
+    assert "P2 has no pictures" in warning
+    assert "<svg" in (folders / "out" / "report.html").read_text()
+
+
+def test_validation_patients_without_a_lesion_have_failed(folders):
+    for seed in (3, 4):
+        (folders / "val_p" / f"P{seed}.json").write_text(json.dumps({"pattern": "ab"[seed - 3]}))
+    save(np.zeros(SHAPE, np.uint8), folders / "val_gt" / "P4.nii.gz")
+    for seed in range(3):
+        (folders / "test_p" / f"P{seed}.json").write_text(json.dumps({"pattern": "a"}))
+    assert evaluate(folders, "--val-gt", folders / "val_gt", "--val-p", folders / "val_p") == 1
+    cases = json.loads((folders / "out" / "summary.json").read_text())["cases"]
+    assert "no patient of this pattern has a lesion" in cases["validation P4"]["problem"]
+
+
+def test_two_models_of_one_name_are_not_compared(folders, capsys):
+    evaluate(folders)
+    evaluate(folders, "--name", "out", out="other")
+    assert compare(folders) == 2
+    assert "both models are called out" in capsys.readouterr().err
+
+
+def test_a_region_is_the_same_in_any_order():
+    assert str(Target((3, 1, 3))) == "1,3"

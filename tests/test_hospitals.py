@@ -119,17 +119,19 @@ def test_what_is_not_there_is_named(source, raw, capsys, hospital, options, said
 
 def test_two_patients_of_one_name_are_refused(source, raw, capsys):
     patient(source / "B" / "test" / "Mets_3", *ALL[1:])
-    assert convert("B", source) == 2
+    assert convert("B", source) == 1
     assert "are both the flair of Mets_3" in capsys.readouterr().err
+    assert [file.name for file in (raw / "Dataset001_Mets" / "imagesTs").glob("*_0001*")] == ["Mets_4_0001.nii.gz"]
 
 
 def test_two_files_for_one_sequence_are_refused(source, raw, capsys):
     folder = source / "A" / "train" / "Mets_1"
     (folder / "T1post.nii.gz").write_bytes((folder / "t1_gd.nii.gz").read_bytes())
-    assert convert("A", source) == 2
+    assert convert("A", source) == 1
     said = capsys.readouterr().err
     assert "T1post.nii.gz and " in said
     assert "t1_gd.nii.gz are both the t1_gd of Mets_1" in said
+    assert list(json.loads((raw / "Dataset001_Mets" / "manifest.json").read_text())["patients"]) == ["Mets_2"]
 
 
 def test_a_data_set_of_other_channels_is_not_added_to(source, raw, capsys):
@@ -142,6 +144,39 @@ def test_a_patient_does_not_move_from_validation_to_test(source, raw, capsys):
     assert convert("B", source) == 0
     assert convert("B", source, "--val", "Mets_4") == 2
     assert "Mets_4 is a test patient there, a val patient here" in capsys.readouterr().err
+
+
+def test_the_limited_data_set_is_registered_to_the_series_on_which_the_label_is_drawn(tmp_path, raw):
+    patient(tmp_path / "A" / "Mets_1", "t1_pre", "flair", label=False)
+    folder = tmp_path / "A" / "Mets_1"
+    image = sitk.ReadImage(str(folder / "t1_pre.nii.gz"))
+    image.SetOrigin([0, 0, 9])
+    for name in ("t1_pre", "flair"):
+        sitk.WriteImage(image, str(folder / f"{name}.nii.gz"))
+    image.SetOrigin([0, 0, 0])
+    sitk.WriteImage(image, str(folder / "bravo.nii.gz"))
+    sitk.WriteImage(sitk.Cast(image > 50, sitk.sitkUInt8), str(folder / "seg.nii.gz"))
+    # bravo is no channel, yet the others have to lie on it
+    assert convert("A", tmp_path, "--sequences", "t1_pre,flair") == 1
+    cases = json.loads((raw / "Dataset001_Mets" / "summary.json").read_text())["cases"]
+    assert "bravo.nii.gz has (0, 0, 0)" in cases["Mets_1"]["problem"]
+
+
+def test_a_second_hospital_with_the_same_names_does_not_overwrite_the_first(source, raw, capsys):
+    assert convert("A", source) == 0
+    before = (raw / "Dataset001_Mets" / "imagesTr" / "Mets_1_0000.nii.gz").read_bytes()
+    patient(source / "elsewhere" / "A" / "Mets_1", "flair", "t1_gd")
+    assert convert("A", source / "elsewhere") == 1
+    assert "a case of this name came from another folder" in capsys.readouterr().err
+    assert (raw / "Dataset001_Mets" / "imagesTr" / "Mets_1_0000.nii.gz").read_bytes() == before
+    assert "Mets_1" in json.loads((raw / "Dataset001_Mets" / "manifest.json").read_text())["patients"]
+
+
+def test_a_label_in_capitals_is_a_label(source, raw):
+    folder = source / "A" / "train" / "Mets_1"
+    (folder / "seg.nii.gz").rename(folder / "Seg.nii.gz")
+    assert convert("A", source) == 0
+    assert (raw / "Dataset001_Mets" / "labelsTr" / "Mets_1.nii.gz").is_file()
 
 
 @pytest.mark.slow

@@ -151,6 +151,18 @@ def test_forms_that_disagree_and_skewed_axes_are_named(tmp_path):
         read_image(save(tmp_path / "skewed.nii.gz", noise(), affine=skewed))
 
 
+@pytest.mark.parametrize(("offset", "value"), [(256, 2.0), (108, np.nan), (108, 1e30), (80, -1.0), (292, np.nan)])
+def test_a_header_of_nonsense_is_one_fault(tmp_path, offset, value):
+    """quatern_b, vox_offset, pixdim[1] and srow_x."""
+    file = save(tmp_path / "image.nii", noise())
+    data = bytearray(file.read_bytes())
+    struct.pack_into("<2h", data, 252, 1, 1)
+    struct.pack_into("<f", data, offset, value)
+    file.write_bytes(bytes(data))
+    with pytest.raises(Fault, match=r"image\.nii"):
+        read_image(file)
+
+
 def test_two_grids_are_told_apart_with_both_files_and_the_distance(tmp_path):
     first, second, third = (sitk.Image([4, 5, 6], sitk.sitkUInt8) for _ in range(3))
     second.SetOrigin([0, 3, 4])

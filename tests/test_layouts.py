@@ -75,7 +75,7 @@ TREES = {
         {
             "BraTS-MET-00001_000": ("train", "t1n t1c t2f", True),
             "BraTS-MET-00001_001": ("train", "t1n t1c t2f", True),
-            "BraTS-MET-00002": ("train", "t1c", True),
+            "BraTS-MET-00002_000": ("train", "t1c", True),
         },
     ),
     "ucsf_bmsr": (
@@ -84,7 +84,7 @@ TREES = {
         {
             "100101_A": ("train", "t1_pre t1_gd flair", True),
             "100101_B": ("train", "t1_pre t1_gd flair", True),
-            "100205": ("test", "t1_gd", False),
+            "100205_A": ("test", "t1_gd", False),
         },
     ),
     "bids": (
@@ -152,17 +152,17 @@ def test_ones_own_layout_prefers_unites_and_splits_as_it_says(tmp_path, generic,
     write(tmp_path / "in", "AB/1/CT1", "AB/1/T1_post_x", "AB/1/FLAIR", "AB/1/mask_1", "AB/1/mask_2", value=255)
     write(tmp_path / "in", "CD/1/T1_gd", "held_out/EF/3/FLAIR", "held_out/EF/3/mask")
     assert summary(tmp_path / "in", generic) == {
-        "AB": ("train", "t1_gd flair", True),
-        "CD": ("test", "t1_gd", False),
-        "EF": ("test", "flair", True),
+        "AB_1": ("train", "t1_gd flair", True),
+        "CD_1": ("test", "t1_gd", False),
+        "EF_3": ("test", "flair", True),
     }
-    chosen = find_patients(tmp_path / "in", read_layout(generic))["AB"].images["t1_gd"]
+    chosen = find_patients(tmp_path / "in", read_layout(generic))["AB_1"].images["t1_gd"]
     assert chosen.name == "CT1.nii.gz"
     monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
     command = ["convert", "generic", "--layout", str(generic), str(tmp_path / "in"), "-d", "7", "-n", "X"]
     assert main([*command, "--register", "never", "--map", "1=1"]) == 0
     # two masks of two voxels each that share one
-    label = sitk.ReadImage(str(tmp_path / "raw" / "Dataset007_X" / "labelsTr" / "AB.nii.gz"))
+    label = sitk.ReadImage(str(tmp_path / "raw" / "Dataset007_X" / "labelsTr" / "AB_1.nii.gz"))
     assert sitk.GetArrayFromImage(label).sum() == 3
 
 
@@ -211,3 +211,57 @@ def test_what_is_wrong_with_a_layout_is_said(generic, old, new, problem):
 def test_a_layout_that_is_not_there_ends_with_two(tmp_path, capsys, options):
     assert main(["convert", *options, str(tmp_path), "-d", "1", "-n", "X"]) == 2
     assert "layout" in capsys.readouterr().err
+
+
+def data_set(tmp_path, monkeypatch, layout: str, *options: str, source: str = "in") -> tuple[int, Path]:
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    command = ["convert", layout, str(tmp_path / source), "-d", "7", "-n", "X", "--register", "never", *options]
+    return main(command), tmp_path / "raw" / "Dataset007_X"
+
+
+def test_folds_are_declared_by_patient_where_patients_have_several_time_points(tmp_path, monkeypatch):
+    for number in range(6):
+        for time in "AB":
+            write(tmp_path / "in", f"10{number}{time}/10{number}{time}_FLAIR", f"10{number}{time}/10{number}{time}_seg")
+    code, folder = data_set(tmp_path, monkeypatch, "ucsf_bmsr")
+    splits = json.loads((folder / "splits_final.json").read_text())
+    assert (code, len(splits)) == (0, 5)
+    for split in splits:
+        assert not {case[:3] for case in split["train"]} & {case[:3] for case in split["val"]}
+        assert len(split["train"]) + len(split["val"]) == 12
+    assert sorted(case for split in splits for case in split["val"]) == [f"10{n}_{t}" for n in range(6) for t in "AB"]
+
+
+def test_a_time_point_that_comes_later_stays_in_its_patients_split(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "in", "7A/7A_FLAIR", "7A/7A_seg", "8A/8A_FLAIR", "8A/8A_seg")
+    write(tmp_path / "later", "7B/7B_FLAIR")
+    assert data_set(tmp_path, monkeypatch, "ucsf_bmsr")[0] == 0
+    assert data_set(tmp_path, monkeypatch, "ucsf_bmsr", source="later")[0] == 2
+    assert "7 is a train patient there, a test patient here" in capsys.readouterr().err
+
+
+def test_an_unlabelled_time_point_of_a_training_patient_is_left_out(tmp_path, monkeypatch):
+    write(tmp_path / "in", "7A/7A_FLAIR", "7A/7A_seg", "7B/7B_FLAIR")
+    code, folder = data_set(tmp_path, monkeypatch, "ucsf_bmsr")
+    cases = json.loads((folder / "summary.json").read_text())["cases"]
+    assert (code, cases["7_A"]["status"]) == (1, "ok")
+    assert "a time point without a label" in cases["7_B"]["problem"]
+
+
+def test_two_cases_of_one_id_are_refused(tmp_path):
+    write(tmp_path, "a_1/flair", "A_1/flair")
+    if len(list(tmp_path.iterdir())) == 2:
+        with pytest.raises(Fault, match="would both be the case"):
+            summary(tmp_path, SHIPPED / "hospital_a.yaml")
+
+
+def test_a_brain_mask_is_no_lesion(tmp_path):
+    write(tmp_path, "sub-01/anat/sub-01_FLAIR", "derivatives/sub-01/anat/sub-01_desc-brain_mask")
+    write(tmp_path, "derivatives/sub-01/anat/sub-01_space-MNI_FLAIR")
+    assert summary(tmp_path, SHIPPED / "bids.yaml") == {"01": ("test", "flair", False)}
+
+
+def test_a_label_is_not_mapped_to_what_has_no_name(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "in", "P1/flair", "P1/seg", value=255)
+    assert data_set(tmp_path, monkeypatch, "hospital_a", "--map", "255=300")[0] == 2
+    assert "--map to 300, which is no label" in capsys.readouterr().err

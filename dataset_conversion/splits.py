@@ -1,0 +1,29 @@
+"""Which cases train and which validate, so that no patient does both."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+N_FOLDS = 5
+"""As many as nnU-Net makes."""
+
+
+def declared_splits(in_split: Mapping[str, Sequence[str]], person_of: Mapping[str, str]) -> list[dict]:
+    """The one split that validation patients declare; else, where a patient has several time points, five by patient.
+
+    nnU-Net's own five folds would part the time points of a patient. Empty where it may make its own.
+    """
+    if in_split["val"]:
+        return [dict(in_split)]
+    training = in_split["train"]
+    persons = sorted({person_of[case] for case in training})
+    if len(persons) == len(training) or len(persons) < N_FOLDS:
+        return []
+    random.Random(0).shuffle(persons)
+    folds = [set(persons[fold::N_FOLDS]) for fold in range(N_FOLDS)]
+    return [
+        {
+            "train": [case for case in training if person_of[case] not in fold],
+            "val": [case for case in training if person_of[case] in fold],
+        }
+        for fold in folds
+    ]
