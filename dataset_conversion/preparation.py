@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from matplotlib.figure import Figure
 
 from dataset_conversion.brain_extraction import brain_mask_by
+from dataset_conversion.checkerboard import checkerboard
 from dataset_conversion.defacing import deface_patient
 from dataset_conversion.defacing_quality import before_and_after
 from dataset_conversion.faults import Fault
@@ -20,7 +21,6 @@ from dataset_conversion.label_values import value_faults, voxels_of_value
 from dataset_conversion.patients import Patient
 from dataset_conversion.placeholders import is_constant
 from dataset_conversion.registration import Diverged, Registration, register, resample
-from dataset_conversion.registration_quality import checkerboard
 
 log = logging.getLogger(__name__)
 

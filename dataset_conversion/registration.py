@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import on_same_grid
-from dataset_conversion.registration_quality import BINS, SAMPLES, SEED, clipped, gain, similarity
+from dataset_conversion.similarity import BINS, SAMPLES, SEED, clipped, gain, similarity
 
 LEVELS_MM = (8.0, 4.0, 1.0)
 """Widths of the voxels that the search sees, one level after the other; wider voxels stay as they are."""

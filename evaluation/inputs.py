@@ -1,8 +1,6 @@
 """One patient's reference and prediction, from the folders that nnU-Net's and our prediction write."""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +12,9 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.label_values import value_faults, voxels_of_value
 from evaluation.patient import Grid
+from evaluation.probabilities import read_map, read_npz
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 LABELS_WITHOUT_DATASET_JSON = frozenset({0, 1, 2, 3})
@@ -146,7 +146,8 @@ class Folders:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        return tuple(self.dataset.get("channel_names", {}).values())
+        channels = self.dataset.get("channel_names", {})
+        return tuple(channels[key] for key in sorted(channels, key=int))
 
     @property
     def synthetic(self) -> bool:
@@ -165,17 +166,19 @@ class Folders:
             "map": {str(value): label for value, label in self.mapping.items()},
         }
 
+    def _probability(self, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
+        if (file := self.predictions / f"{case}_prob.nii.gz").is_file():
+            return read_map(file, image, reference_file)
+        file, label_map = self.predictions / f"{case}.npz", _only_file(self.predictions, case)
+        return read_npz(file, label_map, image, reference_file, labels=self.target.labels, dataset=self.dataset)
+
     def _is_target(self, image: sitk.Image, file: Path) -> NDArray[np.bool_]:
         stored = sitk.GetArrayViewFromImage(image)
-        if stored.dtype.kind == "f" and (stored != np.round(stored)).any():
-            problem = f"{int((stored != np.round(stored)).sum())} voxels are no whole number"
-            raise Fault(
-                problem, file=file, remedy="Give a label map; a map of probabilities is named <case>_prob.nii.gz."
-            )
         allowed = self._allowed_values()
-        highest, lowest = int(stored.max()), int(stored.min())
-        if lowest < 0 or highest > max(allowed) or not allowed.issuperset(range(highest + 1)):
-            self._require_allowed(stored, allowed, file)
+        # counting the values takes longer than all the rest
+        if stored.dtype.kind == "f" or stored.min() < 0 or not allowed.issuperset(range(int(stored.max()) + 1)):
+            for fault in value_faults(voxels_of_value(image), known=allowed, file=file):
+                raise fault
         wanted = [v for v in {*self.target.labels, *self.mapping} if self.mapping.get(v, v) in self.target.labels]
         return stored == wanted[0] if len(wanted) == 1 else np.isin(stored, wanted)
 
@@ -184,70 +187,11 @@ class Folders:
         values = {int(v) for value in given for v in (value if isinstance(value, list) else [value])}
         return frozenset(values or LABELS_WITHOUT_DATASET_JSON) | {*self.target.labels, *self.mapping}
 
-    def _require_allowed(self, stored: NDArray, allowed: frozenset[int], file: Path) -> None:
-        values, counts = np.unique(stored, return_counts=True)
-        unknown = [f"{v:g} ({n} voxels)" for v, n in zip(values, counts, strict=True) if v not in allowed]
-        if unknown:
-            known = ", ".join(map(str, sorted(allowed)))
-            remedy = f"The labels are {known}; say what it means with --map {values[-1]:g}=1."
-            raise Fault(f"unknown label values {', '.join(unknown)}", file=file, remedy=remedy)
-
-    def _probability(self, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
-        file = self.predictions / f"{case}_prob.nii.gz"
-        if file.is_file():
-            values = sitk.GetArrayFromImage(_on_grid(image, file, reference_file))
-        else:
-            file = self.predictions / f"{case}.npz"
-            # it holds no grid of its own
-            _require_grid_of_header(image, _only_file(self.predictions, case), reference_file)
-            values = self._from_npz(file, image)
-        if not (values.min() >= 0 and values.max() <= 1 + 1e-3):
-            problem = f"its values go from {values.min():g} to {values.max():g}"
-            raise Fault(problem, file=file, remedy="Probabilities go from 0 to 1.")
-        return values
-
-    def _from_npz(self, file: Path, image: sitk.Image) -> NDArray[np.floating]:
-        try:
-            with np.load(file, allow_pickle=False) as content:
-                probabilities = content["probabilities"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise Fault(f"no probabilities of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
-        if probabilities.shape[1:] != image.GetSize()[::-1]:
-            problem = f"shape {probabilities.shape[1:]}, but the reference has {image.GetSize()[::-1]}"
-            raise Fault(problem, file=file, remedy=_AGAIN)
-        channels = self._channels(len(probabilities), file)
-        return probabilities[channels[0]] if len(channels) == 1 else probabilities[channels].sum(axis=0)
-
-    def _channels(self, n_channels: int, file: Path) -> list[int]:
-        """Those that hold the target: its labels' classes, or the one region that nnU-Net was trained on."""
-        labels = [value for name, value in self.dataset.get("labels", {}).items() if name != "background"]
-        if any(isinstance(value, list) for value in labels):
-            regions = [set(value) if isinstance(value, list) else {value} for value in labels]
-            channels = [i for i, region in enumerate(regions) if region == set(self.target.labels)]
-        else:
-            channels = list(self.target.labels)
-        if not channels or max(channels) >= n_channels:
-            raise Fault(f"no probability of {self.target}", file=file, remedy="Name a label or region of the model.")
-        return channels
-
 
 def _on_grid(reference: sitk.Image, file: Path, reference_file: Path) -> sitk.Image:
     image = read_image(file)
     require_same_grid(reference, image, files=(reference_file, file))
     return image
-
-
-def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: Path) -> None:
-    """As ``_on_grid``, of a file whose voxels are not needed: they are read only where its header differs."""
-    header = sitk.ImageFileReader()
-    header.SetFileName(str(file))
-    try:
-        header.ReadImageInformation()
-    except RuntimeError as error:
-        raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
-    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (reference, header))
-    if ours != theirs:
-        _on_grid(reference, file, reference_file)
 
 
 def _only_file(folder: Path, case: str) -> Path:

@@ -1,0 +1,75 @@
+"""The probability of one label or region: from a map of it, or from all classes as nnU-Net saves them."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image, require_same_grid
+
+_AGAIN = "Predict this case again."
+
+
+def read_map(file: Path, reference: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
+    """``<case>_prob.nii.gz``, (Z, Y, X). Raises Fault where it cannot be used or lies on another grid."""
+    image = read_image(file)
+    require_same_grid(reference, image, files=(reference_file, file))
+    return _from_0_to_1(sitk.GetArrayFromImage(image), file)
+
+
+def read_npz(
+    file: Path, label_map: Path, reference: sitk.Image, reference_file: Path, *, labels: Sequence[int], dataset: Mapping
+) -> NDArray[np.floating]:
+    """``<case>.npz`` of nnU-Net, whose grid is that of the label map beside it; ``dataset``: its ``dataset.json``.
+
+    Raises Fault where it cannot be used, lies on another grid, or does not hold the label or region.
+    """
+    _require_grid_of_header(reference, label_map, reference_file)
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            probabilities = content["probabilities"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise Fault(f"no probabilities of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
+    if probabilities.shape[1:] != reference.GetSize()[::-1]:
+        problem = f"shape {probabilities.shape[1:]}, but the reference has {reference.GetSize()[::-1]}"
+        raise Fault(problem, file=file, remedy=_AGAIN)
+    channels = _channels(labels, dataset)
+    if not channels or max(channels) >= len(probabilities):
+        named = ",".join(map(str, labels))
+        raise Fault(f"no probability of {named}", file=file, remedy="Name a label or region of the model.")
+    of_target = probabilities[channels[0]] if len(channels) == 1 else probabilities[channels].sum(axis=0)
+    return _from_0_to_1(of_target, file)
+
+
+def _channels(labels: Sequence[int], dataset: Mapping) -> list[int]:
+    """Those that hold the target: its labels' classes, or the one region that nnU-Net was trained on."""
+    known = [value for name, value in dataset.get("labels", {}).items() if name != "background"]
+    if not any(isinstance(value, list) for value in known):
+        return list(labels)
+    regions = [set(value) if isinstance(value, list) else {value} for value in known]
+    return [i for i, region in enumerate(regions) if region == set(labels)]
+
+
+def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floating]:
+    if not (values.min() >= 0 and values.max() <= 1 + 1e-3):
+        problem = f"its values go from {values.min():g} to {values.max():g}"
+        raise Fault(problem, file=file, remedy="Probabilities go from 0 to 1.")
+    return values
+
+
+def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: Path) -> None:
+    """As ``require_same_grid``, of a file whose voxels are not needed: they are read only where its header differs."""
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(file))
+    try:
+        header.ReadImageInformation()
+    except RuntimeError as error:
+        raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
+    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (reference, header))
+    if ours != theirs:
+        require_same_grid(reference, read_image(file), files=(reference_file, file))
