@@ -75,7 +75,7 @@ def test_a_conversion_killed_at_any_moment_goes_on_to_the_same_bytes(tmp_path, m
     assert run("undisturbed") == 0
     moments = random.Random(0)
     killed = 0
-    for _ in range(6):
+    for _ in range(4):
         # whoever is in the data set is there whole
         killed += run("killed", seconds=moments.uniform(1.0, 3.5)) == -signal.SIGKILL
         folder = tmp_path / "killed" / "Dataset001_X"
