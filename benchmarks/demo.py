@@ -3,8 +3,8 @@
     python -m benchmarks.demo WORK_FOLDER
 
 Trains SeqDropoutTrainer_demo on Hospital A, which has four sequences, predicts Hospital B, which has no BRAVO, with
-nnU-Net's own command, and evaluates it at the threshold that keeps to two false alarms per validation patient. A synthetic
-cohort proves that the machinery works, not that the method does. Interrupted, it goes on where it was; remove
+nnU-Net's own command, and evaluates it at the threshold that keeps to two false alarms per validation patient. A
+synthetic cohort proves that the machinery works, not that the method does. Interrupted, it goes on where it was; remove
 WORK_FOLDER to begin anew.
 """
 

@@ -74,7 +74,8 @@ def draw_froc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
         if totals["n_lesions"] and totals["n_patients"]:
             used = (totals["fp"] / totals["n_patients"], totals["n_found"] / totals["n_lesions"])
             ax.plot(*used, "o", color=colour, markersize=9, markeredgecolor="white", markeredgewidth=1.5)
-    ax.set_xscale("symlog", linthresh=1)
+    if ax.get_xlim()[1] > 2:  # at low thresholds there may be thousands
+        ax.set_xscale("symlog", linthresh=1)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set(xlabel="False positives per patient", ylabel="Share of lesions found", ylim=(-0.02, 1.02))
     ax.set_xlim(left=-0.05)

@@ -28,7 +28,7 @@ CAPTIONS = {
     "froc": (
         "FROC",
         "Lesions found against false alarms as the threshold moves. The disc is the threshold used; the axis is "
-        "logarithmic above 1.",
+        "logarithmic above 1 where there are more than two.",
     ),
     "sensitivity_by_size": (
         "Sensitivity by size",
