@@ -94,9 +94,8 @@ def _lesion_values(folders: Folders, case: str) -> tuple[NDArray, NDArray]:
 
 def _background(folders: Folders, case: str, values: NDArray[np.float64]) -> _Background:
     reference, probability = _inside(folders.read(case))
-    return _Background(
-        *background_counts(probability[reference], probability, values), n=int(np.count_nonzero(~reference))
-    )
+    counts = background_counts(probability[reference], probability.ravel(), values, n_voxels=probability.size)
+    return _Background(*counts, n=int(np.count_nonzero(~reference)))
 
 
 def _within_budget(

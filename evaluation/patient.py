@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.lesions import Detection, Objects, connect, detect, find_objects
-from evaluation.voxels import Roc, overlap_of_counts, reaches, roc_of_values
+from evaluation.voxels import Roc, overlap_of_counts, reaches, require_probabilities, roc_of_values
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,27 @@ def evaluate_patient(
     grid, rules = grid or Grid(), rules or Rules()
     if (probability is None) == (predicted is None):
         raise ValueError("Give either the probabilities or the predicted mask.")
-    if probability is not None:
-        predicted = reaches(probability, rules.threshold)
-    for other in (predicted, mask):
+    for other in (probability, predicted, mask):
         if other is not None and other.shape != reference.shape:
             raise ValueError(f"The reference has shape {reference.shape}, the other volume {other.shape}.")
     if mask is not None:
-        reference, predicted = reference & mask, predicted & mask  # type: ignore[operator]
-
-    lesions, objects = find_objects(reference), find_objects(predicted)  # type: ignore[arg-type]
-    detection = detect(lesions, objects, voxel_mm3=grid.voxel_mm3)
+        reference = reference & mask
+    lesions = find_objects(reference)
     curve, froc = None, np.zeros((0, 2), np.int64)
     if probability is not None:
-        curve = roc_of_values(probability.ravel()[lesions.voxels], probability if mask is None else probability[mask])
+        require_probabilities(probability)
+        of_lesions = probability.ravel()[lesions.voxels]
+        voxels = _candidates(probability, of_lesions, rules.threshold, mask)
+        values = probability.ravel()[voxels]
+        objects = connect(voxels[reaches(values, rules.threshold)], reference.shape)
+        curve = roc_of_values(
+            of_lesions, values, n_voxels=reference.size if mask is None else int(np.count_nonzero(mask))
+        )
         inside = probability if mask is None or not rules.froc_thresholds else np.where(mask, probability, 0)
         froc = froc_counts(reference, inside, rules.froc_thresholds)
+    else:
+        objects = find_objects(predicted if mask is None else predicted & mask)  # type: ignore[arg-type, operator]
+    detection = detect(lesions, objects, voxel_mm3=grid.voxel_mm3)
     agreement = overlap_of_counts(int(detection.pairs[:, 2].sum()), len(lesions.voxels), len(objects.voxels))
     found = detection.n_found()
     measures = {
@@ -107,10 +113,23 @@ def evaluate_patient(
     return PatientResult(measures, table, len(detection.one_to_one()), lesions, objects, curve, froc)
 
 
+def _candidates(
+    probability: NDArray[np.floating],
+    of_lesions: NDArray[np.floating],
+    threshold: float,
+    mask: NDArray[np.bool_] | None,
+) -> NDArray[np.int64]:
+    """Flat indices of the voxels that can matter, inside the mask: those that are predicted, and those that are not
+    below every lesion voxel. Where a lesion voxel is 0, those that are 0 need only be counted."""
+    lowest = min(threshold, float(of_lesions.min(initial=np.inf)))
+    chosen = probability > 0 if lowest == 0 < threshold else reaches(probability, lowest)
+    return np.flatnonzero(chosen if mask is None else chosen & mask)
+
+
 def froc_counts(
     reference: NDArray[np.bool_], probability: NDArray[np.floating], thresholds: Sequence[float]
 ) -> NDArray[np.int64]:
-    """(thresholds, 2): lesions found and false positives, without a limit of size, at each threshold."""
+    """(thresholds, 2): lesions found and false positives, without a limit of size, at each threshold, above 0."""
     counts = np.zeros((len(thresholds), 2), np.int64)
     if not counts.size:
         return counts

@@ -104,27 +104,30 @@ def roc(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> Roc:
     Raises ValueError where the shapes differ, or a probability is negative or not finite.
     """
     _require_one_shape(reference, probability)
-    return roc_of_values(probability[reference], probability)
+    require_probabilities(probability)
+    return roc_of_values(probability[reference], probability.ravel(), n_voxels=probability.size)
 
 
-def roc_of_values(lesion: NDArray[np.floating], probability: NDArray[np.floating]) -> Roc:
-    """The same from the probabilities of the lesion voxels, in any order, and those of all voxels."""
+def roc_of_values(lesion: NDArray[np.floating], probability: NDArray[np.floating], *, n_voxels: int) -> Roc:
+    """The same from the probabilities of the lesion voxels and those of all voxels, in any order.
+
+    Of ``n_voxels`` in all, those may be left out that are 0 or lie below every lesion voxel.
+    """
     values, counts = np.unique(lesion, return_counts=True)
-    above, at_or_above = background_counts(lesion, probability, values)
-    return Roc(values, counts, above, at_or_above, n_background=probability.size - lesion.size)
+    above, at_or_above = background_counts(lesion, probability, values, n_voxels=n_voxels)
+    return Roc(values, counts, above, at_or_above, n_background=n_voxels - lesion.size)
 
 
 def background_counts(
-    lesion: NDArray[np.floating], probability: NDArray[np.floating], values: NDArray[np.floating]
+    lesion: NDArray[np.floating], probability: NDArray[np.floating], values: NDArray[np.floating], *, n_voxels: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many voxels of the background have a probability above each value, and at or above it; values ascending.
 
-    lesion: the probabilities of the lesion voxels; probability: those of all voxels. Curves of several patients become
-    one pooled curve by adding these counts at common values.
-    Raises ValueError where a probability is negative or not finite.
+    lesion: the probabilities of the lesion voxels; probability: those of all voxels, but for those that are 0 or lie
+    below every value; n_voxels: of all. Curves of several patients become one pooled curve by adding these counts at
+    common values.
     """
-    _require_probabilities(probability)
-    above, at_or_above = _counts(probability, values)
+    above, at_or_above = _counts(probability, values, n_voxels=n_voxels)
     lesion = np.sort(lesion)
     return (
         above - (lesion.size - np.searchsorted(lesion, values, side="right")),
@@ -133,7 +136,7 @@ def background_counts(
 
 
 def _counts(
-    probability: NDArray[np.floating], values: NDArray[np.floating]
+    probability: NDArray[np.floating], values: NDArray[np.floating], *, n_voxels: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many of all voxels lie above, and at or above each value, without sorting them all.
 
@@ -147,7 +150,7 @@ def _counts(
         at_or_above[0] = selected.size
         selected = selected[selected > values[0]]
     else:  # nothing is lower than 0, which most voxels may have
-        at_or_above[0] = probability.size
+        at_or_above[0] = n_voxels
         selected = probability[probability > values[0]]
     above[0] = selected.size
     first = _cell(values[:1])
@@ -177,7 +180,8 @@ def reaches(probability: NDArray[np.floating], threshold: float) -> NDArray[np.b
     return probability >= lowest
 
 
-def _require_probabilities(values: NDArray[np.floating]) -> None:
+def require_probabilities(values: NDArray[np.floating]) -> None:
+    """Raises ValueError where one is negative or not finite."""
     bits = np.ascontiguousarray(values).view(f"u{values.itemsize}")
     # the bits of a number from 0 up rise with it; those of all others lie above, as do those of -0.0
     suspicious = bits.max(initial=0) >= np.array(np.inf, values.dtype).view(bits.dtype)

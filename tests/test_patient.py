@@ -82,6 +82,12 @@ def test_a_voxel_counts_from_the_threshold_on_compared_in_double_precision():
     assert evaluate_patient(reference, probability=single, rules=Rules(float(np.float32(0.7)))).measures["recall"] == 1
 
 
+def test_a_threshold_of_zero_predicts_every_voxel():
+    reference, probability = example()
+    measures = evaluate_patient(reference, probability=probability, rules=Rules(0.0)).measures
+    assert (measures["recall"], measures["precision"], measures["n_objects"]) == (1, 4 / 120, 1)
+
+
 def test_nothing_outside_the_mask_counts():
     reference, probability = example()
     mask = np.zeros_like(reference)
