@@ -1,6 +1,7 @@
 """Layouts as data: every shipped one on a tiny tree of its shape, patterns, and what is wrong with a layout file."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,28 @@ def test_a_label_is_not_mapped_to_what_has_no_name(tmp_path, monkeypatch, capsys
     write(tmp_path / "in", "P1/flair", "P1/seg", value=255)
     assert data_set(tmp_path, monkeypatch, "hospital_a", "--map", "255=300")[0] == 2
     assert "--map to 300, which is no label" in capsys.readouterr().err
+
+
+NYU = "imaging/patientId/17/studyId"
+EXAMPLES = [
+    (
+        [f"{NYU}/{file}" for file in ("3/T1", "3/CT1", "3/RTSTRUCT_segmentation", "3/RTSTRUCT_MRI", "4/FLAIR")],
+        {"17_3": ("train", "t1_pre t1_gd", True)},  # 4 has no label
+    ),
+    ([f"BCBM/7/7_{name}" for name in ("image_ss_n4", "mask_1", "mask_2")], {"7": ("train", "t1_gd", True)}),
+    (["P1/a_img_1", "P1/a_msk_1"], {"P1": ("train", "t1_gd", True)}),
+]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_documented_layouts_find_the_data_sets_that_they_are_for(tmp_path, number):
+    page = (Path(__file__).resolve().parent.parent / "docs" / "layouts.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) == len(EXAMPLES)
+    (tmp_path / "layout.yaml").write_text(examples[number])
+    files, expected = EXAMPLES[number]
+    write(tmp_path / "in", *files)
+    patients = find_patients(tmp_path / "in", read_layout(tmp_path / "layout.yaml"))
+    sound = {case: patient for case, patient in patients.items() if not patient.fault}
+    found = summary(tmp_path / "in", tmp_path / "layout.yaml")
+    assert {case: found[case] for case in sound} == expected
