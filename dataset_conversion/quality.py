@@ -1,6 +1,5 @@
 """One HTML file that shows every patient of a converted data set in small, those who need a look first."""
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-
 from dataset_conversion.faults import Fault
 from dataset_conversion.findings import Converted, by_reason, findings
 from dataset_conversion.images import staged
 from dataset_conversion.outcomes import map_cases
+from dataset_conversion.pages import templates
 from dataset_conversion.thumbnails import Thumbnails, thumbnails
 
 SPLITS = ("train", "val", "test")
@@ -36,14 +34,7 @@ def write_quality_page(dataset: Path, *, n_workers: int | None = 1) -> Path:
         # the page may be handed on: no paths of the machine that it was made on
         problem = outcomes[case].problem.replace(f"{dataset}/", "")
         patients.append(Converted(case, entry, pictures.get(case), problem))
-    pages = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("page")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters["webp"] = lambda picture: f"data:image/webp;base64,{base64.b64encode(picture).decode('ascii')}"
+    pages = templates(Path(__file__).with_name("page"))
     text = pages.get_template("quality.html.jinja").render(
         **_contents(patients),
         name=dataset.resolve().name,

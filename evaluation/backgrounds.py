@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.layouts import ENDINGS
 from dataset_conversion.sequences import channel_of
-from evaluation.inputs import ENDINGS, Volumes
+from evaluation.inputs import Volumes
 from evaluation.lesions import detect, find_objects
 from evaluation.mosaic import Mark, Slice, mosaic
 

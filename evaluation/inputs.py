@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image, require_same_grid
 from dataset_conversion.label_values import value_faults, voxels_of_value
+from dataset_conversion.layouts import ENDINGS
 from evaluation.patient import Grid
 from evaluation.probabilities import read_map, read_npz
 
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 LABELS_WITHOUT_DATASET_JSON = frozenset({0, 1, 2, 3})
 _AGAIN = "Predict this case again."
 

@@ -1,17 +1,16 @@
 """One HTML file that shows an evaluation, or the comparison of two, to a radiologist; it loads nothing from outside."""
 
-import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jinja2
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from dataset_conversion.images import staged
+from dataset_conversion.pages import data_uri, templates
 from evaluation.arrows import Arrow
 from evaluation.contents import contents
 from evaluation.figures import STYLE, draw_figures
@@ -49,19 +48,12 @@ def write_report(
 
     comparison: the tests of two models, the columns of ``comparison.csv``. mosaics: the slices of each patient to show.
     """
-    pages = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("page")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = templates(Path(__file__).with_name("page"))
     pages.filters |= {
         "printed": printed,
         "printed_p": printed_p,
         "label": label,
         "limit": limit,
-        "webp": lambda picture: _data_uri(picture, "image/webp"),
         "degrees": _degrees,
         "objects_shown": _objects_shown,
     }
@@ -77,7 +69,7 @@ def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
     shown = []
     for name, figure in draw_figures(evaluations).items():
         title, caption = CAPTIONS.get(name, (label(name), BOX_CAPTION))
-        picture = _data_uri(_svg(figure), "image/svg+xml")
+        picture = data_uri(_svg(figure), "image/svg+xml")
         shown.append({"title": title, "caption": caption, "picture": picture})
     without = [e.name for e in evaluations if not len(e.roc) or not len(e.froc)]
     reason = "The predictions are label maps without probabilities: no ROC curve, no AUC and no FROC of"
@@ -89,10 +81,6 @@ def _svg(figure: Figure) -> bytes:
     with matplotlib.rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()
-
-
-def _data_uri(content: bytes, media_type: str) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _degrees(arrow: Arrow) -> float:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from evaluation.inputs import Target
+    from nnunet_seqdropout.prediction import Model
     from nnunet_seqdropout.prediction_folder import Choices
     from nnunet_seqdropout.prediction_inputs import CaseInput
 
@@ -119,18 +120,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     cases = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
     choices = _choices(arguments, folder)
 
-    from nnunet_seqdropout.prediction import load_model
     from nnunet_seqdropout.prediction_folder import predict_folder, preflight
 
     faulty = preflight(cases)
-    model = load_model(
-        folder,
-        folds=arguments.f,
-        checkpoint=arguments.chk,
-        device=device(arguments.device),
-        use_mirroring=not arguments.disable_tta,
-        tile_step_size=arguments.step_size,
-    )
+    model = _load(arguments, folder)
     outcomes = predict_folder(model, cases, arguments.o, choices, known_faulty=faulty)
     n_done = sum(outcome.status != "failed" for outcome in outcomes.values())
     print(f"{n_done} of {len(outcomes)} cases predicted: {arguments.o}")
@@ -143,7 +136,6 @@ def _subsets(arguments: argparse.Namespace) -> int:
 
     from dataset_conversion.outcomes import write_summary
     from evaluation.thresholds import read_thresholds
-    from nnunet_seqdropout.prediction import load_model
     from nnunet_seqdropout.prediction_inputs import from_folder, require_channel
     from nnunet_seqdropout.subset_table import subset_results
     from nnunet_seqdropout.subsets import subsets
@@ -157,7 +149,19 @@ def _subsets(arguments: argparse.Namespace) -> int:
     thresholds = None
     if arguments.threshold_file is not None:
         thresholds = read_thresholds(arguments.threshold_file, target=str(target))
-    model = load_model(
+    model = _load(arguments, folder)
+    results = subset_results(model, cases, arguments.gt, patterns, target=target, thresholds=thresholds)
+    results.write(arguments.o, names)
+    settings = {"model": str(folder), "i": str(arguments.i), "gt": str(arguments.gt), "target": str(target)}
+    write_summary(arguments.o, command="subsets", settings=settings, outcomes=results.outcomes)
+    print(results.wide().to_string(float_format=lambda value: f"{value:.3f}", na_rep="n/a"))
+    return exit_code(results.outcomes)
+
+
+def _load(arguments: argparse.Namespace, folder: Path) -> "Model":
+    from nnunet_seqdropout.prediction import load_model
+
+    return load_model(
         folder,
         folds=arguments.f,
         checkpoint=arguments.chk,
@@ -165,12 +169,6 @@ def _subsets(arguments: argparse.Namespace) -> int:
         use_mirroring=not arguments.disable_tta,
         tile_step_size=arguments.step_size,
     )
-    results = subset_results(model, cases, arguments.gt, patterns, target=target, thresholds=thresholds)
-    results.write(arguments.o, names)
-    settings = {"model": str(folder), "i": str(arguments.i), "gt": str(arguments.gt), "target": str(target)}
-    write_summary(arguments.o, command="subsets", settings=settings, outcomes=results.outcomes)
-    print(results.wide().to_string(float_format=lambda value: f"{value:.3f}", na_rep="n/a"))
-    return exit_code(results.outcomes)
 
 
 def device(wanted: str) -> "torch.device":

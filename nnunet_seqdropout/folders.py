@@ -26,12 +26,7 @@ def dataset_json(dataset_id: str | None, model: Path | None) -> dict:
     if model is not None:
         searched = [model]
     else:
-        from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
-
-        try:
-            name = maybe_convert_to_dataset_name(dataset_id)
-        except (RuntimeError, ValueError) as error:
-            raise Fault(f"no data set {dataset_id}", remedy=str(error)) from error
+        name = _dataset_name(dataset_id)
         set_folders = [os.environ[v] for v in NNUNET_FOLDERS if v in os.environ]
         searched = [folder for root in set_folders for folder in (Path(root, name), *Path(root, name).glob("*__*__*"))]
     for folder in searched:
@@ -39,6 +34,15 @@ def dataset_json(dataset_id: str | None, model: Path | None) -> dict:
             return _checked_dataset_json(file)
     remedy = "Give a model folder with -m or a data set with -d."
     raise Fault(f"no dataset.json in {', '.join(map(str, searched))}", remedy=remedy)
+
+
+def _dataset_name(dataset_id: str | None) -> str:
+    from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+
+    try:
+        return maybe_convert_to_dataset_name(dataset_id)
+    except (RuntimeError, ValueError) as error:
+        raise Fault(f"no data set {dataset_id}", remedy=str(error)) from error
 
 
 def _checked_dataset_json(file: Path) -> dict:
@@ -59,15 +63,9 @@ def model_folder(arguments: argparse.Namespace) -> Path:
     if arguments.m is not None:
         folder = arguments.m
     else:
-        from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
-
         if (results := os.environ.get("nnUNet_results")) is None:
             raise Fault("nnUNet_results is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
-        try:
-            name = maybe_convert_to_dataset_name(arguments.d)
-        except (RuntimeError, ValueError) as error:
-            raise Fault(f"no data set {arguments.d}", remedy=str(error)) from error
-        folder = Path(results, name, f"{arguments.tr}__{arguments.p}__{arguments.c}")
+        folder = Path(results, _dataset_name(arguments.d), f"{arguments.tr}__{arguments.p}__{arguments.c}")
     if not folder.is_dir():
         raise Fault(f"no model folder {folder}", remedy="Train it, or name another with -m, -tr, -p, -c.")
     return folder
