@@ -71,10 +71,19 @@ def model_folder(arguments: argparse.Namespace) -> Path:
     return folder
 
 
-def folder_for_dataset(dataset_id: int, name: str) -> Path:
-    raw = os.environ.get("nnUNet_raw")
-    if raw is None:
+def raw_folder(dataset_id: str) -> Path:
+    """The raw data set of this number or name."""
+    return Path(_raw(), _dataset_name(dataset_id))
+
+
+def _raw() -> str:
+    if (raw := os.environ.get("nnUNet_raw")) is None:
         raise Fault("nnUNet_raw is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
+    return raw
+
+
+def folder_for_dataset(dataset_id: int, name: str) -> Path:
+    raw = _raw()
     folder = Path(raw, f"Dataset{dataset_id:03d}_{name}")
     if others := [other for other in Path(raw).glob(f"Dataset{dataset_id:03d}_*") if other != folder]:
         raise Fault(f"number {dataset_id} is taken by {others[0]}", remedy="Choose another number with -d.")

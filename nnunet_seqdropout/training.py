@@ -1,8 +1,12 @@
 """What our trainers change of nnU-Net's: settings as class attributes, a few guards, and sequence dropout."""
 
+import math
+import random
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from batchgenerators.utilities.file_and_folder_operations import isfile, join, load_json
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
@@ -23,12 +27,20 @@ class ConfiguredTrainer(nnUNetTrainer):
     """nnU-Net's trainer, set by class attributes, that rewrites its own copy of the plans before it builds anything.
 
     An attribute that is None leaves nnU-Net's value. Raises ValueError where a declared split lacks the fold asked for.
+
+    slices_per_epoch: as many iterations as it takes to train on so many slices, whatever the batch size, and a fifth as
+    many to validate, as in nnU-Net; a sample of a 3D configuration counts as many slices as its patch has.
+    seed: without augmentation workers (nnUNet_n_proc_DA=0) and on the CPU the same training gives the same weights,
+    resumed or not.
     """
 
     epochs: ClassVar[int | None] = None
     iterations_per_epoch: ClassVar[int | None] = None
+    slices_per_epoch: ClassVar[int | None] = None
     val_iterations_per_epoch: ClassVar[int | None] = None
     largest_batch: ClassVar[int | None] = None
+    save_every_epochs: ClassVar[int | None] = None
+    seed: ClassVar[int | None] = None
 
     def initialize(self) -> None:
         self._refuse_undeclared_fold()
@@ -43,11 +55,43 @@ class ConfiguredTrainer(nnUNetTrainer):
             planned = self.configuration_manager.batch_size
             limits = {"planned": planned, "largest": self.largest_batch}
             self._use_plans(with_largest_batch(self.plans_manager.plans, self.configuration_name, **limits))
+        if self.slices_per_epoch is not None:
+            self.num_iterations_per_epoch = math.ceil(self.slices_per_epoch / self._slices_per_batch)
+            if self.val_iterations_per_epoch is None:
+                self.num_val_iterations_per_epoch = math.ceil(self.num_iterations_per_epoch / 5)
+        if self.save_every_epochs is not None:
+            self.save_every = self.save_every_epochs
+        self._sow(0)
         super().initialize()
 
     def rewrite_plans(self, plans: Plans) -> Plans:
         """The plans that this trainer trains by; the mixins add theirs."""
         return with_settings(plans, version=__version__)
+
+    def on_epoch_start(self) -> None:
+        self._sow(1 + self.current_epoch)
+        super().on_epoch_start()
+
+    def save_checkpoint(self, filename: str) -> None:
+        """As nnU-Net's, but whole or not at all: a killed training leaves the checkpoint before it."""
+        partial = f"{filename}.partial"
+        super().save_checkpoint(partial)
+        if self.local_rank == 0 and Path(partial).is_file():  # it is not, where checkpointing is switched off
+            Path(partial).replace(filename)
+
+    @property
+    def _slices_per_batch(self) -> int:
+        configuration = self.configuration_manager
+        slices_per_sample = configuration.patch_size[0] if len(configuration.spacing) == 3 else 1
+        return configuration.batch_size * slices_per_sample
+
+    def _sow(self, epoch: int) -> None:
+        """What is drawn in an epoch depends on the seed, the epoch and the GPU alone, not on what was drawn before."""
+        if self.seed is not None:
+            seed = np.random.SeedSequence([self.seed, epoch, self.local_rank]).generate_state(1)[0]
+            random.seed(int(seed))
+            np.random.seed(seed)
+            torch.manual_seed(int(seed))
 
     def _use_plans(self, plans: Plans) -> None:
         self.plans_manager = PlansManager(plans)
