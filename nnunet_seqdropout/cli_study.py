@@ -7,9 +7,7 @@ from nnunet_seqdropout.exit_codes import ALL_DONE
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    study = commands.add_parser(
-        "study", help="the paper's experiment against stock nnU-Net, up to its report"
-    )
+    study = commands.add_parser("study", help="the paper's experiment against stock nnU-Net, up to its report")
     study.add_argument("-d", metavar="ID", help="data set number or name, as convert wrote it")
     study.add_argument("-i", type=Path, metavar="RAW", help="or its folder")
     study.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for models, predictions and report")
