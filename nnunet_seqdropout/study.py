@@ -159,11 +159,8 @@ class Study:
             how=("--c", "-device", self.machine.device, *gpus),
             inputs=[trainer],
             after=[f"plan/{raw.name}"],
-            outputs=[
-                model / f"fold_{fold}" / "checkpoint_final.pth",
-                model / f"fold_{fold}" / "validation/summary.json",
-            ],
-            scratch=model / f"fold_{fold}",
+            outputs=[results / "checkpoint_final.pth", results / "validation" / "summary.json"],
+            scratch=results,
             arms=frozenset(users),
         )
 
