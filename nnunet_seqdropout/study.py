@@ -36,13 +36,11 @@ class Study:
 
     @property
     def environment(self) -> dict[str, str]:
-        """nnU-Net's folders below the study's, its trainers first. On a CPU without augmentation workers: then a
-        training can be repeated to the bit."""
+        """nnU-Net's folders below the study's, and its trainers first."""
         ours = environment(self.folder)
         ours["nnUNet_extTrainer"] = os.pathsep.join([str(self.folder / "trainers"), ours["nnUNet_extTrainer"]])
         ours["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         if self.machine.device == "cpu":
-            ours["nnUNet_n_proc_DA"] = "0"
             ours["nnUNet_def_n_proc"] = str(self.machine.n_workers)
         return ours
 
@@ -152,10 +150,12 @@ class Study:
             if self._training_name(other, at, fold) == self._training_name(arm, scenario, fold)
         ]
         results = self.model(arm, scenario) / f"fold_{fold}"
+        # without augmentation workers a training on the CPU can be repeated to the bit
+        alone = ("env", "nnUNet_n_proc_DA=0") if self.machine.device == "cpu" else ()
         gpus = ("-num_gpus", str(self.machine.n_gpus)) if self.machine.n_gpus > 1 else ()
         return Step(
             name=self._training_name(arm, scenario, fold),
-            commands=[("nnUNetv2_train", *words, "-tr", trainer_name(arm), "-p", self.design.plans)],
+            commands=[(*alone, "nnUNetv2_train", *words, "-tr", trainer_name(arm), "-p", self.design.plans)],
             how=("--c", "-device", self.machine.device, *gpus),
             inputs=[trainer],
             after=[f"plan/{raw.name}"],
