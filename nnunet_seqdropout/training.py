@@ -61,6 +61,12 @@ class ConfiguredTrainer(nnUNetTrainer):
                 self.num_val_iterations_per_epoch = math.ceil(self.num_iterations_per_epoch / 5)
         if self.save_every_epochs is not None:
             self.save_every = self.save_every_epochs
+        budget = {
+            "epochs": self.num_epochs,
+            "iterations_per_epoch": self.num_iterations_per_epoch,
+            "slices_per_iteration": self._slices_per_batch,
+        }
+        self._use_plans(with_settings(self.plans_manager.plans, **budget))
         self._sow(0)
         super().initialize()
 
