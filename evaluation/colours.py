@@ -3,7 +3,7 @@
 FOUND, MISSED, FALSE = "#0072b2", "#e69f00", "#cc79a7"
 """True positive, false negative, false positive."""
 
-MODELS = ("#009e73", "#d55e00", "#000000")
+MODELS = ("#009e73", "#d55e00", "#000000", "#56b4e9", "#5e3c99")
 """One per model, in the order in which they were named; never those of found, missed and false."""
 
 PROBABILITY = "inferno"

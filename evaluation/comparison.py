@@ -47,6 +47,28 @@ def compare(a: Evaluation, b: Evaluation, *, allow_missing: bool = False) -> pd.
     return table
 
 
+def compare_with_all(reference: Evaluation, others: Sequence[Evaluation]) -> pd.DataFrame:
+    """One model against each of several: the columns of ``compare`` and ``against, difference, ci_low, ci_high,
+    p_rank_sum_holm``.
+
+    Holm's family is all metrics and all other models. difference: the reference less the other, paired by patient, with
+    the bootstrap interval of its mean. Raises Fault as ``compare`` does.
+    """
+    tables = []
+    for other in others:
+        table = compare(reference, other)
+        first, second = _same_patients(reference, other, allow_missing=False)
+        paired = [average((first[metric] - second[metric]).to_numpy(float)) for metric in table["metric"]]
+        table.insert(0, "against", other.name)
+        table["difference"] = [each.mean for each in paired]
+        table["ci_low"], table["ci_high"] = [each.ci_low for each in paired], [each.ci_high for each in paired]
+        tables.append(table)
+    table = pd.concat(tables, ignore_index=True)
+    for test in ("p_rank_sum", "p_signed_rank"):
+        table[f"{test}_holm"] = holm(table[test].tolist())
+    return table
+
+
 def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The cases of both, in one order."""
     if a.name == b.name:

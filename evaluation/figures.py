@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib
+import pandas as pd
 from matplotlib.figure import Figure
 
 from dataset_conversion.images import staged
 from evaluation.labels import false_positives
-from evaluation.plots import draw_box, draw_froc, draw_roc, draw_sensitivity_by_size
+from evaluation.plots import draw_box, draw_froc, draw_learning, draw_roc, draw_sensitivity_by_size
 from evaluation.results import Evaluation
 
 STYLE: Final[dict[Any, Any]] = {
@@ -42,6 +43,14 @@ def draw_figures(evaluations: Sequence[Evaluation]) -> dict[str, Figure]:
             figures[metric] = _figure()
             draw_box(figures[metric].axes[0], evaluations, metric)
     return figures
+
+
+def learning_figure(learning: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """The learning curves of a study: see ``draw_learning``."""
+    with matplotlib.rc_context(STYLE):
+        figure = _figure()
+        draw_learning(figure.axes[0], learning, names)
+    return figure
 
 
 def write_figures(folder: Path, evaluations: Sequence[Evaluation]) -> dict[str, Path]:

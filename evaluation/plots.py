@@ -5,6 +5,7 @@ from itertools import cycle
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from evaluation.colours import MODELS
 from evaluation.labels import label
 from evaluation.results import Evaluation
 
-LINES: Final = ("-", "--", ":")
+LINES: Final = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 LOWEST_RATE = 1e-5
 
 
@@ -118,3 +119,14 @@ def _aside(values: NDArray[np.float64]) -> NDArray:
 def _range(size: Mapping[str, Any]) -> str:
     low, high = size["from_mm"], size["to_mm"]
     return f"≥ {low:g}" if high is None else f"{low:g} to {high:g}" if low else f"< {high:g}"
+
+
+def draw_learning(ax: Axes, learning: pd.DataFrame, names: Sequence[str]) -> None:
+    """The moving average of the pseudo Dice over the epochs, for every model and fold."""
+    for name, colour, line in zip(names, cycle(MODELS), cycle(LINES)):
+        for number, (_, curve) in enumerate(learning[learning["arm"] == name].groupby(["data", "fold"])):
+            label = name if number == 0 else None
+            ax.plot(curve["epoch"], curve["pseudo_dice"], line, color=colour, linewidth=1.2, label=label)
+    ax.set(xlabel="Epoch", ylabel="Pseudo Dice, moving average", ylim=(-0.02, 1.02))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
