@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jinja2
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
@@ -48,6 +49,16 @@ def write_report(
 
     comparison: the tests of two models, the columns of ``comparison.csv``. mosaics: the slices of each patient to show.
     """
+    pages = page_templates()
+    values = contents(evaluations, comparison, mosaics or {})
+    text = pages.get_template("report.html.jinja").render(**values, **_figures(evaluations))
+    with staged(folder) as stage:
+        (stage / "report.html").write_text(text, encoding="utf-8")
+    return folder / "report.html"
+
+
+def page_templates() -> jinja2.Environment:
+    """The templates of our reports, with their filters."""
     pages = templates(Path(__file__).with_name("page"))
     pages.filters |= {
         "printed": printed,
@@ -57,11 +68,15 @@ def write_report(
         "degrees": _degrees,
         "objects_shown": _objects_shown,
     }
-    values = contents(evaluations, comparison, mosaics or {})
-    text = pages.get_template("report.html.jinja").render(**values, **_figures(evaluations))
-    with staged(folder) as stage:
-        (stage / "report.html").write_text(text, encoding="utf-8")
-    return folder / "report.html"
+    return pages
+
+
+def svg_uri(figure: Figure) -> str:
+    """The figure as the address of a picture in the page."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return data_uri(stream.getvalue(), "image/svg+xml")
 
 
 def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
@@ -69,18 +84,10 @@ def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
     shown = []
     for name, figure in draw_figures(evaluations).items():
         title, caption = CAPTIONS.get(name, (label(name), BOX_CAPTION))
-        picture = data_uri(_svg(figure), "image/svg+xml")
-        shown.append({"title": title, "caption": caption, "picture": picture})
+        shown.append({"title": title, "caption": caption, "picture": svg_uri(figure)})
     without = [e.name for e in evaluations if not len(e.roc) or not len(e.froc)]
     reason = "The predictions are label maps without probabilities: no ROC curve, no AUC and no FROC of"
     return {"figures": shown, "missing_figures": [f"{reason} {' and '.join(without)}."] if without else []}
-
-
-def _svg(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-    return stream.getvalue()
 
 
 def _degrees(arrow: Arrow) -> float:

@@ -71,6 +71,12 @@ def model_folder(arguments: argparse.Namespace) -> Path:
     return folder
 
 
+def folds_there(model: Path, checkpoint: str) -> list[str]:
+    """The folds of a model folder that have the checkpoint; ``all`` where it is the only one."""
+    folds = sorted(file.parent.name.removeprefix("fold_") for file in model.glob(f"fold_*/{checkpoint}"))
+    return [fold for fold in folds if fold != "all"] or folds
+
+
 def folder_for_dataset(dataset_id: int, name: str) -> Path:
     raw = os.environ.get("nnUNet_raw")
     if raw is None:
