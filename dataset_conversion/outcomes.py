@@ -69,11 +69,16 @@ def attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
 
 
 def write_summary(
-    folder: Path, *, command: str, settings: Mapping[str, object], outcomes: Mapping[str, Outcome]
+    folder: Path,
+    *,
+    command: str,
+    settings: Mapping[str, object],
+    outcomes: Mapping[str, Outcome],
+    name: str = "summary.json",
 ) -> None:
     """Writes ``summary.json`` as every command on several cases does."""
     write_json(
-        folder / "summary.json",
+        folder / name,
         {
             "command": command,
             "version": version("nnunet_seqdropout"),

@@ -1,6 +1,7 @@
 """The table of all subsets as a picture: who was there, and how well it went."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,13 @@ def heat_map(means: pd.DataFrame, channel_names: Sequence[str]) -> Figure:
     The colours of a column run from its worst to its best; false positives are better where they are fewer.
     """
     n_rows = len(means)
-    width = 0.55 * len(channel_names) + 1.1 * len(means.columns) + 0.6
-    figure = Figure(figsize=(width, 0.34 * n_rows + 1.2), layout="constrained", facecolor="white")
-    ratios = [0.55 * len(channel_names), 1.1 * len(means.columns)]
-    left, right = figure.subplots(1, 2, width_ratios=ratios, sharey=True)
+    widths = [0.32 * len(channel_names), 0.8 * len(means.columns)]
+    figure = Figure(figsize=(sum(widths) + 0.3, 0.3 * n_rows + 0.9), layout="constrained", facecolor="white")
+    left, right = figure.subplots(1, 2, width_ratios=widths, sharey=True)
     present = np.array([[name in shown.split("+") for name in channel_names] for shown in means.index])
     row, column = np.indices(present.shape)
     left.scatter(column, row, s=60, c=np.where(present, "#1a1a1a", "#dddddd").ravel())
-    left.set_xticks(range(len(channel_names)), channel_names, rotation=60, ha="left", fontsize=8)
+    left.set_xticks(range(len(channel_names)), channel_names, rotation=90, fontsize=9)
     left.set_xlim(-0.6, len(channel_names) - 0.4)
     left.set_yticks([])
     values = means.to_numpy(float)
@@ -33,11 +33,10 @@ def heat_map(means: pd.DataFrame, channel_names: Sequence[str]) -> Figure:
     for (r, c), value in np.ndenumerate(values):
         colour = "white" if shade[r, c] < 0.5 else "black"
         right.text(
-            c, r, "n/a" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour
+            c, r, "n/a" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=9, color=colour
         )
-    right.set_xticks(
-        range(len(means.columns)), [label(name) for name in means.columns], rotation=60, ha="left", fontsize=8
-    )
+    heads = [fill(label(name).replace("\N{NO-BREAK SPACE}mm", " mm"), 10) for name in means.columns]
+    right.set_xticks(range(len(means.columns)), heads, fontsize=9)
     for ax in (left, right):
         ax.xaxis.tick_top()
         ax.tick_params(length=0)

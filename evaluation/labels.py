@@ -52,6 +52,11 @@ def printed(value: object, metric: str = "dice", *, fewer: int = 0) -> str:
     return f"{value:,.{max(0, decimals - fewer)}f}"
 
 
+def signed(value: float, metric: str) -> str:
+    """A difference, as ``printed``, with its sign."""
+    return f"{'+' if value > 0 else ''}{printed(value, metric)}".replace("-", "\N{MINUS SIGN}")
+
+
 def printed_p(value: object) -> str:
     """A p value as the paper prints it."""
     return "< 0.001" if isinstance(value, int | float) and value < 0.001 else printed(value)

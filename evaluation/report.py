@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jinja2
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from dataset_conversion.pages import data_uri, templates
 from evaluation.arrows import Arrow
 from evaluation.contents import contents
 from evaluation.figures import STYLE, draw_figures
-from evaluation.labels import label, limit, printed, printed_p
+from evaluation.labels import label, limit, printed, printed_p, signed
 from evaluation.mosaic import Slice
 from evaluation.results import Evaluation
 
@@ -33,6 +34,11 @@ CAPTIONS = {
         "Sensitivity by size",
         "Lesions of all patients together, by the diameter of the sphere of equal volume, with 95 % Wilson intervals.",
     ),
+    "learning": (
+        "Learning curves",
+        "nnU-Net's moving average of the pseudo Dice of every epoch on the validation patients, who keep all the "
+        "sequences that they have. They show whether a training had come to rest; they compare no models.",
+    ),
 }
 BOX_CAPTION = "Every dot is a patient; box: quartiles and median (the paper's Fig. 4)."
 
@@ -48,15 +54,7 @@ def write_report(
 
     comparison: the tests of two models, the columns of ``comparison.csv``. mosaics: the slices of each patient to show.
     """
-    pages = templates(Path(__file__).with_name("page"))
-    pages.filters |= {
-        "printed": printed,
-        "printed_p": printed_p,
-        "label": label,
-        "limit": limit,
-        "degrees": _degrees,
-        "objects_shown": _objects_shown,
-    }
+    pages = page_templates()
     values = contents(evaluations, comparison, mosaics or {})
     text = pages.get_template("report.html.jinja").render(**values, **_figures(evaluations))
     with staged(folder) as stage:
@@ -64,23 +62,44 @@ def write_report(
     return folder / "report.html"
 
 
-def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
-    """The figures as pictures with their captions, and a sentence for each curve that cannot be drawn."""
-    shown = []
-    for name, figure in draw_figures(evaluations).items():
-        title, caption = CAPTIONS.get(name, (label(name), BOX_CAPTION))
-        picture = data_uri(_svg(figure), "image/svg+xml")
-        shown.append({"title": title, "caption": caption, "picture": picture})
-    without = [e.name for e in evaluations if not len(e.roc) or not len(e.froc)]
-    reason = "The predictions are label maps without probabilities: no ROC curve, no AUC and no FROC of"
-    return {"figures": shown, "missing_figures": [f"{reason} {' and '.join(without)}."] if without else []}
+def page_templates() -> jinja2.Environment:
+    """The templates of our reports, with their filters."""
+    pages = templates(Path(__file__).with_name("page"))
+    pages.filters |= {
+        "printed": printed,
+        "printed_p": printed_p,
+        "signed": signed,
+        "label": label,
+        "limit": limit,
+        "degrees": _degrees,
+        "objects_shown": _objects_shown,
+    }
+    return pages
 
 
-def _svg(figure: Figure) -> bytes:
+def svg_uri(figure: Figure) -> str:
+    """The figure as the address of a picture in the page."""
     stream = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    return stream.getvalue()
+    return data_uri(stream.getvalue(), "image/svg+xml")
+
+
+def captioned(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
+    """Figures by name as pictures with title and caption."""
+    shown = []
+    for name, figure in figures.items():
+        title, caption = CAPTIONS.get(name, (label(name), BOX_CAPTION))
+        shown.append({"title": title, "caption": caption, "picture": svg_uri(figure)})
+    return shown
+
+
+def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
+    """The figures, and a sentence for each curve that cannot be drawn."""
+    without = [e.name for e in evaluations if not len(e.roc) or not len(e.froc)]
+    reason = "The predictions are label maps without probabilities: no ROC curve, no AUC and no FROC of"
+    missing = [f"{reason} {' and '.join(without)}."] if without else []
+    return {"figures": captioned(draw_figures(evaluations)), "missing_figures": missing}
 
 
 def _degrees(arrow: Arrow) -> float:

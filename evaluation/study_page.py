@@ -12,7 +12,7 @@ from evaluation.colours import FALSE, FOUND, MISSED, MODELS
 from evaluation.contents import SEGMENTATION
 from evaluation.figures import draw_figures, learning_figure
 from evaluation.labels import false_positives
-from evaluation.report import BOX_CAPTION, captioned, page_templates
+from evaluation.report import captioned, page_templates
 from evaluation.results import Evaluation
 from evaluation.subset_report import subset_values
 from evaluation.subset_results import SubsetResults
@@ -68,7 +68,7 @@ def write_study_page(folder: Path, results: StudyResults) -> Path:
         "model_colours": list(colours.values()),
         "number_of": {name: number for number, name in enumerate(names, start=1)},
         "questions": [_shown(question) for question in results.questions],
-        "learning": captioned({"learning": learning_figure(results.learning, names)}, _LEARNING),
+        "learning": captioned({"learning": learning_figure(results.learning, names)}),
         "subsets": {name: subset_values(subsets) for name, subsets in results.subsets.items()},
         "paper": PAPER_TABLE_3,
     }
@@ -76,15 +76,6 @@ def write_study_page(folder: Path, results: StudyResults) -> Path:
     with staged(folder) as stage:
         (stage / "report.html").write_text(text, encoding="utf-8")
     return folder / "report.html"
-
-
-_LEARNING = {
-    "learning": (
-        "Learning curves",
-        "nnU-Net's moving average of the pseudo Dice of each epoch on the validation patients, as they are; models "
-        "with dropout are shown all sequences of those patients here. Thin: the folds; the curves compare no models.",
-    )
-}
 
 
 def _shown(question: Question) -> dict[str, Any]:
@@ -101,5 +92,5 @@ def _shown(question: Question) -> dict[str, Any]:
             name: {str(row["metric"]): row for row in rows if row["against"] == name}
             for name in dict.fromkeys(row["against"] for row in rows)
         },
-        "figures": captioned(draw_figures(question.evaluations), {}, otherwise=BOX_CAPTION),
+        "figures": captioned(draw_figures(question.evaluations)),
     }

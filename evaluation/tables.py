@@ -111,7 +111,7 @@ def evaluate_folders(
         summary={
             "command": "evaluate",
             "version": version("nnunet_seqdropout"),
-            "versions": _versions(),
+            "versions": versions(),
             "name": name,
             "synthetic": folders.synthetic,
             "settings": {
@@ -153,12 +153,7 @@ def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, C
     """Where the threshold comes from, in a sentence, and which patients took that of another pattern."""
     if all(result.sensitivities is None for result in results.values()):
         return {"method": "label_map", "source": "None: the predictions are label maps.", "values": {}}
-    source = {
-        "youden_pooled": "Youden index over the pooled voxels of the validation patients",
-        "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
-        "fixed": "as given",
-        "default": "0.5, since none was given and no validation patients were named",
-    }[thresholds.method].format(**thresholds.settings)
+    source = thresholds.explanation
     borrowed = {
         result.measures["pattern"]: result.threshold_of
         for result in results.values()
@@ -177,6 +172,7 @@ def _warnings(cases: pd.DataFrame) -> list[str]:
     return [f"{len(without)} patients have no lesion: {', '.join(without)}."] if len(without) else []
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on."""
     packages = ("nnunetv2", "numpy", "scipy", "pandas", "SimpleITK")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}

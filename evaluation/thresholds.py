@@ -55,6 +55,16 @@ class Thresholds:
         best = min(supersets, key=preference)
         return best, self.by_pattern[best]
 
+    @property
+    def explanation(self) -> str:
+        """How they came, in words."""
+        return {
+            "youden_pooled": "Youden index over the pooled voxels of the validation patients",
+            "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
+            "fixed": "as given",
+            "default": "0.5, since none was given and no validation patients were named",
+        }[self.method].format(**self.settings)
+
     def write(self, path: Path) -> None:
         content = {key: value for key, value in asdict(self).items() if key != "by_pattern"}
         write_json(path, {"version": 1, **content, "thresholds": asdict(self)["by_pattern"]})

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout import cli_check, cli_conversion, cli_evaluation, cli_prediction, cli_study
+from nnunet_seqdropout import cli_check, cli_conversion, cli_evaluation, cli_prediction, cli_study, cli_subsets
 from nnunet_seqdropout.exit_codes import ALL_DONE, NOTHING_DONE
 from nnunet_seqdropout.folders import environment
 
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_conversion.add_commands(commands)
     cli_check.add_commands(commands)
     cli_prediction.add_commands(commands)
+    cli_subsets.add_commands(commands)
     cli_evaluation.add_commands(commands)
     cli_study.add_commands(commands)
     return parser

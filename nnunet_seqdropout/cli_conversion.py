@@ -1,8 +1,6 @@
 """The sub-commands that write data sets: ``fill``, ``convert`` and ``phantom``."""
 
 import argparse
-import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -77,10 +75,11 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 def _fill(arguments: argparse.Namespace) -> int:
     from dataset_conversion.fill import fill
+    from nnunet_seqdropout.records import print_patterns
 
     dataset = dataset_json(arguments.d, arguments.m)
     outcomes = fill(arguments.i, arguments.o, **dataset)
-    _print_patterns(arguments.o, outcomes)
+    print_patterns(arguments.o, outcomes)
     return exit_code(outcomes)
 
 
@@ -125,15 +124,6 @@ def _phantom(arguments: argparse.Namespace) -> int:
         raise Fault("--like-paper fixes the cohort and its grids", remedy="Leave out --train, --val, --test, --size.")
     design = replace(LIKE_PAPER if arguments.like_paper else Design(), **given)
     return _report(write_phantom(arguments.o, design, n_workers=arguments.np), arguments.o)
-
-
-def _print_patterns(folder: Path, outcomes: "Mapping[str, Outcome]") -> None:
-    """How many cases have which sequences, from the records beside them."""
-    done = [case for case, outcome in outcomes.items() if outcome.status == "ok"]
-    patterns = Counter(json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))["pattern"] for case in done)
-    for pattern, n_cases in patterns.most_common():
-        print(f"{n_cases:6d} cases with {pattern}")
-    print(f"{len(done)} of {len(outcomes)} cases written to {folder}")
 
 
 def _report(outcomes: "Mapping[str, Outcome]", folder: Path) -> int:

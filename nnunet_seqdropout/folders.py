@@ -71,6 +71,12 @@ def model_folder(arguments: argparse.Namespace) -> Path:
     return folder
 
 
+def folds_there(model: Path, checkpoint: str) -> list[str]:
+    """The folds of a model folder that have the checkpoint; ``all`` where it is the only one."""
+    folds = sorted(file.parent.name.removeprefix("fold_") for file in model.glob(f"fold_*/{checkpoint}"))
+    return [fold for fold in folds if fold != "all"] or folds
+
+
 def raw_folder(dataset_id: str) -> Path:
     """The raw data set of this number or name."""
     return Path(_raw(), _dataset_name(dataset_id))

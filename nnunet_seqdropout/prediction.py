@@ -5,7 +5,7 @@ absent; only the reading of files, which cannot do without one, is ours.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +25,7 @@ from torch._dynamo import OptimizedModule
 from dataset_conversion.faults import Fault
 from dataset_conversion.sequences import channel_of, pattern
 from nnunet_seqdropout.dropout import rescale_in_evaluation
+from nnunet_seqdropout.folders import folds_there
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,20 @@ class Segmentation:
 class Model:
     """A trained model folder, its folds an ensemble. Load it with ``load_model``."""
 
-    def __init__(self, predictor: nnUNetPredictor, folder: Path) -> None:
-        self.predictor, self.folder = predictor, folder
+    def __init__(self, predictor: nnUNetPredictor, folder: Path, folds: Sequence[str], checkpoint: str) -> None:
+        self.predictor, self.folder, self.folds, self.checkpoint = predictor, folder, tuple(folds), checkpoint
         channels = predictor.dataset_json["channel_names"]
         self.channel_names: tuple[str, ...] = tuple(channels[key] for key in sorted(channels, key=int))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the prediction depends on beside the model folder."""
+        return {
+            "folds": list(self.folds),
+            "checkpoint": self.checkpoint,
+            "mirroring": self.predictor.use_mirroring,
+            "step_size": self.predictor.tile_step_size,
+        }
 
     @property
     def rescales(self) -> bool:
@@ -65,6 +76,12 @@ class Model:
     def factor(self, present: Sequence[bool]) -> float:
         """What the sequences that are there are multiplied by, all exactly once."""
         return float(Fraction(len(present), sum(present))) if self.rescales else 1.0
+
+    def warnings(self, present: Sequence[bool]) -> list[str]:
+        """What to say of a case with these sequences."""
+        if all(present) or self.rescales:
+            return []
+        return ["a sequence is absent, and the model was trained without sequence dropout"]
 
     def preprocess(self, images: Mapping[str, sitk.Image]) -> Preprocessed:
         """Images by sequence, all of one grid, that hold more than one value -> what the network takes.
@@ -92,10 +109,18 @@ class Model:
         present = tuple(channel in by_channel for channel in range(len(self.channel_names)))
         return Preprocessed(torch.from_numpy(data), properties, present)
 
-    def logits(self, case: Preprocessed) -> torch.Tensor:
-        """(classes, Z, Y, X) on the preprocessed grid: nnU-Net's sliding window, mirroring and ensemble."""
+    def logits(self, case: Preprocessed, *, warn: Callable[[str], object] = log.warning) -> torch.Tensor:
+        """(classes, Z, Y, X) on the preprocessed grid: nnU-Net's sliding window, mirroring and ensemble.
+
+        A case for which the device has not enough memory is predicted on the CPU; ``warn`` is told so.
+        """
         with _presence_known(self._network, case.present):
-            return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
+            try:
+                return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
+            except torch.OutOfMemoryError:
+                warn(f"{self.predictor.device} has not enough memory for this case: it was predicted on the CPU")
+            with _on_the_cpu(self.predictor):
+                return self.predictor.predict_logits_from_preprocessed_data(case.data)
 
     def segmentation(self, logits: torch.Tensor, case: Preprocessed) -> Segmentation:
         """Back on the grid of the images, by nnU-Net's export."""
@@ -152,12 +177,15 @@ def load_model(
     use_mirroring: bool = True,
     tile_step_size: float = 0.5,
 ) -> Model:
-    """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there.
+    """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there, as ``folds_there`` says.
 
     Raises Fault where it is incomplete, is a cascade, or reads images otherwise than with SimpleITK.
     """
     remedy = "Name a model folder of nnU-Net with -m, or -d, -c, -tr, -p, and its -f."
-    for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in folds or ())):
+    chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
+    if not chosen:
+        raise Fault(f"no fold with {checkpoint}", file=folder, remedy=remedy)
+    for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in chosen)):
         if not (folder / name).is_file():
             raise Fault(f"no file {folder / name}", remedy=remedy)
     predictor = nnUNetPredictor(
@@ -166,9 +194,7 @@ def load_model(
         device=device or torch.device("cpu"),
         allow_tqdm=False,
     )
-    predictor.initialize_from_trained_model_folder(str(folder), None if folds is None else tuple(folds), checkpoint)
-    if not predictor.list_of_parameters:
-        raise Fault(f"no fold with {checkpoint}", file=folder, remedy=remedy)
+    predictor.initialize_from_trained_model_folder(str(folder), tuple(chosen), checkpoint)
     predictor.network.to(predictor.device).eval()
     if predictor.configuration_manager.previous_stage_name is not None:
         raise Fault("the model is a cascade", file=folder, remedy="Use its first stage, or a 2d or 3d_fullres model.")
@@ -176,13 +202,23 @@ def load_model(
     if reader is not SimpleITKIO:
         remedy = "Run: seqdropout fill, then nnUNetv2_predict."
         raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
-    return Model(predictor, folder)
+    return Model(predictor, folder, chosen, checkpoint)
 
 
 def _properties(image: sitk.Image) -> dict[str, Any]:
     """What nnU-Net's SimpleITK reader says of an image."""
     geometry = {"spacing": image.GetSpacing(), "origin": image.GetOrigin(), "direction": image.GetDirection()}
     return {"sitk_stuff": geometry, "spacing": [abs(spacing) for spacing in image.GetSpacing()[::-1]]}
+
+
+@contextmanager
+def _on_the_cpu(predictor: nnUNetPredictor) -> Iterator[None]:
+    device, everything = predictor.device, predictor.perform_everything_on_device
+    predictor.device, predictor.perform_everything_on_device = torch.device("cpu"), False
+    try:
+        yield
+    finally:
+        predictor.device, predictor.perform_everything_on_device = device, everything
 
 
 @contextmanager

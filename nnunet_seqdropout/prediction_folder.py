@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from nnunet_seqdropout.prediction_inputs import CaseInput
 
 log = logging.getLogger(__name__)
 
+_RECORD_BYTES = 2**20
+"""Of a case's record and its table of lesions."""
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -44,14 +48,44 @@ class Choices:
     resume: bool = False
 
 
-def preflight(cases: Mapping[str, CaseInput]) -> dict[str, Outcome]:
-    """Reads every case before a model is loaded: those that cannot be predicted, and why. Raises Fault if none can."""
-    outcomes, _ = map_cases(cases, lambda case: cases[case].require_usable(), doing="Checking")
+@dataclass(frozen=True)
+class Preflight:
+    """faulty: the cases that cannot be predicted, and why. n_voxels: of each of the others, the size of its images."""
+
+    faulty: dict[str, Outcome]
+    n_voxels: dict[str, int]
+
+
+def preflight(
+    cases: Mapping[str, CaseInput], *, thresholds: Thresholds | None = None, channel_names: Sequence[str] = ()
+) -> Preflight:
+    """Reads every case before a model is loaded, and looks up its threshold. Raises Fault if none can be predicted."""
+
+    def look_at(case: str) -> int:
+        images = cases[case].read()
+        for warning in cases[case].warnings(images):
+            log.warning("%s: %s", case, warning)
+        if thresholds is not None:
+            present = [channel in images for channel in range(len(channel_names))]
+            thresholds.for_pattern(pattern(present, channel_names), channel_names=channel_names)
+        return next(iter(images.values())).GetNumberOfPixels()
+
+    outcomes, n_voxels = map_cases(cases, look_at, doing="Checking")
     faulty = {case: outcome for case, outcome in outcomes.items() if outcome.status == "failed"}
     if cases and len(faulty) == len(cases):
         first = next(iter(faulty.values()))
         raise Fault(f"none of {len(cases)} cases can be predicted; the first: {first.problem}", remedy=first.remedy)
-    return faulty
+    return Preflight(faulty, n_voxels)
+
+
+def bytes_needed(target: Path, found: Preflight, choices: Choices, file_ending: str) -> int:
+    """The most that the outputs can take: as if nothing could be compressed. On resuming, of those not there yet."""
+    of_voxel = 1 + 2 * choices.save_probabilities
+    return sum(
+        n_voxels * of_voxel + _RECORD_BYTES
+        for case, n_voxels in found.n_voxels.items()
+        if not (choices.resume and (target / f"{case}{file_ending}").is_file())
+    )
 
 
 def predict_folder(
@@ -61,39 +95,57 @@ def predict_folder(
     choices: Choices | None = None,
     *,
     known_faulty: Mapping[str, Outcome] | None = None,
+    summary: str = "summary.json",
 ) -> dict[str, Outcome]:
     """Predicts every case into ``target`` but those known to be faulty; a bad one is reported and the others go on.
 
-    While one case is predicted the next is read and preprocessed, and the one before is written.
+    While one case is predicted the next is read and preprocessed, and the one before is written. summary: what the
+    file with the outcomes is called, where several processes share the folder.
     """
     choices = choices or Choices()
     target.mkdir(parents=True, exist_ok=True)
     writer = _Writer(model, target, choices)
-    todo = [case for case in cases if not (choices.resume and writer.is_done(case, cases[case]))]
-    outcomes = {case: Outcome("skipped", "predicted before") for case in cases if case not in todo}
-    outcomes.update(known_faulty or {})
-    todo = [case for case in todo if case not in outcomes]
+    outcomes = dict(known_faulty or {})
+    for case, found in cases.items():
+        if choices.resume and case not in outcomes and writer.is_done(case, found):
+            outcomes[case] = Outcome("skipped", "predicted before")
+    todo = [case for case in cases if case not in outcomes]
+    being_written: list[tuple[str, Future]] = []
+
+    def finish(case: str, outcome: Outcome) -> None:
+        outcomes[case] = outcome
+        if outcome.status == "failed":
+            log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
+
     with logging_redirect_tqdm(), ThreadPoolExecutor(1) as readers, ThreadPoolExecutor(1) as writers:
-        written: dict[str, Future] = {}
-        for case, prepared in tqdm(_one_ahead(model, cases, todo, readers), total=len(todo), desc="Predicting"):
-            outcome, ready = prepared
-            if outcome.status == "ok":
-                images, preprocessed = ready
-                logits = model.logits(preprocessed)
-            if outcome.status == "ok":
-                written[case] = writers.submit(writer.attempt, case, images, preprocessed, logits)
-            else:
-                outcomes[case] = outcome
-                log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
-        for case, future in written.items():
-            outcomes[case] = future.result()
-            if outcomes[case].status == "failed":
-                log.error("%s: %s. %s", case, outcomes[case].problem, outcomes[case].remedy)
+        for case, (outcome, ready) in tqdm(_one_ahead(model, cases, todo, readers), total=len(todo), desc="Predicting"):
+            if outcome.status == "failed":
+                finish(case, outcome)
+                continue
+            warnings: list[str] = []
+            logits = model.logits(ready.preprocessed, warn=warnings.append)
+            for warning in warnings:
+                log.warning("%s: %s", case, warning)
+            predicted = replace(ready, warnings=(*ready.warnings, *warnings))
+            if being_written:
+                finish(being_written[0][0], being_written.pop()[1].result())
+            being_written.append((case, writers.submit(writer.attempt, case, predicted, logits)))
+        for case, future in being_written:
+            finish(case, future.result())
     outcomes = {case: outcomes[case] for case in cases}
     settings = {"model": str(model.folder), "target": str(choices.target), "threshold_source": choices.threshold_source}
-    write_summary(target, command="predict", settings=settings, outcomes=outcomes)
+    write_summary(target, command="predict", settings=settings, outcomes=outcomes, name=summary)
     write_json(target / "dataset.json", model.predictor.dataset_json)
     return outcomes
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A case that the network can take. grid: an image of it."""
+
+    grid: sitk.Image
+    preprocessed: Preprocessed
+    warnings: tuple[str, ...]
 
 
 def _one_ahead(
@@ -101,9 +153,11 @@ def _one_ahead(
 ) -> Iterator[tuple[str, Any]]:
     """Each case read and preprocessed, the next one in the making."""
 
-    def prepare(case: str) -> tuple[dict[int, sitk.Image], Preprocessed]:
+    def prepare(case: str) -> _Ready:
         images = cases[case].read()
-        return images, model.preprocess({model.channel_names[channel]: image for channel, image in images.items()})
+        preprocessed = model.preprocess({model.channel_names[channel]: image for channel, image in images.items()})
+        warnings = (*cases[case].warnings(images), *model.warnings(preprocessed.present))
+        return _Ready(next(iter(images.values())), preprocessed, warnings)
 
     ahead: list[tuple[str, Future]] = []
     for case in todo:
@@ -121,19 +175,16 @@ class _Writer:
     target: Path
     choices: Choices
 
-    def attempt(
-        self, case: str, images: Mapping[int, sitk.Image], preprocessed: Preprocessed, logits: torch.Tensor
-    ) -> Outcome:
-        return attempt(case, lambda each: self.write(each, images, preprocessed, logits))[0]
+    def attempt(self, case: str, ready: _Ready, logits: torch.Tensor) -> Outcome:
+        return attempt(case, lambda each: self.write(each, ready, logits))[0]
 
-    def write(
-        self, case: str, images: Mapping[int, sitk.Image], preprocessed: Preprocessed, logits: torch.Tensor
-    ) -> None:
+    def write(self, case: str, ready: _Ready, logits: torch.Tensor) -> None:
         """All files of the case, or none."""
-        segmentation = self.model.segmentation(logits, preprocessed)
-        grid = next(iter(images.values()))
+        segmentation = self.model.segmentation(logits, ready.preprocessed)
+        grid = ready.grid
         probability = self.model.probability(segmentation, self.choices.target.labels)
-        record = self._record(case, preprocessed)
+        record = self._record(case, ready.preprocessed.present, ready.warnings)
+        self._log(record)
         labels = segmentation.labels
         if record["threshold"] is not None:
             labels = with_threshold(segmentation, self.model, self.choices.target, probability, record["threshold"])
@@ -150,6 +201,8 @@ class _Writer:
                 write_probability(probability, grid, stage / f"{case}_prob.nii.gz")
             table.to_csv(stage / f"{case}_lesions.csv", index=False)
             write_json(stage / f"{case}.json", record)
+            for of_another_run in (f"{case}_prob.nii.gz", f"{case}.npz"):
+                (self.target / of_another_run).unlink(missing_ok=True)
 
     def is_done(self, case: str, found: CaseInput) -> bool:
         """Whether the case's files are there, can be read, and are what would be written now."""
@@ -160,14 +213,14 @@ class _Writer:
             inputs = found.read()
             for output in outputs:
                 require_same_grid(next(iter(inputs.values())), read_image(output), files=(file, output))
-        except (OSError, ValueError):
+            present = [channel in inputs for channel in range(len(self.model.channel_names))]
+            expected = self._record(case, present, record["warnings"])
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        present = [channel in inputs for channel in range(len(self.model.channel_names))]
-        expected = self._record(case, Preprocessed(None, {}, tuple(present)))  # type: ignore[arg-type]
         return record == expected and (self.target / f"{case}_lesions.csv").is_file()
 
-    def _record(self, case: str, preprocessed: Preprocessed) -> dict[str, Any]:
-        names, present = self.model.channel_names, preprocessed.present
+    def _record(self, case: str, present: Sequence[bool], warnings: Sequence[str]) -> dict[str, Any]:
+        model, names = self.model, self.model.channel_names
         absent = [name for name, there in zip(names, present, strict=True) if not there]
         shown = pattern(present, names)
         value, source = None, self.choices.threshold_source
@@ -176,21 +229,29 @@ class _Writer:
             value = threshold.value
             if owner not in ("", shown):
                 source = f"{source}, that of {owner}, since {shown} was not calibrated"
-        factor = self.model.factor(present)
-        if absent:
-            used = f"using {sum(present)} of {len(present)}, factor {factor:g}"
-            log.info("%s: missing %s, %s", case, ", ".join(absent), used)
         return {
             "case": case,
             "pattern": shown,
             "absent": absent,
-            "factor": factor,
+            "factor": model.factor(present),
+            "target": str(self.choices.target),
             "threshold": value,
             "threshold_source": source,
-            "model": str(self.model.folder),
+            "model": str(model.folder),
+            "settings": model.settings,
             "versions": {"nnunet_seqdropout": __version__},
-            "warnings": [],
+            "warnings": list(warnings),
         }
+
+    def _log(self, record: Mapping[str, Any]) -> None:
+        names = self.model.channel_names
+        if record["absent"]:
+            missing = ", ".join(f"{name} (_{names.index(name):04d})" for name in record["absent"])
+            n_present = len(names) - len(record["absent"])
+            factor = Fraction(record["factor"]).limit_denominator(len(names))
+            log.info(
+                "%s: missing %s, using %d of %d, factor %s", record["case"], missing, n_present, len(names), factor
+            )
 
 
 def with_threshold(

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.fill import find_cases
+from dataset_conversion.images import read_image
 from dataset_conversion.layouts import Layout
 from dataset_conversion.patients import find_patients
 from dataset_conversion.placeholders import usable_images
@@ -19,10 +20,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaseInput:
-    """The files of one case by channel number; faults: what is wrong with their names."""
+    """The files of one case by channel number; faults: what is wrong with their names; notes: what else to know."""
 
     files: Mapping[int, Path]
     faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def read(self) -> dict[int, sitk.Image]:
         """The images that say something. Raises Fault where none does, one cannot be read, or grids differ."""
@@ -32,9 +34,13 @@ class CaseInput:
             raise Fault("no usable sequence", remedy="Give at least one image.")
         return usable_images(self.files)
 
-    def require_usable(self) -> None:
-        """Raises Fault as ``read`` does."""
-        self.read()
+    def warnings(self, usable: Collection[int]) -> list[str]:
+        """The notes, and a word about each image that is not among the usable ones although it is not 0."""
+        warnings = list(self.notes)
+        for file in (file for channel, file in self.files.items() if channel not in usable):
+            if value := sitk.GetArrayViewFromImage(read_image(file)).flat[0]:
+                warnings.append(f"{file}: every voxel is {value:g}; treated as absent")
+        return warnings
 
 
 def from_folder(folder: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, CaseInput]:
@@ -61,8 +67,14 @@ def from_tree(source: Path, layout: Layout, *, channel_names: Sequence[str]) -> 
     """The cases of a patient tree in a known layout; sequences that the model does not know are passed over."""
     cases = {}
     for case, patient in find_patients(source, layout).items():
-        by_channel = {channel_of(name, channel_names): file for name, file in patient.images.items()}
-        cases[case] = CaseInput({channel: file for channel, file in by_channel.items() if channel is not None})
+        channels = {name: channel_of(name, channel_names) for name in patient.images}
+        files = {channel: patient.images[name] for name, channel in channels.items() if channel is not None}
+        unknown = [
+            f"{patient.images[name]}: the model does not know {name}; left aside"
+            for name, channel in channels.items()
+            if channel is None
+        ]
+        cases[case] = CaseInput(files, (patient.fault,) if patient.fault and not files else (), tuple(unknown))
     return cases
 
 
@@ -70,7 +82,7 @@ def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_na
     """The same cases as if the sequences named had not been acquired."""
     channels = {require_channel(name, channel_names) for name in dropped}
     return {
-        case: CaseInput({c: file for c, file in found.files.items() if c not in channels}, found.faults)
+        case: replace(found, files={c: file for c, file in found.files.items() if c not in channels})
         for case, found in cases.items()
     }
 

@@ -158,7 +158,9 @@ def _facts(study: Study) -> dict[str, str]:
     if design.test == "imagesTs":
         patients = f"{n_training} to train, {len(study.validation_cases)} to validate, {len(study.test_cases)} to test"
     else:
-        patients = f"{len(cohort.training)} in {len(design.folds)} folds, each tested by the models that did not see him"
+        patients = (
+            f"{len(cohort.training)} in {len(design.folds)} folds, each tested by the models that did not see him"
+        )
     budget = design.budget
     packages = ("nnunet_seqdropout", "nnunetv2", "torch")
     return {

@@ -1,8 +1,12 @@
 """How much each sequence matters: every subset of them, predicted from the same cases, against their references."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,69 +14,21 @@ import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import staged
 from dataset_conversion.outcomes import Outcome, attempt
 from dataset_conversion.sequences import pattern
 from evaluation.inputs import Folders, Target
 from evaluation.patient import Grid, Rules, evaluate_patient
-from evaluation.stats import average
+from evaluation.subset_results import SubsetResults
+from evaluation.tables import versions
 from evaluation.thresholds import Thresholds
+from evaluation.voxels import roc
 from nnunet_seqdropout.prediction import Model, Preprocessed
 from nnunet_seqdropout.prediction_inputs import CaseInput
 
-METRICS = ("dice", "auc", "sensitivity", "fp")
-
-
-@dataclass(frozen=True)
-class SubsetResults:
-    """cases: a row per case and pattern: ``pattern, n_present`` and the columns of ``cases.csv``. outcomes: what became
-    of each case."""
-
-    cases: pd.DataFrame
-    outcomes: Mapping[str, Outcome]
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """The rows of ``subsets.csv``: patterns from the largest on, in channel order."""
-        rows = []
-        for (n_present, shown), group in self.cases.groupby(["n_present", "pattern"], sort=False):
-            for metric in [name for name in self.cases.columns if name in METRICS or name.startswith("fp_")]:
-                mean = average(group[metric].to_numpy())
-                summary = {"mean": mean.mean, "ci_low": mean.ci_low, "ci_high": mean.ci_high, "n": mean.n}
-                rows.append({"pattern": shown, "n_present": n_present, "metric": metric, **summary})
-        return pd.DataFrame(rows)
-
-    def wide(self) -> pd.DataFrame:
-        """The means alone: a row per pattern, a column per metric."""
-        table = self.table.pivot(index="pattern", columns="metric", values="mean")
-        return table.loc[self.cases["pattern"].unique(), list(self.table["metric"].unique())]
-
-    def write(self, folder: Path, channel_names: Sequence[str]) -> None:
-        """``subsets.csv``, ``importance.csv``, ``cases.csv`` and the heat map; all or none."""
-        from evaluation.heat_map import heat_map
-
-        with staged(folder) as stage:
-            self.table.to_csv(stage / "subsets.csv", index=False)
-            self.importance(channel_names).to_csv(stage / "importance.csv", index=False)
-            self.cases.to_csv(stage / "cases.csv", index=False)
-            figure = heat_map(self.wide(), channel_names)
-            for ending in ("png", "pdf"):
-                figure.savefig(stage / f"heat_map.{ending}", dpi=150)
-
-    def importance(self, channel_names: Sequence[str], *, metric: str = "dice") -> pd.DataFrame:
-        """What is lost without each sequence: all less all but it, paired by case, with its interval."""
-        by_pattern = {shown: group.set_index("case")[metric] for shown, group in self.cases.groupby("pattern")}
-        complete = "+".join(channel_names)
-        rows = []
-        for name in channel_names:
-            rest = "+".join(other for other in channel_names if other != name)
-            if complete in by_pattern and rest in by_pattern:
-                lost = average((by_pattern[complete] - by_pattern[rest]).to_numpy())
-                interval = {"mean": lost.mean, "ci_low": lost.ci_low, "ci_high": lost.ci_high, "n": lost.n}
-                rows.append({"without": name, "metric": metric, **interval})
-        return pd.DataFrame(rows, columns=["without", "metric", "mean", "ci_low", "ci_high", "n"])
+log = logging.getLogger(__name__)
 
 
 def subset_results(
@@ -83,67 +39,132 @@ def subset_results(
     *,
     target: Target | None = None,
     thresholds: Thresholds | None = None,
+    threshold_source: str = "argmax",
     min_volumes_mm3: Sequence[float] = (10.0,),
+    known_faulty: Mapping[str, Outcome] | None = None,
 ) -> SubsetResults:
     """Predicts and measures every case with every pattern of sequences that it has; each image is read once.
 
     thresholds: None takes the most probable label. A sequence left out is as if it had never been acquired: cropping
-    and normalisation are those of the subset. Raises Fault where no case can be used.
+    and normalisation are those of the subset. Raises Fault where no case can be used or a pattern has no threshold.
     """
-    target = target or Target()
-    folders = Folders(references, references, target)
+    folders = Folders(references, references, target or Target())
+    task = _Task(model, folders, patterns, _threshold_of_each(thresholds, patterns, model), min_volumes_mm3)
     rows: list[dict] = []
-    outcomes: dict[str, Outcome] = {}
-    for case, found in tqdm(cases.items(), desc="Subsets", unit="case"):
-        outcomes[case], measured = attempt(
-            case,
-            lambda each, f=found: list(  # type: ignore[misc]
-                _measure(model, each, f, folders, patterns, thresholds=thresholds, limits=min_volumes_mm3)
-            ),
-        )
-        rows += measured or []
+    outcomes = dict(known_faulty or {})
+    with logging_redirect_tqdm(), ThreadPoolExecutor(1) as measuring:
+        for case in tqdm([case for case in cases if case not in outcomes], desc="Subsets", unit="case"):
+            outcomes[case], measured = attempt(case, lambda each: task.rows(each, cases[each], measuring))
+            if outcomes[case].status == "failed":
+                log.error("%s: %s. %s", case, outcomes[case].problem, outcomes[case].remedy)
+            rows += measured or []
     if not rows:
         first = next(iter(outcomes.values()))
         raise Fault(f"no case can be used; the first: {first.problem}", remedy=first.remedy)
     table = pd.DataFrame(rows)
     order = {pattern(present, model.channel_names): i for i, present in enumerate(patterns)}
     table = table.sort_values(["n_present", "pattern"], key=lambda c: -c if c.name == "n_present" else c.map(order))
-    return SubsetResults(table.reset_index(drop=True), outcomes)
+    summary = {
+        **_summary(task),
+        "threshold": _threshold(thresholds, threshold_source, task),
+        "cases": {case: asdict(outcomes[case]) for case in cases},
+    }
+    return SubsetResults(table.reset_index(drop=True), summary)
 
 
-def _measure(
-    model: Model,
-    case: str,
-    found: CaseInput,
-    folders: Folders,
-    patterns: Sequence[Sequence[bool]],
-    *,
-    thresholds: Thresholds | None,
-    limits: Sequence[float],
-) -> Iterator[dict]:
-    images = found.read()
-    first = next(iter(images.values()))
-    reference = folders.reference_on(first, case)
-    grid = Grid(first.GetSpacing(), first.GetOrigin(), first.GetDirection())
-    complete = model.preprocess({model.channel_names[c]: image for c, image in images.items()})
-    for present in patterns:
-        kept = [channel for channel, there in enumerate(present) if there]
-        if not set(kept) <= images.keys():
-            continue
-        prepared = _without(model, complete, images, kept)
-        segmentation = model.segmentation(model.logits(prepared), prepared)
-        probability = model.probability(segmentation, folders.target.labels)
-        shown = pattern(present, model.channel_names)
-        if thresholds is None:
-            predicted = np.isin(segmentation.labels, folders.target.labels)
-            result = evaluate_patient(reference, predicted=predicted, grid=grid, rules=Rules(min_volumes_mm3=limits))
-            auc = evaluate_patient(reference, probability=probability, grid=grid).measures["auc"]
-            measures = {**result.measures, "auc": auc}
-        else:
-            _, threshold = thresholds.for_pattern(shown, channel_names=model.channel_names)
-            rules = Rules(threshold.value, limits)
+@dataclass(frozen=True)
+class _Task:
+    """thresholds: for every pattern, whose it is and its value; empty takes the most probable label."""
+
+    model: Model
+    folders: Folders
+    patterns: Sequence[Sequence[bool]]
+    thresholds: Mapping[str, tuple[str, float]]
+    min_volumes_mm3: Sequence[float]
+
+    def rows(self, case: str, found: CaseInput, measuring: ThreadPoolExecutor) -> list[dict]:
+        """A row per pattern that the case has; while one pattern is measured the next is predicted."""
+        images = found.read()
+        first = next(iter(images.values()))
+        reference = self.folders.reference_on(first, case)
+        grid = Grid(first.GetSpacing(), first.GetOrigin(), first.GetDirection())
+        rows: list[dict] = []
+        ahead: Future | None = None
+        for present, prepared in self._prepared(images):
+            logits = self.model.logits(prepared)
+            if ahead is not None:
+                rows.append(ahead.result())
+            shown = pattern(present, self.model.channel_names)
+            known = {"case": case, "pattern": shown, "n_present": sum(present)}
+            ahead = measuring.submit(self._row, known, prepared, logits, reference, grid)
+        if ahead is None:
+            raise Fault("it has all the sequences of no pattern", remedy="Name a pattern of the sequences it has.")
+        return [*rows, ahead.result()]
+
+    def _prepared(self, images: Mapping[int, sitk.Image]) -> Iterator[tuple[Sequence[bool], Preprocessed]]:
+        complete = self.model.preprocess({self.model.channel_names[c]: image for c, image in images.items()})
+        for present in self.patterns:
+            kept = [channel for channel, there in enumerate(present) if there]
+            if set(kept) <= images.keys():
+                yield present, _without(self.model, complete, images, kept)
+
+    def _row(
+        self, known: dict, prepared: Preprocessed, logits: torch.Tensor, reference: NDArray[np.bool_], grid: Grid
+    ) -> dict[str, Any]:
+        segmentation = self.model.segmentation(logits, prepared)
+        labels = self.folders.target.labels
+        probability = self.model.probability(segmentation, labels)
+        if self.thresholds:
+            value = self.thresholds[known["pattern"]][1]
+            rules = Rules(value, self.min_volumes_mm3)
             measures = evaluate_patient(reference, probability=probability, grid=grid, rules=rules).measures
-        yield {"case": case, "pattern": shown, "n_present": len(kept), **measures}
+        else:
+            value, rules = np.nan, Rules(min_volumes_mm3=self.min_volumes_mm3)
+            predicted = np.isin(segmentation.labels, labels)
+            measures = evaluate_patient(reference, predicted=predicted, grid=grid, rules=rules).measures
+            measures["auc"] = roc(reference, probability).auc
+        return {**known, "threshold": value, **measures}
+
+
+def _threshold_of_each(
+    thresholds: Thresholds | None, patterns: Sequence[Sequence[bool]], model: Model
+) -> dict[str, tuple[str, float]]:
+    if thresholds is None:
+        return {}
+    names = model.channel_names
+    found = {
+        shown: thresholds.for_pattern(shown, channel_names=names) for shown in (pattern(p, names) for p in patterns)
+    }
+    return {shown: (owner, threshold.value) for shown, (owner, threshold) in found.items()}
+
+
+def _threshold(thresholds: Thresholds | None, source: str, task: _Task) -> dict[str, object]:
+    """Where the threshold comes from, in words, and that of each pattern, with the pattern that lent it."""
+    values = {shown: {"value": value, "of": owner or shown} for shown, (owner, value) in task.thresholds.items()}
+    if thresholds is None:
+        return {"method": "argmax", "source": "None: the most probable label.", "values": values}
+    file = source.removeprefix(f"{thresholds.method} of ")
+    said = thresholds.explanation if thresholds.method == "fixed" else f"{thresholds.explanation} ({file})"
+    return {"method": thresholds.method, "source": f"{said}.", "values": values}
+
+
+def _summary(task: _Task) -> dict[str, Any]:
+    model, folders = task.model, task.folders
+    return {
+        "command": "subsets",
+        "version": version("nnunet_seqdropout"),
+        "versions": {**versions(), "torch": version("torch")},
+        "name": model.folder.resolve().name,
+        "synthetic": folders.synthetic,
+        "channel_names": list(model.channel_names),
+        "settings": {
+            "model": str(model.folder),
+            **model.settings,
+            "gt": str(folders.reference),
+            "target": str(folders.target),
+            "min_volumes_mm3": list(task.min_volumes_mm3),
+        },
+    }
 
 
 def _without(

@@ -209,6 +209,31 @@ def make_trainer(in_host: Host) -> Callable:
     return make
 
 
+@pytest.fixture
+def make_model(make_trainer):
+    """``make_model(trainer)`` -> the folder of a model with random weights, as nnU-Net leaves one."""
+
+    def make(name: str, *, configuration: str = "2d") -> Path:
+        import torch
+        from batchgenerators.utilities.file_and_folder_operations import save_json
+
+        torch.manual_seed(0)
+        trainer = make_trainer(name, configuration=configuration)
+        trainer.initialize()
+        folder = Path(trainer.output_folder_base)
+        (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+        save_json(trainer.plans_manager.plans, str(folder / "plans.json"), sort_keys=False)
+        save_json(trainer.dataset_json, str(folder / "dataset.json"), sort_keys=False)
+        for buffer in trainer.network.buffers():
+            if buffer.dtype == torch.float32:
+                # BatchNorm that has seen something
+                buffer.copy_(buffer + 0.1 * torch.rand_like(buffer))
+        trainer.save_checkpoint(str(folder / "fold_0" / "checkpoint_final.pth"))
+        return folder
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real MRI that SEQDROPOUT_TEST_DATA names."""

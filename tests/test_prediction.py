@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
-from batchgenerators.utilities.file_and_folder_operations import save_json
 from conftest import SEQUENCES, write_case
 
 from dataset_conversion.faults import Fault
@@ -24,28 +23,6 @@ from nnunet_seqdropout.subset_table import _without
 
 PLANNED = ("TinyStockSeqDropout", "3d_fullres")
 SUBSETS = [kept for n in (1, 2, 3, 4) for kept in itertools.combinations(range(4), n)]
-
-
-@pytest.fixture
-def make_model(make_trainer):
-    """``make_model(trainer)`` -> the folder of a model with random weights, as nnU-Net leaves one."""
-
-    def make(name: str, *, configuration: str = "2d") -> Path:
-        torch.manual_seed(0)
-        trainer = make_trainer(name, configuration=configuration)
-        trainer.initialize()
-        folder = Path(trainer.output_folder_base)
-        (folder / "fold_0").mkdir(parents=True, exist_ok=True)
-        save_json(trainer.plans_manager.plans, str(folder / "plans.json"), sort_keys=False)
-        save_json(trainer.dataset_json, str(folder / "dataset.json"), sort_keys=False)
-        for buffer in trainer.network.buffers():
-            if buffer.dtype == torch.float32:
-                # BatchNorm that has seen something
-                buffer.copy_(buffer + 0.1 * torch.rand_like(buffer))
-        trainer.save_checkpoint(str(folder / "fold_0" / "checkpoint_final.pth"))
-        return folder
-
-    return make
 
 
 @pytest.fixture
@@ -404,7 +381,7 @@ def test_only_the_patterns_named_are_measured(make_model, case, references, tmp_
 
 
 def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):
-    from nnunet_seqdropout.cli_prediction import device
+    from nnunet_seqdropout.model_arguments import device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device("cuda").type == "cpu"

@@ -1,0 +1,190 @@
+"""The tables and the page about every subset of the sequences, counted by hand from three patients."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from test_report import CHROMIUM, Page, chromium
+
+from dataset_conversion.faults import Fault
+from evaluation.report import page_templates
+from evaluation.subset_report import subset_values, write_subset_report
+from evaluation.subset_results import SubsetResults, read_subset_results
+
+NAMES = ["t1_gd", "flair"]
+DICE = {"t1_gd+flair": (0.8, 0.6, 0.7), "t1_gd": (0.7, 0.6, 0.5), "flair": (0.2, 0.3, 0.1)}
+EVIL = "<script>alert('x')</script>"
+
+
+def results(*, drop_rows=(), **summary) -> SubsetResults:
+    """Three patients, two sequences; P3 has no lesion, so no AUC and no sensitivity."""
+    rows = []
+    for pattern, values in DICE.items():
+        for case, dice in zip(("P1", "P2", "P3"), values, strict=True):
+            defined = np.nan if case == "P3" else dice
+            known = {"case": case, "pattern": pattern, "n_present": pattern.count("+") + 1, "threshold": 0.4}
+            counts = {"auc": defined, "dice": dice, "sensitivity": defined, "fp": 3, "fp_10mm3": 1}
+            if (case, pattern) not in drop_rows:
+                rows.append({**known, **counts})
+    defaults = {
+        "command": "subsets",
+        "version": "0.1.0",
+        "versions": {"nnunetv2": "2.8.1"},
+        "name": "SeqDropoutTrainer__nnUNetPlans__2d",
+        "synthetic": False,
+        "channel_names": NAMES,
+        "settings": {
+            "model": "results/model",
+            "gt": "raw/labelsTs",
+            "target": "1",
+            "folds": ["0"],
+            "checkpoint": "checkpoint_final.pth",
+            "mirroring": True,
+        },
+        "threshold": {"method": "argmax", "source": "None: the most probable label.", "values": {}},
+        "cases": {case: {"status": "ok", "problem": "", "remedy": ""} for case in ("P1", "P2", "P3")},
+    }
+    return SubsetResults(pd.DataFrame(rows), {**defaults, **summary})
+
+
+def page(folder, *arguments, **summary) -> Page:
+    return Page(write_subset_report(folder, results(*arguments, **summary)))
+
+
+def test_the_table_has_a_row_per_subset_and_metric_with_interval_and_n():
+    table = results().table
+    assert list(table.columns) == ["pattern", "n_present", "metric", "mean", "ci_low", "ci_high", "n"]
+    assert len(table) == 3 * 5
+    row = table[(table["pattern"] == "t1_gd") & (table["metric"] == "dice")].iloc[0]
+    assert row["mean"] == pytest.approx(0.6)
+    # no bootstrap mean lies outside what was observed
+    assert 0.5 <= row["ci_low"] < 0.6 < row["ci_high"] <= 0.7
+    auc = table[(table["pattern"] == "flair") & (table["metric"] == "auc")].iloc[0]
+    assert (auc["mean"], auc["n"]) == (pytest.approx(0.25), 2)
+
+
+def test_importance_is_paired_by_patient():
+    importance = results(drop_rows=[("P3", "t1_gd")]).importance().set_index("without")
+    # without flair: P1 0.1, P2 0; P3 was not measured. Without t1_gd: 0.6, 0.3, 0.6
+    assert importance.loc["flair", "mean"] == pytest.approx(0.05)
+    assert importance.loc["flair", "n"] == 2
+    assert importance.loc["t1_gd", "mean"] == pytest.approx(0.5)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    written = results()
+    written.write(tmp_path)
+    read = read_subset_results(tmp_path)
+    pd.testing.assert_frame_equal(read.table, written.table)
+    assert read.summary == written.summary
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "subsets.csv",
+        "importance.csv",
+        "cases.csv",
+        "summary.json",
+        "heat_map.png",
+        "heat_map.pdf",
+    }
+    (tmp_path / "summary.json").write_text('{"command": "evaluate"}')
+    with pytest.raises(Fault, match="the summary is of evaluate"):
+        read_subset_results(tmp_path)
+
+
+def test_the_page_says_the_table(tmp_path):
+    heads, *rows = page(tmp_path).table("Dice")
+    assert heads == [*NAMES, "Dice", "AUC", "Lesions found, share", *heads[5:7], "Patients"]
+    assert heads[5:7] == ["False positives", "False positives ≥ 10 mm³"]
+    assert [row[2].split()[0] for row in rows] == ["0.700", "0.600", "0.200"]
+    assert re.fullmatch(r"0\.600 0\.\d{3} to 0\.\d{3}", rows[1][2])
+    assert rows[0][3].endswith("1 n/a")
+    assert [row[-1] for row in rows] == ["3", "3", "3"]
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    dots = re.findall(r'aria-label="(present|absent)"', source)
+    assert dots == ["present", "present", "present", "absent", "absent", "present"]
+
+
+def test_the_page_says_where_it_comes_from_and_what_it_does_not_show(tmp_path):
+    text = page(tmp_path).text
+    for said in (
+        "3 patients, 3 subsets of t1_gd, flair",
+        "None: the most probable label.",
+        "results/model",
+        "raw/labelsTs",
+        "nnunetv2 2.8.1",
+        "Most is lost without t1_gd : 0.500 of the Dice",
+        "These patients had the sequences that were left out.",
+        "not corrected for being many",
+    ):
+        assert said in text
+    assert "Synthetic patients" not in text
+    assert "Synthetic patients" in page(tmp_path, synthetic=True).text
+
+
+def test_thresholds_stand_in_the_table_and_say_who_lent_them(tmp_path):
+    values = {
+        "t1_gd+flair": {"value": 0.4, "of": "t1_gd+flair"},
+        "t1_gd": {"value": 0.4, "of": "t1_gd+flair"},
+        "flair": {"value": 0.123456, "of": "flair"},
+    }
+    rows = page(tmp_path, threshold={"method": "youden_pooled", "source": "Youden.", "values": values}).table("Dice")
+    assert [row[-1] for row in rows] == ["Threshold", "0.4", "0.4 of t1_gd, flair", "0.123"]
+
+
+def test_failed_cases_and_rows_of_other_patients_are_said(tmp_path):
+    failed = {"P4": {"status": "failed", "problem": "no usable sequence", "remedy": "Give one."}}
+    shown = Page(write_subset_report(tmp_path, results(drop_rows=[("P1", "flair")], cases=failed)))
+    assert ["P4", "no usable sequence", "Give one."] in shown.table("Problem")
+    assert "The rows are not of the same patients" in shown.text
+    assert "The rows are not of the same patients" not in page(tmp_path).text
+
+
+def test_without_the_complete_row_there_is_no_importance_and_the_page_says_so(tmp_path):
+    without = results(drop_rows=[(case, "t1_gd+flair") for case in ("P1", "P2", "P3")])
+    shown = Page(write_subset_report(tmp_path, without))
+    assert shown.tags.count("img") == 1
+    assert "they were not measured" in shown.text
+    assert page(tmp_path).tags.count("img") == 2
+
+
+def test_one_patient_has_no_intervals(tmp_path):
+    one = results(drop_rows=[(case, pattern) for case in ("P2", "P3") for pattern in DICE])
+    rows = Page(write_subset_report(tmp_path, one)).table("Dice")[1:]
+    assert [row[2] for row in rows] == ["0.800", "0.700", "0.200"]
+
+
+def test_nothing_is_loaded_from_outside_and_names_are_text(tmp_path):
+    shown = page(tmp_path, name=EVIL)
+    assert all(address.startswith("data:") for address in shown.addresses)
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|@import|url\(", source)
+    assert "script" not in shown.tags
+    assert EVIL in shown.text
+
+
+def test_the_same_tables_give_the_same_page(tmp_path):
+    first, second = (write_subset_report(tmp_path / name, results()) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_another_page_can_show_the_same_table_and_figures():
+    theirs = page_templates().from_string(
+        '{% from "subsets.html.jinja" import subset_figures, subset_table %}{{ subset_table(s) }}{{ subset_figures(s) }}'
+    )
+    html = theirs.render(s=subset_values(results()))
+    assert "0.600" in html
+    assert html.count("<img") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page was not rendered")
+def test_the_page_fits_a_screen_and_a_telephone(tmp_path):
+    file = write_subset_report(tmp_path, results(synthetic=True))
+    for width in (1300, 420):
+        picture = tmp_path / f"{width}.png"
+        _, log = chromium(file, f"--window-size={width},2000", f"--screenshot={picture}")
+        assert "CONSOLE" not in log
+        pixels = np.asarray(Image.open(picture).convert("L"))
+        assert (pixels < 128).mean() > 0.005
+        assert (pixels[:, -4:] > 200).all()
