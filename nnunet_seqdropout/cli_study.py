@@ -23,8 +23,8 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 def _study(arguments: argparse.Namespace) -> int:
     from dataset_conversion.faults import Fault
-    from nnunet_seqdropout.cli_prediction import device
     from nnunet_seqdropout.folders import raw_folder
+    from nnunet_seqdropout.model_arguments import device
     from nnunet_seqdropout.study import Machine, Study
     from nnunet_seqdropout.study_data import read_cohort
     from nnunet_seqdropout.study_design import SHIPPED, read_design

@@ -1,0 +1,74 @@
+"""The design of a study is what its file says, and what it cannot be is refused."""
+
+import pytest
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study_design import SHIPPED, read_design
+
+
+def written(folder, text):
+    file = folder / "design.yaml"
+    file.write_text(text)
+    return file
+
+
+MINIMAL = """
+reference: A
+arms:
+  A: {trainer: SeqDropoutTrainer, sequences: all}
+  B: {trainer: nnUNetTrainer, sequences: available}
+budget: {epochs: 2, slices_per_epoch: 30}
+targets: {lesion: [1]}
+"""
+
+
+def test_the_papers_design_has_five_arms_on_one_budget():
+    design = read_design(SHIPPED / "paper.yaml")
+    assert design.names == ("DropOut", "DeepLabV3", "nnU-Net", "nnU-Net_zeros", "nnU-Net_DropOut")
+    assert [arm.sequences for arm in design.arms] == ["all", "available", "available", "all", "all"]
+    assert [arm.drops for arm in design.arms] == [True, False, False, False, True]
+    assert (design.threshold, design.test, design.folds) == ("youden", "imagesTs", (0,))
+
+
+def test_the_small_design_differs_in_nothing_but_size():
+    paper, small = (read_design(SHIPPED / f"{name}.yaml") for name in ("paper", "small"))
+    assert small.arms == paper.arms
+    assert small.settings == {"backbone": "resnet18"}
+    assert small.budget.epochs * small.budget.slices_per_epoch == 6000
+
+
+def test_a_design_takes_from_its_base_what_it_does_not_say(tmp_path):
+    design = read_design(written(tmp_path, "base: paper\nseed: 7\nscenarios: {all: [], no_flair: [flair]}"))
+    assert design.seed == 7
+    assert design.scenarios == {"all": (), "no_flair": ("flair",)}
+    assert design.reference == "DropOut"
+
+
+def test_lists_become_what_the_design_declares(tmp_path):
+    design = read_design(written(tmp_path, MINIMAL + "folds: [0, 1]\nplanning: [-pl, nnUNetPlannerResEncM]"))
+    assert design.folds == (0, 1)
+    assert design.planning == ("-pl", "nnUNetPlannerResEncM")
+    assert design.targets == {"lesion": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not the design"),
+        ("{", "cannot be read"),
+        ("budget: {}", "arms"),
+        (MINIMAL + "speed: 3", "speed"),
+        (MINIMAL.replace("reference: A", "reference: C"), "A, B"),
+        (MINIMAL.replace("SeqDropoutTrainer", "MyTrainer"), "nnUNetTrainerSeqDropout"),
+        (MINIMAL.replace("sequences: available", "sequences: some"), "available"),
+        (MINIMAL.replace("  B:", "  'a b':"), "letters"),
+        (MINIMAL + "test: cross_validation", "argmax"),
+        (MINIMAL.replace("[1]}", "[1], whole: [1, 2]}"), "argmax"),
+        ("base: nothing", "cannot be read"),
+        ("base: design.yaml", "not the design"),
+    ],
+)
+def test_what_is_no_design_is_refused_with_what_to_write(text, says, tmp_path):
+    with pytest.raises(Fault) as caught:
+        read_design(written(tmp_path, text))
+    assert says in str(caught.value)

@@ -1,0 +1,190 @@
+"""Each step runs once; what has changed runs again, and what depends on it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study_steps import Step, Steps
+
+
+def copying(folder: Path, source: str, target: str, **options) -> Step:
+    """Appends the source to the target, so that the target tells how often it ran."""
+    given = {"inputs": [folder / source], **options}
+    command = ["sh", "-c", f"cat {folder / source} >> {folder / target}"]
+    return Step(name=f"make/{target}", commands=[command], outputs=[folder / target], **given)
+
+
+def chain(folder: Path, *, word: str = "") -> Steps:
+    """a -> b -> c."""
+    (folder / "a").write_text(f"once{word}\n")
+    first = copying(folder, "a", "b", arms=frozenset(["left"]))
+    second = copying(folder, "b", "c", inputs=[], after=["make/b"], arms=frozenset(["left", "right"]))
+    return Steps(folder, [first, second], {})
+
+
+def lines(file: Path) -> int:
+    return len(file.read_text().splitlines())
+
+
+def test_a_step_runs_once(tmp_path):
+    for _ in range(3):
+        chain(tmp_path).run()
+    assert (lines(tmp_path / "b"), lines(tmp_path / "c")) == (1, 1)
+
+
+def test_other_content_of_an_input_runs_all_that_depends_on_it(tmp_path):
+    chain(tmp_path).run()
+    chain(tmp_path, word=" more").run()
+    assert (tmp_path / "b").read_text() == "once\nonce more\n"
+    assert (tmp_path / "c").read_text() == "once\nonce\nonce more\n"
+
+
+def test_an_input_that_was_written_again_with_the_same_content_runs_nothing(tmp_path):
+    chain(tmp_path).run()
+    os.utime(tmp_path / "a", (1, 1))
+    chain(tmp_path).run()
+    assert lines(tmp_path / "c") == 1
+
+
+def test_an_output_that_was_changed_or_removed_is_made_again(tmp_path):
+    chain(tmp_path).run()
+    (tmp_path / "c").write_text("broken")
+    assert not chain(tmp_path).is_done(chain(tmp_path).steps["make/c"])
+    chain(tmp_path).run()
+    assert (tmp_path / "c").read_text() == "brokenonce\n"
+    (tmp_path / "c").unlink()
+    chain(tmp_path).run()
+    assert (tmp_path / "c").read_text() == "once\n"
+    assert lines(tmp_path / "b") == 1
+
+
+def test_words_that_do_not_change_the_result_do_not_run_it_again(tmp_path):
+    (tmp_path / "a").write_text("once\n")
+    step = copying(tmp_path, "a", "b")
+    Steps(tmp_path, [replace(step, how=["-device", "cpu"])], {}).run()
+    Steps(tmp_path, [replace(step, how=["-device", "cuda"])], {}).run()
+    assert lines(tmp_path / "b") == 1
+    changed = ["sh", "-c", f"echo other >> {tmp_path / 'b'}"]
+    Steps(tmp_path, [replace(step, commands=[changed])], {}).run()
+    assert lines(tmp_path / "b") == 2
+
+
+def test_a_folder_that_was_moved_is_still_done(tmp_path):
+    (tmp_path / "here").mkdir()
+    chain(tmp_path / "here").run()
+    (tmp_path / "here").rename(tmp_path / "there")
+    chain(tmp_path / "there").run()
+    assert lines(tmp_path / "there" / "c") == 1
+
+
+def test_one_arm_runs_its_own_steps_alone(tmp_path):
+    (tmp_path / "a").write_text("once\n")
+    steps = [copying(tmp_path, "a", name, arms=frozenset([name])) for name in ("left", "right")]
+    Steps(tmp_path, steps, {}).run("right")
+    assert (tmp_path / "right").is_file()
+    assert not (tmp_path / "left").exists()
+
+
+def test_a_command_that_fails_is_named_with_the_log_and_what_was_done_stays_done(tmp_path):
+    good = chain(tmp_path)
+    bad = Step("bad", [["sh", "-c", "echo the reason; exit 3"]], [tmp_path / "d"], after=["make/c"])
+    with pytest.raises(Fault, match="exit 3") as caught:
+        Steps(tmp_path, [*good.steps.values(), bad], {}).run()
+    assert "study.log" in caught.value.remedy
+    assert "the reason" in (tmp_path / "study.log").read_text()
+    with pytest.raises(Fault, match="exit 3"):
+        Steps(tmp_path, [*good.steps.values(), bad], {}).run()
+    assert lines(tmp_path / "c") == 1
+
+
+def test_a_command_that_writes_nothing_has_not_done_its_step(tmp_path):
+    with pytest.raises(Fault, match="did not write"):
+        Steps(tmp_path, [Step("idle", [["true"]], [tmp_path / "d"])], {}).run()
+
+
+def test_an_interrupted_step_goes_on_in_its_folder_and_begins_anew_when_its_inputs_change(tmp_path):
+    scratch = tmp_path / "work"
+    (tmp_path / "a").write_text("1")
+
+    def steps(code: int) -> Steps:
+        script = f"mkdir -p {scratch}; echo x >> {scratch / 'log'}; exit $(cat {tmp_path / 'code'})"
+        (tmp_path / "code").write_text(str(code))
+        return Steps(
+            tmp_path, [Step("s", [["sh", "-c", script]], [scratch], inputs=[tmp_path / "a"], scratch=scratch)], {}
+        )
+
+    with pytest.raises(Fault):
+        steps(1).run()
+    steps(0).run()
+    assert lines(scratch / "log") == 2
+    (tmp_path / "a").write_text("2")
+    steps(0).run()
+    assert lines(scratch / "log") == 1
+
+
+SLOW = """
+import sys
+from pathlib import Path
+from nnunet_seqdropout.study_steps import Step, Steps
+
+folder = Path(sys.argv[1])
+wait = f"while ! test -e {folder / 'go'}; do sleep 0.05; done"
+script = f"echo x >> {folder / 'begun'}; {wait}; echo done > {folder / 'out'}"
+Steps(folder, [Step("slow", [["sh", "-c", script]], [folder / "out"])], {}).run()
+"""
+
+
+def begin(folder: Path) -> subprocess.Popen:
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(folder)], start_new_session=True)
+    while not (folder / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    return process
+
+
+def test_two_processes_do_not_run_the_same_step(tmp_path):
+    process = begin(tmp_path)
+    second = subprocess.run([sys.executable, "-c", SLOW, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "another process is at slow" in second.stderr
+    (tmp_path / "go").touch()
+    assert process.wait() == 0
+    assert lines(tmp_path / "begun") == 1
+
+
+def test_when_only_the_study_is_killed_its_command_still_holds_the_step(tmp_path):
+    process = begin(tmp_path)
+    process.kill()
+    process.wait()
+    second = subprocess.run([sys.executable, "-c", SLOW, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "another process is at slow" in second.stderr
+    (tmp_path / "go").touch()
+
+
+def test_a_killed_step_runs_again(tmp_path):
+    process = begin(tmp_path)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (tmp_path / "go").touch()
+    subprocess.run([sys.executable, "-c", SLOW, str(tmp_path)], check=True)
+    assert lines(tmp_path / "begun") == 2
+    assert json.loads((tmp_path / "state.json").read_text())["steps"]["slow"]["done"]
+
+
+def test_the_shell_script_says_what_is_done_and_what_waits_for_what(tmp_path):
+    steps = chain(tmp_path)
+    steps.run()
+    (tmp_path / "c").unlink()
+    script = chain(tmp_path).shell()
+    assert "# make/b (done)\n" in script
+    assert "# make/c, after make/b\n" in script
+    (tmp_path / "b").unlink()
+    subprocess.run(["sh", "-c", script], check=True)
+    assert (tmp_path / "c").read_text() == "once\n"

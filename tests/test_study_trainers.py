@@ -1,0 +1,64 @@
+"""The trainers of a study are found by nnU-Net and have its budget."""
+
+import pytest
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study_design import SHIPPED, Arm, Budget, Design, read_design
+from nnunet_seqdropout.study_trainers import trainer_name, trainer_source, write_trainers
+from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
+from nnunet_seqdropout.training_25d import DeepLab25D
+
+
+def design_of(*arms: Arm, **settings) -> Design:
+    return Design("A", arms, Budget(3, 60, 4), {"lesion": (1,)}, settings=settings)
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """The classes that nnU-Net finds, by arm."""
+
+    def find(design: Design) -> dict[str, type]:
+        write_trainers(tmp_path, design)
+        monkeypatch.setenv("nnUNet_extTrainer", str(tmp_path))
+        return {arm.name: recursive_find_trainer_class_by_name(trainer_name(arm)) for arm in design.arms}
+
+    return find
+
+
+def test_every_arm_of_the_small_design_is_found_with_the_same_budget(found):
+    trainers = found(read_design(SHIPPED / "small.yaml"))
+    assert {(t.epochs, t.slices_per_epoch, t.largest_batch, t.seed) for t in trainers.values()} == {(10, 600, 12, 0)}
+    assert issubclass(trainers["DropOut"], WithSequenceDropout)
+    assert issubclass(trainers["DropOut"], DeepLab25D)
+    assert not issubclass(trainers["DeepLabV3"], WithSequenceDropout)
+    assert not issubclass(trainers["nnU-Net_DropOut"], DeepLab25D)
+    assert trainers["nnU-Net"].__mro__[1] is ConfiguredTrainer
+
+
+def test_settings_reach_the_trainers_that_know_them(found):
+    design = design_of(Arm("A", "SeqDropoutTrainer", "all"), Arm("B", "nnUNetTrainer", "all"), backbone="resnet18")
+    trainers = found(design)
+    assert trainers["A"].backbone == "resnet18"
+    assert not hasattr(trainers["B"], "backbone")
+
+
+def test_an_arm_with_settings_of_its_own_has_a_trainer_of_its_own(found):
+    plain, own = Arm("A", "SeqDropoutTrainer", "all"), Arm("B-2", "SeqDropoutTrainer", "all", {"n_slices": 3})
+    trainers = found(design_of(plain, own))
+    assert (trainers["A"].n_slices, trainers["B-2"].n_slices) == (5, 3)
+    assert trainer_name(own) == "SeqDropoutTrainer_B_2"
+
+
+def test_a_setting_that_the_trainer_does_not_have_is_refused():
+    arm = Arm("A", "SeqDropoutTrainer", "all", {"backbnoe": "resnet18"})
+    with pytest.raises(Fault, match="backbnoe"):
+        trainer_source(arm, design_of(arm))
+
+
+def test_a_trainer_that_says_the_same_is_not_written_again(tmp_path):
+    design = design_of(Arm("A", "nnUNetTrainer", "all"))
+    (file,) = write_trainers(tmp_path, design).values()
+    before = file.stat().st_mtime_ns
+    write_trainers(tmp_path, design)
+    assert file.stat().st_mtime_ns == before
