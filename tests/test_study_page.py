@@ -1,0 +1,134 @@
+"""The page of a study says what its tables say, and what they do not show."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from example_evaluation import CASES, example
+from test_report import Page
+
+from evaluation.comparison import compare, compare_with_all
+from evaluation.results import Evaluation
+from evaluation.study_page import Question, StudyResults, write_study_page
+
+NAMES = ["DropOut", "DeepLabV3", "nnU-Net"]
+
+
+def worse(name: str, by: float) -> Evaluation:
+    """The example with every Dice lower, so that the difference is known."""
+    evaluation = example(name)
+    cases = CASES.assign(dice=CASES["dice"] - by)
+    return Evaluation(cases, evaluation.lesions, evaluation.roc, evaluation.froc, evaluation.summary)
+
+
+def results(**options) -> StudyResults:
+    evaluations = [example("DropOut"), worse("DeepLabV3", 0.05), worse("nnU-Net", -0.02)]
+    arms = pd.DataFrame(
+        {
+            "arm": NAMES,
+            "trainer": ["SeqDropoutTrainer", "DeepLabV3Trainer", "nnUNetTrainer"],
+            "sequences": ["bravo+t1_gd", "t1_gd", "t1_gd"],
+            "n_models": 1,
+            "parameters": [15_600_000, 15_500_000, 20_600_000],
+            "slices_per_iteration": 12,
+            "slices": [6000, 6000, 6000],
+            "training_minutes": [5.25, 5.0, 9.5],
+            "seconds_per_volume": [1.5, 1.4, 2.25],
+            "mebibytes": [1500.0, 1400.0, 1600.0],
+        }
+    )
+    learning = pd.DataFrame(
+        [
+            {
+                "arm": name,
+                "data": "D",
+                "fold": "fold_0",
+                "epoch": epoch,
+                "train_loss": 0,
+                "val_loss": 0,
+                "pseudo_dice": 0.5,
+            }
+            for name in NAMES
+            for epoch in range(3)
+        ]
+    )
+    question = Question(
+        title="metastasis, as acquired",
+        sequences=["t1_gd"],
+        evaluations=evaluations,
+        comparison=compare_with_all(evaluations[0], evaluations[1:]),
+        reports={"DropOut": "evaluations/DropOut/report.html"},
+    )
+    given = {"synthetic": False, "warnings": (), **options}
+    return StudyResults(
+        "DropOut against 2",
+        given["synthetic"],
+        {"Budget": "10 epochs"},
+        arms,
+        learning,
+        [question],
+        {},
+        given["warnings"],
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Page:
+    return Page(write_study_page(tmp_path_factory.mktemp("study"), results()))
+
+
+def test_differences_are_paired_and_keep_their_sign():
+    table = compare_with_all(example("A"), [worse("B", 0.05), worse("C", -0.02)])
+    dice = table[table["metric"] == "dice"].set_index("against")
+    assert dice.loc["B", "difference"] == pytest.approx(0.05)
+    assert dice.loc["C", "difference"] == pytest.approx(-0.02)
+    assert dice.loc["B", "ci_low"] == pytest.approx(0.05)
+    assert dice.loc["B", "n"] == 3
+
+
+def test_holm_counts_all_metrics_of_all_models():
+    one, other = worse("B", 0.05), worse("C", -0.02)
+    table = compare_with_all(example("A"), [one, other])
+    alone = compare(example("A"), one)
+    raw = table["p_signed_rank"].dropna()
+    smallest = raw.min()
+    assert table["p_signed_rank_holm"].min() == pytest.approx(min(1, smallest * len(raw)))
+    of_one = table[table["against"] == "B"].set_index("metric")
+    np.testing.assert_allclose(of_one["p_rank_sum"], alone.set_index("metric")["p_rank_sum"])
+    assert (table["p_rank_sum_holm"] >= table["p_rank_sum"] - 1e-12).all()
+
+
+def test_every_model_stands_there_with_what_it_found_and_what_it_cost(page):
+    short, costs = page.tables[0], page.tables[1]
+    assert [row[0] for row in short[1:]] == NAMES
+    assert "6 of 10; 3.2; 0.500" in short[1][2]
+    assert costs[1][:6] == ["DropOut", "SeqDropoutTrainer", "1", "15.6", "12", "6,000"]
+
+
+def test_each_other_model_is_compared_with_the_first(page):
+    compared = page.tables[3]
+    assert [row[0].split("95")[0].strip() for row in compared[1:]] == ["less DeepLabV3", "less nnU-Net"]
+    assert "+0.050" in compared[1][2]
+    assert "\N{MINUS SIGN}0.020" in compared[2][2]
+
+
+def test_the_papers_numbers_stand_apart(page):
+    assert page.tables[-1][2] == [
+        "DropOut",
+        "0.989 ± 0.029",
+        "0.795 ± 0.105",
+        "0.671 ± 0.262",
+        "0.790 ± 0.158",
+        "12.3 ± 10.2",
+        "3.6 ± 4.1",
+    ]
+    assert "not to be compared" in page.text
+
+
+def test_the_page_loads_nothing_from_outside(page):
+    assert all(address.startswith(("data:", "evaluations/", "#")) for address in page.addresses)
+
+
+def test_synthetic_patients_and_unequal_budgets_are_said_on_top(tmp_path):
+    page = Page(write_study_page(tmp_path, results(synthetic=True, warnings=["not equally many slices"])))
+    assert "Synthetic patients: these numbers show that the machinery works" in page.text
+    assert "not equally many slices" in page.text
