@@ -1,0 +1,112 @@
+"""The paper's experiment in miniature by its command: five arms, one report, killed and resumed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Host, write_case, write_dataset
+from test_report import Page
+
+from nnunet_seqdropout.cli import main
+
+TINY = """
+base: small
+budget: {epochs: 2, slices_per_epoch: 8, largest_batch: 2}
+background: null
+"""
+ARMS = ["DropOut", "DeepLabV3", "nnU-Net", "nnU-Net_zeros", "nnU-Net_DropOut"]
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory) -> Host:
+    """Data set 1: four patients train with all sequences, E validates, and X and Y are tested, without bravo."""
+    host = Host(tmp_path_factory.mktemp("hospitals"))
+    folder = host.root / "raw" / "Dataset001_Mets"
+    shapes = {case: (10 + i, 37, 45) for i, case in enumerate("ABCDE")}
+    write_dataset(folder, shapes, splits=[{"train": ["A", "B", "C", "D"], "val": ["E"]}])
+    write_case(folder, "E", shapes["E"], seed=9, absent=["bravo"])
+    for seed, case in enumerate("XY", start=20):
+        write_case(folder, case, (9, 37, 45), seed=seed, absent=["bravo"], split="Ts")
+    (host.root / "tiny.yaml").write_text(TINY)
+    return host
+
+
+def study(host: Host, out: Path, *options: object) -> list[str]:
+    raw = host.root / "raw" / "Dataset001_Mets"
+    words = ["study", "-i", raw, "-o", out, "--design", host.root / "tiny.yaml", "-device", "cpu", *options]
+    return [str(word) for word in words]
+
+
+def test_a_dry_run_prints_nnunets_own_commands_and_trains_nothing(hospitals, tmp_path, capsys):
+    assert main(study(hospitals, tmp_path / "out", "--dry-run")) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("nnUNetv2_train") == 5
+    assert "nnUNetv2_train 2 2d 0 -tr nnUNetTrainer_study" in printed  # on three sequences
+    assert "nnUNetv2_train 1 2d 0 -tr nnUNetTrainer_study" in printed  # on all, to be given zeros
+    assert printed.count("seqdropout evaluate") == 5
+    assert not (tmp_path / "out" / "nnUNet_results").exists()
+
+
+def test_a_dry_run_of_one_arm_shows_its_steps_alone(hospitals, tmp_path, capsys):
+    assert main(study(hospitals, tmp_path / "out", "--dry-run", "--only", "DeepLabV3")) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("nnUNetv2_train") == 1
+    assert printed.count("nnUNetv2_plan_and_preprocess") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--only", "U-Net"], "Choose among DropOut"),
+        (["--small"], "base: small"),
+        (["-d", "1"], "with -d, or its folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(hospitals, tmp_path, capsys, options, says):
+    assert main(study(hospitals, tmp_path / "out", *options)) == 2
+    assert says in capsys.readouterr().err
+
+
+def run(host: Host, out: Path, *, seconds: float | None = None) -> None:
+    """The command in a process group of its own, killed as a whole after so many seconds if it is still running."""
+    command = [str(Path(sys.executable).parent / "seqdropout"), *study(host, out)]
+    with (out.parent / f"{out.name}.log").open("a") as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **host.environment}, start_new_session=True, stdout=log, stderr=log
+        )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return
+    assert code == 0, (out.parent / f"{out.name}.log").read_text() + (out / "study.log").read_text()[-3000:]
+
+
+@pytest.mark.slow
+def test_a_study_killed_at_three_random_moments_ends_with_the_same_tables(hospitals, tmp_path):
+    run(hospitals, tmp_path / "undisturbed")
+    whole = sum(step["seconds"] for step in state(tmp_path / "undisturbed").values())
+    moments = [random.Random(11).uniform(0.05, 0.5) * whole for _ in range(3)]
+    for seconds in moments:
+        run(hospitals, tmp_path / "killed", seconds=seconds)
+    run(hospitals, tmp_path / "killed")
+    for name in ("table.csv", "comparison.csv"):
+        tables = [pd.read_csv(tmp_path / kind / name) for kind in ("undisturbed", "killed")]
+        pd.testing.assert_frame_equal(*tables)
+    for out in (tmp_path / "undisturbed", tmp_path / "killed"):
+        page = Page(out / "report.html")
+        assert [row[0] for row in page.tables[0][1:]] == ARMS
+    before = (tmp_path / "killed" / "state.json").read_bytes()
+    run(hospitals, tmp_path / "killed")
+    assert (tmp_path / "killed" / "state.json").read_bytes() == before
+
+
+def state(out: Path) -> dict:
+    return json.loads((out / "state.json").read_text())["steps"]
