@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,15 @@ from dataset_conversion.checkerboard import checkerboard
 from dataset_conversion.defacing import deface_patient
 from dataset_conversion.defacing_quality import before_and_after
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import on_same_grid, read_image, require_same_grid
+from dataset_conversion.images import (
+    has_geometry_of,
+    largest_distance_mm,
+    on_grid_of,
+    on_same_grid,
+    read_image,
+    require_same_grid,
+    with_geometry_of,
+)
 from dataset_conversion.label_values import value_faults, voxels_of_value
 from dataset_conversion.patients import Patient
 from dataset_conversion.placeholders import is_constant
@@ -32,12 +40,14 @@ class Preparation:
     register: "auto" looks at every series and moves what does not lie on the reference; "never" refuses other grids.
     deface: a brain extractor's name, or a folder of brain masks, ``<case>.nii.gz``, on the reference's grid; None: not.
     nan: "zero" sets voxels that are no number to 0. label_mapping: stored label values to be taken for others.
+    trust_geometry: what has the reference's size gets its geometry, before anything is registered.
     """
 
     register: Literal["auto", "never"] = "auto"
     deface: str | None = None
     nan: Literal["refuse", "zero"] = "refuse"
     label_mapping: Mapping[int, int] | None = None
+    trust_geometry: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,10 +103,14 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
     reference = next(iter(usable))
     label, label_sha256 = _read_label(patient, preparation) if patient.label else (None, "")
+    if preparation.trust_geometry:
+        usable, label = _trusted(usable, reference, label, warnings)
     if label is not None:
         _require_label_grid(label, patient, usable, reference, preparation)
     moved, pictures = _registered(usable, reference, preparation)
-    if label is not None and not on_same_grid(usable[reference].image, label):
+    if label is not None and on_same_grid(usable[reference].image, label):
+        label = with_geometry_of(usable[reference].image, label)
+    elif label is not None:
         drawn_on = next(name for name, series in usable.items() if on_same_grid(series.image, label))
         label = resample(label, usable[reference].image, moved[drawn_on].registration.transform, is_label=True)  # type: ignore[union-attr]
         warnings.append(f"label: drawn on {drawn_on}, brought to {reference} with it")
@@ -105,7 +119,7 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
     face = None
     if preparation.deface is not None:
         # the checkerboards show the face
-        moved, face = _defaced(case, moved, reference, preparation.deface)
+        moved, face = _defaced(case, moved, reference, preparation.deface, trust_geometry=preparation.trust_geometry)
         pictures = {}
     warnings += [f"{name}: absent, written as zeros" for name in order if name not in moved]
     return Prepared(moved, label, label_sha256, pictures, warnings, face)
@@ -118,6 +132,27 @@ def _read(file: Path, preparation: Preparation) -> Series:
     return Series(image, file, hashlib.sha256(content).hexdigest(), kept)
 
 
+def _trusted(
+    usable: Mapping[str, Series], reference: str, label: sitk.Image | None, warnings: list[str]
+) -> tuple[dict[str, Series], sitk.Image | None]:
+    """The same, what has the reference's size and another geometry put onto its grid; the warnings say what."""
+    fixed = usable[reference].image
+
+    def on_reference(name: str, image: sitk.Image) -> sitk.Image:
+        if image.GetSize() != fixed.GetSize() or on_same_grid(fixed, image):
+            return image
+        distance = f"up to {largest_distance_mm(fixed, image):.1f} mm from {reference}"
+        warnings.append(f"{name}: its header places it {distance}, whose geometry was taken (--trust-geometry)")
+        return with_geometry_of(fixed, image)
+
+    placed = {name: (series, on_reference(name, series.image)) for name, series in usable.items()}
+    label = None if label is None else on_reference("label", label)
+    return {
+        name: series if image is series.image else replace(series, image=image, original=None)
+        for name, (series, image) in placed.items()
+    }, label
+
+
 def _registered(
     usable: Mapping[str, Series], reference: str, preparation: Preparation
 ) -> tuple[dict[str, Series], dict[str, Figure]]:
@@ -128,7 +163,7 @@ def _registered(
             continue
         if preparation.register == "never":
             require_same_grid(fixed.image, series.image, files=(fixed.file, series.file))
-            moved[name] = series
+            moved[name] = _with_one_header(fixed, series)
             continue
         try:
             found = register(fixed.image, series.image)
@@ -137,7 +172,7 @@ def _registered(
             problem = f"{name}: {fault.problem}"
             raise Unregistered(problem, remedy=fault.remedy, name=name, picture=picture) from fault
         if found.skipped:
-            moved[name] = Series(series.image, series.file, series.sha256, series.original, found)
+            moved[name] = replace(_with_one_header(fixed, series), registration=found)
             continue
         image = resample(series.image, fixed.image, found.transform)
         moved[name] = Series(image, series.file, series.sha256, None, found)
@@ -146,19 +181,28 @@ def _registered(
     return moved, pictures
 
 
+def _with_one_header(fixed: Series, series: Series) -> Series:
+    """The same; what lies on the reference's grid within our tolerance, but not within nnU-Net's, gets its header."""
+    if has_geometry_of(fixed.image, series.image):
+        return series
+    return replace(series, image=with_geometry_of(fixed.image, series.image), original=None)
+
+
 def _checkerboard(fixed: Series, series: Series, found: Registration, title: str) -> Figure:
     before, after = (resample(series.image, fixed.image, t) for t in (sitk.Transform(), found.transform))
     return checkerboard(fixed.image, before, after, title)
 
 
-def _defaced(case: str, series: Mapping[str, Series], reference: str, how: str) -> tuple[dict[str, Series], Figure]:
+def _defaced(
+    case: str, series: Mapping[str, Series], reference: str, how: str, *, trust_geometry: bool
+) -> tuple[dict[str, Series], Figure]:
     image = series[reference].image
     if Path(how).is_dir():
         file = Path(how) / f"{case}.nii.gz"
         if not file.is_file():
             raise Fault(f"no brain mask {file}", remedy="Add the mask, or name a brain extractor.")
-        brain = read_image(file)
-        require_same_grid(image, brain, files=(series[reference].file, file))
+        files = (series[reference].file, file)
+        brain = on_grid_of(image, read_image(file), files=files, trust_geometry=trust_geometry)
     else:
         brain = brain_mask_by(how, image)
     images = deface_patient({name: each.image for name, each in series.items()}, brain)
@@ -178,7 +222,8 @@ def _read_label(patient: Patient, preparation: Preparation) -> tuple[sitk.Image,
         digest.update(content)
         label = _in_values(read_image(file, content=content), mapping, file)
         if mapped is not None:
-            require_same_grid(mapped, label, files=(patient.label[0], file))
+            files = (patient.label[0], file)
+            label = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
             label = sitk.Maximum(mapped, label)
         mapped = label
     if mapped is None:

