@@ -30,6 +30,11 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
     Raises Fault where the file is truncated, corrupt, empty, no image or not one volume, or holds a NaN.
     """
     image = read_nifti(path, content) if path.name.lower().endswith((".nii", ".nii.gz")) else _read_other(path)
+    return without_nan(image, path, nan=nan)
+
+
+def without_nan(image: sitk.Image, path: Path, *, nan: Literal["refuse", "zero"]) -> sitk.Image:
+    """The same, or a copy with 0 for what is no number. Raises Fault where there is one and ``nan`` is "refuse"."""
     voxels = sitk.GetArrayViewFromImage(image)
     if voxels.dtype.kind == "f" and not np.isfinite([voxels.min(), voxels.max()]).all():
         finite = np.isfinite(voxels)

@@ -29,6 +29,7 @@ from dataset_conversion.label_values import value_faults, voxels_of_value
 from dataset_conversion.patients import Patient
 from dataset_conversion.placeholders import is_constant
 from dataset_conversion.registration import Diverged, Registration, register, resample
+from dataset_conversion.straightening import read_straightened
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
     usable: dict[str, Series] = {}
     for name in order:
         if name in patient.images:
-            series = _read(patient.images[name], preparation)
+            series, said = _read(patient.images[name], preparation)
+            warnings += [f"{name}: {said}"] if said else []
             if is_constant(series.image, series.file):
                 warnings.append(f"{name}: one value everywhere, written as absent")
             else:
@@ -102,7 +104,7 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
     reference = next(iter(usable))
-    label, label_sha256 = _read_label(patient, preparation) if patient.label else (None, "")
+    label, label_sha256 = _read_label(patient, preparation, warnings) if patient.label else (None, "")
     if preparation.trust_geometry:
         usable, label = _trusted(usable, reference, label, warnings)
     if label is not None:
@@ -125,11 +127,12 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
     return Prepared(moved, label, label_sha256, pictures, warnings, face)
 
 
-def _read(file: Path, preparation: Preparation) -> Series:
+def _read(file: Path, preparation: Preparation) -> tuple[Series, str]:
+    """The series, and what was done about a doubtful header."""
     content = file.read_bytes()
-    image = read_image(file, nan=preparation.nan, content=content)
-    kept = content if preparation.nan == "refuse" else None
-    return Series(image, file, hashlib.sha256(content).hexdigest(), kept)
+    image, said = read_straightened(file, nan=preparation.nan, content=content)
+    kept = content if preparation.nan == "refuse" and not said else None
+    return Series(image, file, hashlib.sha256(content).hexdigest(), kept), said
 
 
 def _trusted(
@@ -212,15 +215,20 @@ def _defaced(
     }, picture
 
 
-def _read_label(patient: Patient, preparation: Preparation) -> tuple[sitk.Image, str]:
-    """The label in the data set's values; of several files the union. Raises Fault at a value without a meaning."""
+def _read_label(patient: Patient, preparation: Preparation, warnings: list[str]) -> tuple[sitk.Image, str]:
+    """The label in the data set's values; of several files the union. Raises Fault at a value without a meaning.
+
+    What was done about a doubtful header is added to the warnings.
+    """
     mapping = {**(patient.label_mapping or {}), **(preparation.label_mapping or {})}
     mapped: sitk.Image | None = None
     digest = hashlib.sha256()
     for file in patient.label:
         content = file.read_bytes()
         digest.update(content)
-        label = _in_values(read_image(file, content=content), mapping, file)
+        image, said = read_straightened(file, content=content, is_label=True)
+        warnings += [f"label: {said}"] if said else []
+        label = _in_values(image, mapping, file)
         if mapped is not None:
             files = (patient.label[0], file)
             label = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
