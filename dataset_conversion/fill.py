@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from dataset_conversion.abandoned import remove_abandoned
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import has_geometry_of, staged, stored_geometry, write_image
 from dataset_conversion.outcomes import Outcome, for_each_case, write_json, write_summary
@@ -83,6 +84,7 @@ def fill(
     if source.resolve() == target.resolve():
         raise Fault(f"{source} is input and output", remedy="Name another output folder.")
     cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
+    remove_abandoned(target)
 
     def fill_case(case: str) -> None:
         for channel in range(len(channel_names)):

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
+from dataset_conversion.abandoned import staging_prefix
 from dataset_conversion.faults import Fault
 from dataset_conversion.nifti import read_nifti
 
@@ -149,10 +150,10 @@ def staged(folder: Path) -> Iterator[Path]:
 
     When the block has ended well and the bytes are on the disk, every file moves to the same relative path below
     ``folder``; when it fails, the files are gone. nnU-Net does not look into folders, so what a killed process leaves
-    is never read.
+    is never read; ``remove_abandoned`` takes it away.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".partial-", dir=folder) as temporary:
+    with TemporaryDirectory(prefix=staging_prefix(), dir=folder) as temporary:
         stage = Path(temporary)
         yield stage
         files = [file for file in stage.rglob("*") if file.is_file()]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dataset_conversion.abandoned import remove_abandoned
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import staged, write_image
 from dataset_conversion.manifest import manifest_entry
@@ -71,6 +72,7 @@ def write_raw_dataset(
         remedy = f"The data set's labels are {dict(dataset.labels)}."
         raise Fault(f"--map to {min(strangers)}, which is no label", remedy=remedy)
     manifest = _patients_so_far(dataset, patients)
+    remove_abandoned(dataset.folder, dataset.folder / RECORDS, faces_folder(dataset.folder))
 
     def write_patient(case: str) -> dict:
         return _write_patient(dataset, case, patients[case], preparation)
