@@ -33,6 +33,8 @@ from dataset_conversion.straightening import read_straightened
 
 log = logging.getLogger(__name__)
 
+EMPTY_LABEL = "label: empty"
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -117,7 +119,7 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
         label = resample(label, usable[reference].image, moved[drawn_on].registration.transform, is_label=True)  # type: ignore[union-attr]
         warnings.append(f"label: drawn on {drawn_on}, brought to {reference} with it")
     if label is not None and not sitk.GetArrayViewFromImage(label).any():
-        warnings.append("label: empty")
+        warnings.append(EMPTY_LABEL)
     face = None
     if preparation.deface is not None:
         # the checkerboards show the face
@@ -165,7 +167,7 @@ def _registered(
         if name == reference:
             continue
         if preparation.register == "never":
-            require_same_grid(fixed.image, series.image, files=(fixed.file, series.file))
+            _require_same_grid(fixed, series)
             moved[name] = _with_one_header(fixed, series)
             continue
         try:
@@ -182,6 +184,14 @@ def _registered(
         title = f"{name} on {reference}: moved by {found.translation_mm:.1f} mm, {found.rotation_deg:.1f}°"
         pictures[name] = _checkerboard(fixed, series, found, title)
     return moved, pictures
+
+
+def _require_same_grid(fixed: Series, series: Series) -> None:
+    try:
+        require_same_grid(fixed.image, series.image, files=(fixed.file, series.file))
+    except Fault as fault:
+        remedy = f"{fault.remedy} Series that were not registered: --register auto."
+        raise Fault(fault.problem, remedy=remedy) from fault
 
 
 def _with_one_header(fixed: Series, series: Series) -> Series:

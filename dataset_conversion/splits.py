@@ -1,7 +1,9 @@
 """Which cases train and which validate, so that no patient does both."""
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 N_FOLDS = 5
 """As many as nnU-Net makes."""
@@ -27,3 +29,14 @@ def declared_splits(in_split: Mapping[str, Sequence[str]], person_of: Mapping[st
         }
         for fold in folds
     ]
+
+
+def shared_between_splits(manifest: Mapping[str, Mapping]) -> list[tuple[str, str]]:
+    """Pairs of the manifest's cases that are in different splits and have an image in common, by its SHA-256."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for case, entry in manifest.items():
+        for sequence in entry["sequences"].values():
+            if "sha256" in sequence:
+                owners[sequence["sha256"]].add(case)
+    pairs = {pair for cases in owners.values() for pair in combinations(sorted(cases), 2)}
+    return sorted((one, other) for one, other in pairs if manifest[one]["split"] != manifest[other]["split"])

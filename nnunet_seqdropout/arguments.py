@@ -1,4 +1,4 @@
-"""What several commands read from the command line alike: lists, mappings, whose header to believe."""
+"""What several commands read from the command line alike: lists, mappings, processes, whose header to believe."""
 
 import argparse
 from collections.abc import Callable
@@ -16,6 +16,13 @@ def numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
 def mapping(text: str) -> dict[int, int]:
     """``255=1,4=3`` -> {255: 1, 4: 3}."""
     return {int(value): int(label) for value, label in (pair.split("=") for pair in text.split(","))}
+
+
+def processes(text: str) -> int:
+    """``4`` -> 4. Raises ValueError, of which argparse makes its message, for less than 1."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
 
 
 def add_trust_geometry(parser: argparse.ArgumentParser) -> None:

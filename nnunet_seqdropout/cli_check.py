@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.arguments import add_trust_geometry
+from nnunet_seqdropout.arguments import add_trust_geometry, processes
 from nnunet_seqdropout.exit_codes import ALL_DONE, SOME_CASE_FAILED
 from nnunet_seqdropout.folders import dataset_json
 
@@ -24,7 +24,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model.add_argument("-d", metavar="ID", help="data set number or name: the channels of a folder of images")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION): the same")
     add_trust_geometry(check)
-    check.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    check.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to this file too")
     check.set_defaults(run=_check)
 

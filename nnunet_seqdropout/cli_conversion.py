@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.layouts import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.arguments import add_trust_geometry, mapping
+from nnunet_seqdropout.arguments import add_trust_geometry, mapping, processes
 from nnunet_seqdropout.exit_codes import exit_code
 from nnunet_seqdropout.folders import dataset_json, folder_for_dataset
 
@@ -50,7 +50,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     add_trust_geometry(convert)
     convert.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
     convert.add_argument("--dry-run", action="store_true", help="say what would be done")
-    convert.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    convert.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     convert.set_defaults(run=_convert)
 
     dicom = commands.add_parser("dicom", help="DICOM to <patient>/<sequence>.nii.gz under pseudonyms, for convert")
@@ -73,7 +73,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     phantom.add_argument(
         "--like-paper", action="store_true", help="100, 10, 55 patients on Table 2's grids, with motion"
     )
-    phantom.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    phantom.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     phantom.set_defaults(run=_phantom)
 
 

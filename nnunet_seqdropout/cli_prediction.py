@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.arguments import add_trust_geometry, numbers
+from nnunet_seqdropout.arguments import add_trust_geometry, numbers, processes
 from nnunet_seqdropout.exit_codes import exit_code
 from nnunet_seqdropout.folders import dataset_json, model_folder
 
@@ -54,7 +54,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     add_target(calibrate)
     add_trust_geometry(calibrate)
     calibrate.add_argument("--fp-budget", type=float, metavar="X", help="false positives per patient (Youden index)")
-    calibrate.add_argument("-np", type=int, metavar="K", help="processes (1)")
+    calibrate.add_argument("-np", type=processes, metavar="K", help="processes (1)")
     calibrate.set_defaults(run=_calibrate)
 
     _subsets_command(commands)

@@ -27,9 +27,9 @@ split: {default: train, unlabelled: test, folders: {held_out: test}}
 
 
 def write(folder: Path, *files: str, value: int = 1) -> None:
-    """Tiny images; one that is a label (seg or mask in its name) has two voxels of ``value``."""
+    """Tiny images, each its own; a label (seg or mask in its name) has two voxels of ``value``."""
     for place, file in enumerate(files):
-        voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5) + place
+        voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5) + sum(file.encode())
         if "seg" in file or "mask" in file:
             voxels = np.zeros((3, 4, 5), np.uint8)
             voxels[1, 1, place % 2 : place % 2 + 2] = value
