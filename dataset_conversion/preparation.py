@@ -241,7 +241,10 @@ def _read_label(patient: Patient, preparation: Preparation, warnings: list[str])
         label = _in_values(image, mapping, file)
         if mapped is not None:
             files = (patient.label[0], file)
-            label = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
+            placed = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
+            if not on_same_grid(mapped, label):
+                warnings.append("label: its files' headers differ, the first's geometry was taken (--trust-geometry)")
+            label = placed
             label = sitk.Maximum(mapped, label)
         mapped = label
     if mapped is None:

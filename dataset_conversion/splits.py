@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 N_FOLDS = 5
-"""As many as nnU-Net makes."""
+"""As many as nnU-Net makes; fewer, where there are fewer patients."""
 
 
 def declared_splits(in_split: Mapping[str, Sequence[str]], person_of: Mapping[str, str]) -> list[dict]:
     """The one split that validation patients declare; else, where a patient has several time points, five by patient.
 
-    nnU-Net's own five folds would part the time points of a patient. Empty where it may make its own.
+    nnU-Net's own five folds would part the time points of a patient. Empty where it may make its own, and where there
+    is one patient only, whom nothing can validate.
     """
     if in_split["val"]:
         return [dict(in_split)]
     training = in_split["train"]
     persons = sorted({person_of[case] for case in training})
-    if len(persons) == len(training) or len(persons) < N_FOLDS:
+    if len(persons) == len(training) or len(persons) < 2:
         return []
     random.Random(0).shuffle(persons)
-    folds = [set(persons[fold::N_FOLDS]) for fold in range(N_FOLDS)]
+    n_folds = min(N_FOLDS, len(persons))
+    folds = [set(persons[fold::n_folds]) for fold in range(n_folds)]
     return [
         {
             "train": [case for case in training if person_of[case] not in fold],

@@ -195,3 +195,20 @@ def test_evaluate_takes_a_prediction_on_trust(dataset, tmp_path, caplog, probabi
     assert f"{name}.nii.gz: origin (4, 0, 0)" in caplog.text
     write(tmp_path / "p" / f"{name}.nii.gz", np.zeros((6, 8, 7), voxels.dtype))
     assert main([*command, "--no-report", TRUST]) == 2
+
+
+def test_the_files_of_one_label_are_put_together_on_trust(tmp_path, raw):
+    (tmp_path / "layout.yaml").write_text(
+        "channels: [t1_gd]\nlabels: {background: 0, metastasis: 1}\nimages: '{patient}/{sequence}'\n"
+        "label: [{files: ['{patient}/mask_*'], map: {1: 1}, unite: true}]\n"
+    )
+    write(tmp_path / "in" / "P1" / "t1_gd.nii.gz", noise())
+    write(tmp_path / "in" / "P1" / "mask_1.nii.gz", lesion())
+    write(tmp_path / "in" / "P1" / "mask_2.nii.gz", np.roll(lesion(), 1, axis=0), shift_mm=2)
+    words = ["convert", "generic", "--layout", str(tmp_path / "layout.yaml"), str(tmp_path / "in"), "-d", "1"]
+    assert main([*words, "-n", "X", "--register", "never"]) == 1
+    assert main([*words, "-n", "X", "--register", "never", TRUST]) == 0
+    label = sitk.GetArrayFromImage(sitk.ReadImage(str(raw / "labelsTr" / "P1.nii.gz")))
+    assert [int(area.sum()) for area in label] == [0, 0, 4, 4, 0]
+    (warning,) = json.loads((raw / "manifest.json").read_text())["patients"]["P1"]["warnings"]
+    assert warning.startswith("label: its files' headers differ")
