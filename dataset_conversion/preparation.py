@@ -244,8 +244,7 @@ def _read_label(patient: Patient, preparation: Preparation, warnings: list[str])
             placed = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
             if not on_same_grid(mapped, label):
                 warnings.append("label: its files' headers differ, the first's geometry was taken (--trust-geometry)")
-            label = placed
-            label = sitk.Maximum(mapped, label)
+            label = sitk.Maximum(mapped, placed)
         mapped = label
     if mapped is None:
         raise ValueError("The patient has no label.")

@@ -117,12 +117,9 @@ class Folders:
         """Raises Fault where a file is missing, cannot be used, or lies on another grid than the reference."""
         reference_file = _only_file(self.reference, case)
         image = read_image(reference_file)
-        mask_file = None if self.mask is None else _only_file(self.mask, case)
-        mask = (
-            None
-            if mask_file is None
-            else sitk.GetArrayViewFromImage(self._on_grid(image, mask_file, reference_file)) > 0
-        )
+        mask = None
+        if self.mask is not None:
+            mask = sitk.GetArrayViewFromImage(self._on_grid(image, _only_file(self.mask, case), reference_file)) > 0
         probability, predicted = None, None
         if self.has_probabilities(case):
             probability = self._probability(case, image, reference_file)

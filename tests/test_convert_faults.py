@@ -215,3 +215,13 @@ def test_a_defacing_that_does_nothing_leaves_no_file_of_the_patient(source, raw,
     assert said in outcomes(raw)["P1"]["problem"]
     assert not list(raw.rglob("*.nii.gz"))
     assert not list(raw.parent.rglob("P1*"))
+
+
+def test_nnunet_reads_a_series_with_a_fourth_axis_of_one_beside_the_others(source, raw):
+    from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+
+    save(source / "P1" / "flair.nii.gz", noise(3, shape=(6, 7, 5, 1)))
+    assert convert(source) == 0
+    images, _ = SimpleITKIO().read_images([str(raw / "imagesTr" / f"P1_000{channel}.nii.gz") for channel in range(4)])
+    assert images.shape == (4, 5, 7, 6)
+    assert np.array_equal(images[3].T, noise(3))
