@@ -212,3 +212,12 @@ def test_the_files_of_one_label_are_put_together_on_trust(tmp_path, raw):
     assert [int(area.sum()) for area in label] == [0, 0, 4, 4, 0]
     (warning,) = json.loads((raw / "manifest.json").read_text())["patients"]["P1"]["warnings"]
     assert warning.startswith("label: its files' headers differ")
+
+
+@pytest.mark.parametrize(("options", "said"), [([], "none of 1 cases can be predicted"), ([TRUST], "plans.json")])
+def test_predict_passes_on_trust_to_the_loading_of_the_model(dataset, tmp_path, capsys, options, said):
+    """Every case is looked at before the model is loaded, of which only dataset.json is there."""
+    write(dataset / "imagesTr" / "P1_0001.nii.gz", noise(1), shift_mm=4)
+    command = ["predict", "-i", str(dataset / "imagesTr"), "-o", str(tmp_path / "out"), "-m", str(dataset)]
+    assert main([*command, *options]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
