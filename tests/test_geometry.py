@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nnunetv2.experiment_planning.verify_dataset_integrity import check_cases
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli import main
@@ -51,6 +53,10 @@ def raw(tmp_path, monkeypatch) -> Path:
     return tmp_path / "raw" / "Dataset001_X"
 
 
+def nnunet_files(raw: Path) -> tuple[list[str], str]:
+    return sorted(map(str, (raw / "imagesTr").iterdir())), str(raw / "labelsTr" / "P1.nii.gz")
+
+
 def convert(patient: Path, *options: str) -> int:
     words = ("convert", "hospital_a", str(patient.parent), "-d", "1", "-n", "X", "--register", "never")
     return main([*words, *options])
@@ -73,6 +79,7 @@ def test_convert_takes_the_reference_series_header_on_trust_and_the_manifest_say
     assert convert(patient, TRUST) == 0
     written = raw / "imagesTr" / "P1_0003.nii.gz"
     assert geometry(written) == geometry(raw / "imagesTr" / "P1_0000.nii.gz")
+    assert check_cases(*nnunet_files(raw), 4, SimpleITKIO)
     image = sitk.GetArrayFromImage(sitk.ReadImage(str(written)))
     assert image.dtype == np.int16
     assert np.array_equal(image, voxels)
@@ -104,7 +111,11 @@ def test_a_series_that_nnunet_would_refuse_for_its_last_digits_gets_the_referenc
     """0.05 mm is within our tolerance, and nnU-Net stops at a spacing that differs by a hundred thousandth."""
     write(patient / "flair.nii.gz", noise(3), spacing=1.001)
     write(patient / "seg.nii.gz", lesion(), spacing=1.001)
+    sources = [str(patient / f"{name}.nii.gz") for name in SEQUENCES]
+    with pytest.raises(RuntimeError):
+        check_cases(sources, str(patient / "seg.nii.gz"), 4, SimpleITKIO)
     assert convert(patient) == 0
+    assert check_cases(*nnunet_files(raw), 4, SimpleITKIO)
     assert len({geometry(file) for file in raw.glob("*Tr/*.nii.gz")}) == 1
     assert main(["check", "-i", str(raw)]) == 0
 

@@ -7,6 +7,8 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nnunetv2.experiment_planning.verify_dataset_integrity import check_cases
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image
@@ -174,6 +176,8 @@ def test_convert_resamples_what_check_names_and_fill_refuses(tmp_path, raw, caps
     for file in (*(raw / "imagesTr").iterdir(), *(raw / "labelsTr").iterdir()):
         assert np.abs(centroid_lps(sitk.ReadImage(str(file))) - CENTRE_LPS).max() < 0.5
     assert main(["check", "-i", str(raw)]) == 0
+    images = sorted(map(str, (raw / "imagesTr").iterdir()))
+    assert check_cases(images, str(raw / "labelsTr" / "P1.nii.gz"), 4, SimpleITKIO)
 
     save(raw / "imagesTr" / "P1_0003.nii.gz", noise.astype(np.int16), SHEARED, codes=(1, 0))
     capsys.readouterr()
