@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LARGEST_DISTANCE_MM = 0.1
 LARGEST_DIRECTION_DIFFERENCE = 1e-3
+LARGEST_VALUE = float(np.finfo(np.float32).max)
+"""nnU-Net computes in float32, where more is infinite."""
 
 
 def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content: bytes | None = None) -> sitk.Image:
@@ -37,8 +39,8 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
 def without_nan(image: sitk.Image, path: Path, *, nan: Literal["refuse", "zero"]) -> sitk.Image:
     """The same, or a copy with 0 for what is no number. Raises Fault where there is one and ``nan`` is "refuse"."""
     voxels = sitk.GetArrayViewFromImage(image)
-    if voxels.dtype.kind == "f" and not np.isfinite([voxels.min(), voxels.max()]).all():
-        finite = np.isfinite(voxels)
+    if voxels.dtype.kind == "f" and not np.abs([voxels.min(), voxels.max()]).max() <= LARGEST_VALUE:  # nor of NaN
+        finite = np.abs(voxels) <= LARGEST_VALUE
         if nan == "refuse":
             problem = f"{int((~finite).sum())} voxels are NaN or infinite"
             raise Fault(problem, file=path, remedy="Repair the image, or have them set to 0 with --nan zero.")
