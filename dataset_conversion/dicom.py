@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import SimpleITK as sitk
 
+from dataset_conversion.abandoned import remove_abandoned
 from dataset_conversion.dicom_geometry import grid_of, require_whole
 from dataset_conversion.dicom_pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.dicom_roles import choose_series
@@ -47,6 +48,7 @@ def from_dicom(
         log.warning("the rules file decides for %s, who is not there", ", ".join(sorted(strangers)))
     images: dict[str, dict[str, Path]] = {}
     unchanged = set()
+    remove_abandoned(work, *(work / patient for patient in patients))
 
     def convert(patient: str) -> None:
         folder = work / patient

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from dataset_conversion.abandoned import remove_abandoned
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import staged, write_image
+from dataset_conversion.images import has_geometry_of, staged, stored_geometry, write_image
 from dataset_conversion.outcomes import Outcome, for_each_case, write_json, write_summary
 from dataset_conversion.placeholders import placeholder, usable_images
 from dataset_conversion.sequences import pattern
@@ -70,16 +71,20 @@ def _misnamed(file: Path, stem: str, ending: str, channel_names: Sequence[str], 
     return None
 
 
-def fill(source: Path, target: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, Outcome]:
+def fill(
+    source: Path, target: Path, *, channel_names: Sequence[str], file_ending: str, trust_geometry: bool = False
+) -> dict[str, Outcome]:
     """Copies the cases of ``source`` to ``target`` and adds exact zeros for the channels that are absent.
 
     Beside each case stands ``<case>.json`` with its availability pattern and the factor N/(N-k); the whole is summed
-    up in ``summary.json``. A case that fails has no file in ``target``.
+    up in ``summary.json``. A case that fails has no file in ``target``. trust_geometry: images of one size get the
+    geometry of the case's first. An image that gets another geometry is written anew, the others are copied.
     Raises Fault where ``source`` has no image or is ``target``.
     """
     if source.resolve() == target.resolve():
         raise Fault(f"{source} is input and output", remedy="Name another output folder.")
     cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
+    remove_abandoned(target)
 
     def fill_case(case: str) -> None:
         for channel in range(len(channel_names)):
@@ -87,19 +92,25 @@ def fill(source: Path, target: Path, *, channel_names: Sequence[str], file_endin
         (target / f"{case}.json").unlink(missing_ok=True)
         if faults := cases[case].faults:
             raise Fault("; ".join(fault.problem for fault in faults), remedy=faults[0].remedy)
-        usable = usable_images(cases[case].by_channel)
+        usable = usable_images(cases[case].by_channel, trust_geometry=trust_geometry)
         with staged(target) as stage:
             for channel in range(len(channel_names)):
                 filled = stage / f"{case}_{channel:04d}{file_ending}"
-                if channel in usable:
+                if channel not in usable:
+                    write_image(placeholder(next(iter(usable.values()))), filled)
+                elif has_geometry_of(usable[channel], stored_geometry(cases[case].by_channel[channel])):
                     shutil.copyfile(cases[case].by_channel[channel], filled)
                 else:
-                    write_image(placeholder(next(iter(usable.values()))), filled)
+                    write_image(usable[channel], filled)
             present = [channel in usable for channel in range(len(channel_names))]
             write_json(stage / f"{case}.json", _record(case, present, channel_names))
 
     outcomes = for_each_case(cases, fill_case, doing="Filling")
-    settings = {"channel_names": list(channel_names), "file_ending": file_ending}
+    settings = {
+        "channel_names": list(channel_names),
+        "file_ending": file_ending,
+        "trust_geometry": trust_geometry,
+    }
     write_summary(target, command="fill", settings=settings, outcomes=outcomes)
     return outcomes
 

@@ -12,13 +12,12 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.nifti_axes import DoubtfulAxes, believed, require_sound_axes
 
 LARGEST_IMAGE_VOXELS = 2**30
 """A header that declares more is refused before memory is taken; change it here for larger images."""
 
 PROBABILITY_STEPS = 65535
-LARGEST_DISAGREEMENT_MM = 0.1
-LARGEST_SKEW = 1e-3
 _AGAIN = "Copy it again from its source."
 _CHUNK = 1 << 24
 
@@ -32,11 +31,26 @@ def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
     SimpleITK, and so nnU-Net, takes from the header.
     Raises Fault where the file is truncated, corrupt, no NIfTI, too large, not one 3D volume, or its axes are doubtful.
     """
+    result, header = _read(path, content, sound_axes=True)
+    try:
+        _copy_geometry(path, result)
+    except RuntimeError as error:
+        raise DoubtfulAxes("SimpleITK cannot use the axes in its header", affine=believed(header), file=path) from error
+    return result
+
+
+def read_voxels(path: Path, content: bytes | None = None) -> sitk.Image:
+    """As ``read_nifti``, without geometry and without a look at it: the first voxel is at 0, the next one 1 mm away."""
+    return _read(path, content, sound_axes=False)[0]
+
+
+def _read(path: Path, content: bytes | None, *, sound_axes: bool) -> tuple[sitk.Image, nibabel.Nifti1Header]:
     try:
         with _opened(path, content) as stream:
             image = _parse(stream, path)
             _require_volume(image.header, path)
-            _require_sound_axes(image.header, path)
+            if sound_axes:
+                require_sound_axes(image.header, path)
             voxels = _scaled(image)
             while stream.read(_CHUNK):
                 pass
@@ -46,12 +60,7 @@ def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
         raise
     except (ValueError, OverflowError) as error:
         raise Fault(f"its header cannot be used ({error})", file=path, remedy=_AGAIN) from error
-    result = sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T)
-    try:
-        _copy_geometry(path, result)
-    except RuntimeError as error:
-        raise Fault("the geometry in its header cannot be used", file=path, remedy=_AGAIN) from error
-    return result
+    return sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T), image.header
 
 
 def _copy_geometry(path: Path, image: sitk.Image) -> None:
@@ -98,27 +107,6 @@ def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
     if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
         problem = f"its header declares {' x '.join(map(str, shape))} voxels"
         raise Fault(problem, file=path, remedy=f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; {_AGAIN}")
-
-
-def _require_sound_axes(header: nibabel.Nifti1Header, path: Path) -> None:
-    remedy = "Correct the header, or resample the image onto a grid of its own."
-    spacing = np.asarray(header.get_zooms()[:3], float)
-    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        raise Fault(f"its spacing is {spacing.tolist()}", file=path, remedy=remedy)
-    forms = [affine for affine, code in (header.get_sform(True), header.get_qform(True)) if code]
-    for affine in forms:
-        if not np.isfinite(affine).all():
-            raise Fault("its header places it nowhere (NaN)", file=path, remedy=remedy)
-        axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-12)
-        if np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_SKEW:
-            raise Fault("the axes in its header are not at right angles", file=path, remedy=remedy)
-    if len(forms) == 2:
-        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in header.get_data_shape()[:3]]), axis=-1).reshape(-1, 3)
-        points = [nibabel.affines.apply_affine(affine, corners) for affine in forms]
-        distance = float(np.linalg.norm(points[0] - points[1], axis=1).max())
-        if distance > LARGEST_DISAGREEMENT_MM:
-            problem = f"sform and qform of its header disagree by {distance:.1f} mm"
-            raise Fault(problem, file=path, remedy=remedy)
 
 
 def _scaled(image: nibabel.Nifti1Image) -> NDArray:

@@ -19,7 +19,7 @@ TRUTH = "truth.json"
 class Patient:
     """What was found of one case: a file per sequence that is there, and the files of its label, none if it has none.
 
-    person: whose case it is, where one patient has several time points. fault: why the case cannot be converted.
+    person: whose case it is, where one patient has several time points. fault: what is wrong with his files' names.
     """
 
     person: str
@@ -28,6 +28,13 @@ class Patient:
     label: tuple[Path, ...] = ()
     label_mapping: Mapping[int, int] | None = None
     fault: Fault | None = None
+
+    @property
+    def known_fault(self) -> Fault | None:
+        """Why the case cannot be converted, as far as that shows without opening a file."""
+        if self.fault is None and not self.label and self.split != "test":
+            return Fault("a training patient without a label", remedy="Add the label or name the patient under --test.")
+        return self.fault
 
     @property
     def is_synthetic(self) -> bool:

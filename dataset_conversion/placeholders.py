@@ -8,7 +8,7 @@ from typing import TypeVar
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.images import on_grid_of, read_image
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,10 @@ def placeholder(reference: sitk.Image) -> sitk.Image:
     return zeros
 
 
-def usable_images(files: Mapping[Channel, Path]) -> dict[Channel, sitk.Image]:
+def usable_images(files: Mapping[Channel, Path], *, trust_geometry: bool = False) -> dict[Channel, sitk.Image]:
     """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
 
+    trust_geometry: images of one size get the geometry of the first of those left.
     Raises Fault where none is left, one cannot be read, or two of those left lie on different grids.
     """
     images = {channel: read_image(file) for channel, file in files.items()}
@@ -32,9 +33,10 @@ def usable_images(files: Mapping[Channel, Path]) -> dict[Channel, sitk.Image]:
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
     first = next(iter(usable))
-    for channel, image in usable.items():
-        require_same_grid(usable[first], image, files=(files[first], files[channel]))
-    return usable
+    return {
+        channel: on_grid_of(usable[first], image, files=(files[first], files[channel]), trust_geometry=trust_geometry)
+        for channel, image in usable.items()
+    }
 
 
 def is_constant(image: sitk.Image, file: Path) -> bool:

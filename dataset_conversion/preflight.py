@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
@@ -49,11 +50,13 @@ def check_case(
     label: Path | None = None,
     label_values: Collection[int] | None = None,
     complete: bool = False,
+    trust_geometry: bool = False,
 ) -> CaseCheck:
     """Reads every file of a case once, to its end, and gathers all faults; raises nothing for bad input.
 
     label_values: those that the label may have beside 0; None allows every whole number. complete: every channel must
     have its file, be it of zeros, and all files one grid, as nnU-Net asks of the cases that it trains on.
+    trust_geometry: another header on an image of the same size is a note.
     """
     read = {channel: _read(file) for channel, file in sorted(files.items())}
     images = {channel: found for channel, found in read.items() if not isinstance(found, Remark)}
@@ -72,9 +75,13 @@ def check_case(
 
     usable_first = sorted(images, key=lambda channel: channel in constant)
     on_grid = [(files[channel], images[channel]) for channel in usable_first if complete or channel not in constant]
-    faults += [fault for other in on_grid[1:] for fault in _grid_faults(on_grid[0], other)]
+    read_label = None if label is None else _read(label)
+    if label is not None and isinstance(read_label, sitk.Image):
+        on_grid.append((label, read_label))
     check = CaseCheck(pattern(present, channel_names), tuple(faults), tuple(notes))
-    return check if label is None else _with_label(check, label, label_values, on_grid[:1])
+    for other in on_grid[1:]:
+        check = _with_grid(check, on_grid[0], other, trust_geometry=trust_geometry, trained_on=complete)
+    return check if label is None else _with_label(check, label, read_label, label_values)
 
 
 def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Remark]:
@@ -84,18 +91,16 @@ def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[
 
 
 def _with_label(
-    check: CaseCheck, file: Path, known: Collection[int] | None, reference: Sequence[tuple[Path, sitk.Image]]
+    check: CaseCheck, file: Path, label: sitk.Image | Remark | None, known: Collection[int] | None
 ) -> CaseCheck:
-    """The same and what is found of the label; ``reference``, if there is one, is the image that it belongs on."""
-    label = _read(file)
-    if isinstance(label, Remark):
-        return replace(check, faults=(*check.faults, label))
+    """The same and what is found of the label's values."""
+    if not isinstance(label, sitk.Image):
+        return replace(check, faults=(*check.faults, *([label] if label else [])))
     voxels = voxels_of_value(label)
-    off_grid = [fault for image in reference for fault in _grid_faults(image, (file, label))]
     bad_values = [Remark.of(fault) for fault in value_faults(voxels, known=known, file=file)]
     return replace(
         check,
-        faults=(*check.faults, *off_grid, *bad_values),
+        faults=(*check.faults, *bad_values),
         notes=check.notes if voxels else (*check.notes, Remark(f"{file}: the label is empty")),
         labelled_voxels=sum(voxels.values()),
     )
@@ -121,10 +126,28 @@ def _only_value(image: sitk.Image) -> float | None:
     return float(lowest) if lowest == voxels.max() else None
 
 
-def _grid_faults(reference: tuple[Path, sitk.Image], other: tuple[Path, sitk.Image]) -> list[Remark]:
-    """At most one, with both files, both grids and the largest distance of their corners."""
+def _with_grid(
+    check: CaseCheck,
+    reference: tuple[Path, sitk.Image],
+    other: tuple[Path, sitk.Image],
+    *,
+    trust_geometry: bool,
+    trained_on: bool,
+) -> CaseCheck:
+    """The same and, where the grids differ, one remark with both files, both grids and their corners' distance.
+
+    Of what it trains on, nnU-Net takes no spacing that differs by more than a hundred thousandth.
+    """
+    files, images = (reference[0], other[0]), (reference[1], other[1])
+    spacings = [image.GetSpacing() for image in images]
+    refused = trained_on and len(spacings[0]) == len(spacings[1]) and not np.allclose(*spacings)
     try:
-        require_same_grid(reference[1], other[1], files=(reference[0], other[0]))
+        require_same_grid(*images, files=files)
     except Fault as fault:
-        return [Remark.of(fault)]
-    return []
+        if not trust_geometry or refused or images[0].GetSize() != images[1].GetSize():
+            return replace(check, faults=(*check.faults, Remark.of(fault)))
+        return replace(check, notes=(*check.notes, Remark(f"{fault.problem}; trusted (--trust-geometry)")))
+    if refused:
+        problem = f"{files[1]}: spacing {spacings[1]}, but {files[0]} has {spacings[0]}: nnU-Net asks for the same"
+        return replace(check, faults=(*check.faults, Remark(problem, "Copy the spacing, or convert the data set.")))
+    return check

@@ -46,7 +46,7 @@ class _Task:
     def with_fault(self, problem: str, remedy: str) -> "_Task":
         return replace(self, faults=(*self.faults, Remark(problem, remedy)))
 
-    def run(self, description: Description) -> CaseCheck:
+    def run(self, description: Description, *, trust_geometry: bool) -> CaseCheck:
         if not self.files:
             return CaseCheck(faults=self.faults)
         check = check_case(
@@ -55,23 +55,30 @@ class _Task:
             label=self.label,
             label_values=description.label_values,
             complete=self.complete,
+            trust_geometry=trust_geometry,
         )
         return replace(check, faults=(*self.faults, *check.faults))
 
 
 def check_folder(
-    folder: Path, *, channel_names: Sequence[str], file_ending: str, n_workers: int | None = 1
+    folder: Path,
+    *,
+    channel_names: Sequence[str],
+    file_ending: str,
+    trust_geometry: bool = False,
+    n_workers: int | None = 1,
 ) -> FolderCheck:
     """Checks a folder of ``<case>_XXXX`` images, some absent. Raises Fault where it has none."""
     description = Description(channel_names, file_ending)
-    return FolderCheck(_run(_image_tasks(folder, description), description, n_workers))
+    tasks = _image_tasks(folder, description)
+    return FolderCheck(_run(tasks, description, trust_geometry=trust_geometry, n_workers=n_workers))
 
 
 def is_raw_dataset(folder: Path) -> bool:
     return (folder / "dataset.json").is_file() and any((folder / f"images{subset}").is_dir() for subset in ("Tr", "Ts"))
 
 
-def check_dataset(folder: Path, *, n_workers: int | None = 1) -> FolderCheck:
+def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int | None = 1) -> FolderCheck:
     """Checks a raw data set of nnU-Net: its cases, its labels, and that no patient is in two splits.
 
     A case that is in imagesTr and in imagesTs stands twice, the second time as ``<case> (imagesTs)``. Raises Fault
@@ -88,7 +95,7 @@ def check_dataset(folder: Path, *, n_workers: int | None = 1) -> FolderCheck:
         tasks = test if case in test and case not in training else training
         tasks[case] = tasks.get(case, _Task()).with_fault(remark.problem, remark.remedy)
     apart = {f"{case} (imagesTs)" if case in training else case: task for case, task in test.items()}
-    cases = _run({**training, **apart}, description, n_workers)
+    cases = _run({**training, **apart}, description, trust_geometry=trust_geometry, n_workers=n_workers)
     split_of = {**{case: splits.of(case) for case in training}, **dict.fromkeys(apart, "test")}
     return FolderCheck(cases, split_of, tuple(_faults_of_the_whole(folder, description, [cases[c] for c in ids[0]])))
 
@@ -134,11 +141,13 @@ def _subset_tasks(folder: Path, subset: str, description: Description) -> dict[s
     return tasks
 
 
-def _run(tasks: Mapping[str, _Task], description: Description, n_workers: int | None) -> dict[str, CaseCheck]:
+def _run(
+    tasks: Mapping[str, _Task], description: Description, *, trust_geometry: bool, n_workers: int | None
+) -> dict[str, CaseCheck]:
     # each case that goes to another process takes all tasks along; as bytes, only its own is unpacked there
     packed = {case: pickle.dumps(task) for case, task in tasks.items()}
 
     def run(case: str) -> CaseCheck:
-        return pickle.loads(packed[case]).run(description)
+        return pickle.loads(packed[case]).run(description, trust_geometry=trust_geometry)
 
     return map_cases(tasks, run, doing="Checking", n_workers=n_workers)[1]

@@ -1,16 +1,15 @@
 """Patients who are in training and in validation or test, from folders, ``splits_final.json`` and ``manifest.json``."""
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from dataset_conversion.dataset_json import read_json
 from dataset_conversion.faults import Fault
 from dataset_conversion.preflight import Remark
+from dataset_conversion.splits import shared_between_splits
 
 _ONE_SIDE = "A patient belongs to one split: keep one of the two."
 
@@ -62,16 +61,9 @@ class Splits:
                     yield case, Remark(f"the patient is in {here} and{name} in {there}", _ONE_SIDE)
 
     def _same_images(self) -> Iterator[tuple[str, Remark]]:
-        owners: dict[str, set[str]] = defaultdict(set)
-        for case in self.manifest.keys() & {*self.training, *self.test}:
-            for sequence in self.manifest[case]["sequences"].values():
-                if "sha256" in sequence:
-                    owners[sequence["sha256"]].add(case)
-        pairs = {pair for cases in owners.values() for pair in combinations(sorted(cases), 2)}
-        for first, second in sorted(pairs):
-            if self.manifest[first]["split"] != self.manifest[second]["split"]:
-                problem = f"it has the same image as {second}, which is in another split"
-                yield first, Remark(problem, _ONE_SIDE)
+        there = {case: self.manifest[case] for case in self.manifest.keys() & {*self.training, *self.test}}
+        for first, second in shared_between_splits(there):
+            yield first, Remark(f"it has the same image as {second}, which is in another split", _ONE_SIDE)
 
     def _same_spelling(self) -> Iterator[tuple[str, Remark]]:
         spelled: dict[str, str] = {}

@@ -8,12 +8,13 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dataset_conversion.abandoned import remove_abandoned
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import staged, write_image
 from dataset_conversion.manifest import manifest_entry
@@ -21,7 +22,7 @@ from dataset_conversion.outcomes import Outcome, map_cases, write_json, write_su
 from dataset_conversion.patients import Patient
 from dataset_conversion.placeholders import placeholder
 from dataset_conversion.preparation import Preparation, Prepared, Series, Unregistered, prepare
-from dataset_conversion.splits import declared_splits
+from dataset_conversion.splits import declared_splits, shared_between_splits
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ def write_raw_dataset(
         remedy = f"The data set's labels are {dict(dataset.labels)}."
         raise Fault(f"--map to {min(strangers)}, which is no label", remedy=remedy)
     manifest = _patients_so_far(dataset, patients)
+    remove_abandoned(dataset.folder, dataset.folder / RECORDS, faces_folder(dataset.folder))
 
     def write_patient(case: str) -> dict:
         return _write_patient(dataset, case, patients[case], preparation)
@@ -80,6 +82,11 @@ def write_raw_dataset(
         if outcome.status == "failed" and not (dataset.folder / RECORDS / f"{case}.json").is_file():
             manifest.pop(case, None)
     manifest = dict(sorted({**manifest, **entries}.items()))
+    for case, fault in _in_two_splits(manifest, patients).items():
+        _remove(dataset, case)
+        del manifest[case]
+        outcomes[case] = Outcome("failed", fault.problem, fault.remedy)
+        log.error("%s: %s", case, fault)
     in_split = {
         split: [case for case, patient in manifest.items() if patient["split"] == split] for split in ("train", "val")
     }
@@ -125,6 +132,17 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
     return so_far
 
 
+def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> dict[str, Fault]:
+    """Those of the patients who share an image with a case of another split: one person under two names."""
+    faults = {}
+    for pair in shared_between_splits(manifest):
+        for case, other in (pair, pair[::-1]):
+            if case in patients:
+                problem = f"it has the same image as {other}, which is in another split"
+                faults[case] = Fault(problem, remedy="A patient belongs to one split: keep one of the two.")
+    return faults
+
+
 def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
     """Returns the manifest's entry. What a patient who now fails once had is removed, as is a part of him."""
     try:
@@ -153,10 +171,8 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
         remedy = "Give every patient an id of his own, or remove the other from the data set."
         raise NotTheSame("a case of this name came from another folder", remedy=remedy)
-    if patient.fault is not None:
-        raise patient.fault
-    if not patient.label and patient.split != "test":
-        raise Fault("a training patient without a label", remedy="Add the label or name the patient under --test.")
+    if (fault := patient.known_fault) is not None:
+        raise fault
     inputs = _inputs(dataset, patient, preparation)
     if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
         return entry

@@ -1,6 +1,6 @@
 """Rigid co-registration of a series to its patient's reference series; a result that cannot be trusted is a fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,9 @@ SMALLEST_GAIN = 0.01
 """On real series the gain over steps of 4 mm was 0.017 to 0.17 where they were aligned, else less than 0.005."""
 LARGEST_LOSS = 0.005
 """What the search may cost where all was well: it maximises another estimate of the information, at other points."""
+
+LARGEST_MIRROR_GAIN = 0.02
+"""On 24 real and 21 synthetic pairs the mirror image was less alike, by 0.037 and more."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,16 @@ def _blurred(image: sitk.Image) -> sitk.Image:
     return sitk.DiscreteGaussian(image, [(BLUR_VOXELS * spacing) ** 2 for spacing in image.GetSpacing()])
 
 
-def _search(reference: sitk.Image, moving: sitk.Image, start: sitk.Euler3DTransform) -> sitk.Euler3DTransform:
+def _search(
+    reference: sitk.Image,
+    moving: sitk.Image,
+    start: sitk.Euler3DTransform,
+    *,
+    levels_mm: Sequence[float] = LEVELS_MM,
+) -> sitk.Euler3DTransform:
     """Climbs the mutual information (Mattes et al. 2003), coarse to fine; stays where the images cease to overlap."""
     transform = sitk.Euler3DTransform(start)
-    for width_mm in LEVELS_MM:
+    for width_mm in levels_mm:
         fixed, other = _coarsened(reference, width_mm), _coarsened(moving, width_mm)
         method = sitk.ImageRegistrationMethod()
         method.SetMetricAsMattesMutualInformation(BINS)
@@ -114,6 +123,20 @@ def _motion(start: sitk.Euler3DTransform, end: sitk.Euler3DTransform, centre: li
     return float(np.linalg.norm(shift)), float(np.rad2deg(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
 
 
+def _require_own_sides(reference: sitk.Image, moving: sitk.Image, found: Registration) -> None:
+    """Raises Diverged where the series' mirror image, registered coarsely, is clearly more alike than the series."""
+    left_right = int(np.abs(np.reshape(moving.GetDirection(), (3, 3))[0]).argmax())
+    mirrored = sitk.Flip(moving, [axis == left_right for axis in range(3)])
+    mirrored.CopyInformation(moving)
+    with _one_thread():
+        transform = _search(reference, mirrored, found.transform, levels_mm=LEVELS_MM[:-1])
+    judged = _coarsened(reference, SIMILARITY_LEVEL_MM), _coarsened(mirrored, SIMILARITY_LEVEL_MM)
+    alike = similarity(*judged, transform)
+    if alike > found.similarity_after + LARGEST_MIRROR_GAIN:
+        problem = f"left and right seem exchanged: its mirror image is more alike ({alike:.3f}) than itself"
+        raise Diverged(f"{problem} ({found.similarity_after:.3f})", attempt=found)
+
+
 def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     """Finds the rigid motion between two series of one head by mutual information; the same images, the same bits.
 
@@ -121,8 +144,9 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     any axis raises it: what could be corrected is then less than about half a step, and resampling would only blur.
     The search begins at the scanner's geometry and, where that fails, with the centres of mass on each other.
     Raises Diverged if both searches end more than 50 mm or 30 degrees from their start, clearly less alike than before,
-    or without a peak: moving by 4 mm or 4 degrees, any way, has to cost at least 0.01 of similarity.
-    Raises Fault for an image that is no volume or holds one value only. Not noticed: left and right exchanged.
+    or without a peak: moving by 4 mm or 4 degrees, any way, has to cost at least 0.01 of similarity; and if the mirror
+    image of the series is more alike by more than 0.02, since then left and right are exchanged in one of the two.
+    Raises Fault for an image that is no volume or holds one value only.
     """
     fixed, other = clipped(reference), clipped(moving)
     same_grid = on_same_grid(reference, moving)
@@ -135,7 +159,9 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     before = similarity(*judged, rest)
     may_rest = same_grid and gain(*judged, rest, step=REST_STEP) >= 0
     if may_rest and gain(*judged, rest, step=TRUST_STEP) >= SMALLEST_GAIN:
-        return Registration(rest, before, before, translation_mm=0.0, rotation_deg=0.0, skipped=True)
+        stays = Registration(rest, before, before, translation_mm=0.0, rotation_deg=0.0, skipped=True)
+        _require_own_sides(fixed, other, stays)
+        return stays
     failures = []
     with _one_thread():
         for start in _starts(fixed, other, rest):
@@ -150,6 +176,7 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
             elif peak < SMALLEST_GAIN:
                 problem = f"registration found no peak of similarity (gain {peak:.3f}, at least {SMALLEST_GAIN})"
             else:
+                _require_own_sides(fixed, other, found)
                 return found
             failures.append(Diverged(problem, attempt=found))
     raise failures[0]

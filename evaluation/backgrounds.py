@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.images import on_grid_of, read_image
 from dataset_conversion.layouts import ENDINGS
 from dataset_conversion.sequences import channel_of
 from evaluation.inputs import Volumes
@@ -19,11 +19,12 @@ from evaluation.mosaic import Mark, Slice, mosaic
 @dataclass(frozen=True)
 class Backgrounds:
     """images: a folder of ``<case>_XXXX`` files. sequence: the one to take, by name, alias or number, among the
-    channels of the data set; None: ``t1_gd`` if there is one, or else the first."""
+    channels of the data set; None: ``t1_gd`` if there is one, or else the first. trust_geometry: as in ``Folders``."""
 
     images: Path
     channel_names: tuple[str, ...] = ()
     sequence: str | None = None
+    trust_geometry: bool = False
 
     def require_sequence(self) -> None:
         """Raises Fault where the folder or the sequence is unknown."""
@@ -33,11 +34,11 @@ class Backgrounds:
 
     def read(self, case: str, grid: sitk.Image) -> sitk.Image:
         """The chosen sequence, or the first that is not zero everywhere. Raises Fault where there is none."""
-        files = [file for file in sorted(self.images.glob(f"{case}_[0-9][0-9][0-9][0-9].*")) if _is_image(file)]
+        found = [file for file in sorted(self.images.glob(f"{case}_[0-9][0-9][0-9][0-9].*")) if _is_image(file)]
         chosen = f"{case}_{self._channel():04d}"
-        for file in sorted(files, key=lambda file: not file.name.startswith(chosen)):
-            image = read_image(file)
-            require_same_grid(grid, image, files=(self.images / case, file))
+        for file in sorted(found, key=lambda file: not file.name.startswith(chosen)):
+            files = (self.images / case, file)
+            image = on_grid_of(grid, read_image(file), files=files, trust_geometry=self.trust_geometry)
             if sitk.GetArrayViewFromImage(image).any():
                 return image
         raise Fault(f"no image of {case} that is not empty", file=self.images, remedy="Leave out -i, or add the image.")

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.images import on_grid_of, read_image
 from dataset_conversion.label_values import value_faults, voxels_of_value
 from dataset_conversion.layouts import ENDINGS
 from evaluation.patient import Grid
@@ -72,6 +72,7 @@ class Folders:
 
     predictions: per case ``<case>_prob.nii.gz``, or ``<case>.npz`` beside ``<case>.nii.gz``, or that label map alone.
     mask: a folder of masks, ``<case>.nii.gz``. mapping: label values to be taken for others, such as 255 for 1.
+    trust_geometry: what has the reference's size lies on its grid, whatever the headers say.
     """
 
     reference: Path
@@ -79,6 +80,7 @@ class Folders:
     target: Target = Target()
     mask: Path | None = None
     mapping: Mapping[int, int] = field(default_factory=dict)
+    trust_geometry: bool = False
 
     def cases(self) -> list[str]:
         """The patients who have a reference, in order. Raises Fault where there is none or a folder is missing."""
@@ -115,23 +117,22 @@ class Folders:
         """Raises Fault where a file is missing, cannot be used, or lies on another grid than the reference."""
         reference_file = _only_file(self.reference, case)
         image = read_image(reference_file)
-        mask_file = None if self.mask is None else _only_file(self.mask, case)
-        mask = None if mask_file is None else sitk.GetArrayViewFromImage(_on_grid(image, mask_file, reference_file)) > 0
+        mask = None
+        if self.mask is not None:
+            mask = sitk.GetArrayViewFromImage(self._on_grid(image, _only_file(self.mask, case), reference_file)) > 0
         probability, predicted = None, None
         if self.has_probabilities(case):
             probability = self._probability(case, image, reference_file)
         else:
             label_map = _only_file(self.predictions, case)
-            predicted = self._is_target(_on_grid(image, label_map, reference_file), label_map)
+            predicted = self._is_target(self._on_grid(image, label_map, reference_file), label_map)
         reference = self._is_target(image, reference_file)
         return Volumes(image, reference, probability, predicted, mask, self.pattern(case))
 
     def reference_on(self, grid: sitk.Image, case: str) -> NDArray[np.bool_]:
         """Where the reference has the target. Raises Fault where it cannot be used or lies on another grid."""
         file = _only_file(self.reference, case)
-        image = read_image(file)
-        require_same_grid(grid, image, files=(Path(case), file))
-        return self._is_target(image, file)
+        return self._is_target(self._on_grid(grid, file, Path(case)), file)
 
     @cached_property
     def dataset(self) -> dict:
@@ -164,13 +165,26 @@ class Folders:
             "target": str(self.target),
             "mask": None if self.mask is None else str(self.mask),
             "map": {str(value): label for value, label in self.mapping.items()},
+            "trust_geometry": self.trust_geometry,
         }
+
+    def _on_grid(self, reference: sitk.Image, file: Path, reference_file: Path) -> sitk.Image:
+        files = (reference_file, file)
+        return on_grid_of(reference, read_image(file), files=files, trust_geometry=self.trust_geometry)
 
     def _probability(self, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
         if (file := self.predictions / f"{case}_prob.nii.gz").is_file():
-            return read_map(file, image, reference_file)
+            return read_map(file, image, reference_file, trust_geometry=self.trust_geometry)
         file, label_map = self.predictions / f"{case}.npz", _only_file(self.predictions, case)
-        return read_npz(file, label_map, image, reference_file, labels=self.target.labels, dataset=self.dataset)
+        return read_npz(
+            file,
+            label_map,
+            image,
+            reference_file,
+            labels=self.target.labels,
+            dataset=self.dataset,
+            trust_geometry=self.trust_geometry,
+        )
 
     def _is_target(self, image: sitk.Image, file: Path) -> NDArray[np.bool_]:
         stored = sitk.GetArrayViewFromImage(image)
@@ -186,12 +200,6 @@ class Folders:
         given = self.dataset.get("labels", {}).values()
         values = {int(v) for value in given for v in (value if isinstance(value, list) else [value])}
         return frozenset(values or LABELS_WITHOUT_DATASET_JSON) | {*self.target.labels, *self.mapping}
-
-
-def _on_grid(reference: sitk.Image, file: Path, reference_file: Path) -> sitk.Image:
-    image = read_image(file)
-    require_same_grid(reference, image, files=(reference_file, file))
-    return image
 
 
 def _only_file(folder: Path, case: str) -> Path:

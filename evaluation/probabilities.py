@@ -10,26 +10,34 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.images import on_grid_of, read_image
 
 _AGAIN = "Predict this case again."
 
 
-def read_map(file: Path, reference: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
+def read_map(
+    file: Path, reference: sitk.Image, reference_file: Path, *, trust_geometry: bool = False
+) -> NDArray[np.floating]:
     """``<case>_prob.nii.gz``, (Z, Y, X). Raises Fault where it cannot be used or lies on another grid."""
-    image = read_image(file)
-    require_same_grid(reference, image, files=(reference_file, file))
+    image = on_grid_of(reference, read_image(file), files=(reference_file, file), trust_geometry=trust_geometry)
     return _from_0_to_1(sitk.GetArrayFromImage(image), file)
 
 
 def read_npz(
-    file: Path, label_map: Path, reference: sitk.Image, reference_file: Path, *, labels: Sequence[int], dataset: Mapping
+    file: Path,
+    label_map: Path,
+    reference: sitk.Image,
+    reference_file: Path,
+    *,
+    labels: Sequence[int],
+    dataset: Mapping,
+    trust_geometry: bool = False,
 ) -> NDArray[np.floating]:
     """``<case>.npz`` of nnU-Net, whose grid is that of the label map beside it; ``dataset``: its ``dataset.json``.
 
     Raises Fault where it cannot be used, lies on another grid, or does not hold the label or region.
     """
-    _require_grid_of_header(reference, label_map, reference_file)
+    _require_grid_of_header(reference, label_map, reference_file, trust_geometry=trust_geometry)
     try:
         with np.load(file, allow_pickle=False) as content:
             probabilities = content["probabilities"]
@@ -62,8 +70,8 @@ def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floatin
     return values
 
 
-def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: Path) -> None:
-    """As ``require_same_grid``, of a file whose voxels are not needed: they are read only where its header differs."""
+def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: Path, *, trust_geometry: bool) -> None:
+    """As ``on_grid_of``, of a file whose voxels are not needed: they are read only where its header differs."""
     header = sitk.ImageFileReader()
     header.SetFileName(str(file))
     try:
@@ -72,4 +80,4 @@ def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: P
         raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
     ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (reference, header))
     if ours != theirs:
-        require_same_grid(reference, read_image(file), files=(reference_file, file))
+        on_grid_of(reference, read_image(file), files=(reference_file, file), trust_geometry=trust_geometry)

@@ -1,5 +1,6 @@
-"""How lists and mappings are written on the command line."""
+"""What several commands read from the command line alike: lists, mappings, processes, whose header to believe."""
 
+import argparse
 from collections.abc import Callable
 
 
@@ -15,3 +16,16 @@ def numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
 def mapping(text: str) -> dict[int, int]:
     """``255=1,4=3`` -> {255: 1, 4: 3}."""
     return {int(value): int(label) for value, label in (pair.split("=") for pair in text.split(","))}
+
+
+def processes(text: str) -> int:
+    """``4`` -> 4. Raises ValueError, of which argparse makes its message, for less than 1."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def add_trust_geometry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust-geometry", action="store_true", help="images of one size lie on one grid, whatever their headers say"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
+from nnunet_seqdropout.arguments import add_trust_geometry, processes
 from nnunet_seqdropout.exit_codes import ALL_DONE, SOME_CASE_FAILED
 from nnunet_seqdropout.folders import dataset_json
 
@@ -22,7 +23,8 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model = check.add_mutually_exclusive_group()
     model.add_argument("-d", metavar="ID", help="data set number or name: the channels of a folder of images")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION): the same")
-    check.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    add_trust_geometry(check)
+    check.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to this file too")
     check.set_defaults(run=_check)
 
@@ -32,20 +34,25 @@ def _check(arguments: argparse.Namespace) -> int:
     from dataset_conversion.preflight_folder import check_dataset, check_folder, is_raw_dataset
 
     if is_raw_dataset(arguments.i):
-        found = check_dataset(arguments.i, n_workers=arguments.np)
+        found = check_dataset(arguments.i, trust_geometry=arguments.trust_geometry, n_workers=arguments.np)
     elif arguments.d is None and arguments.m is None:
         remedy = (
             "Name a folder with dataset.json and imagesTr, or give the channels of your images by -d ID or -m MODEL."
         )
         raise Fault("this is no raw data set", file=arguments.i, remedy=remedy)
     else:
-        found = check_folder(arguments.i, **dataset_json(arguments.d, arguments.m), n_workers=arguments.np)
+        found = check_folder(
+            arguments.i,
+            **dataset_json(arguments.d, arguments.m),
+            trust_geometry=arguments.trust_geometry,
+            n_workers=arguments.np,
+        )
     _print_findings(found)
     _print_availability(found)
     n_faults = sum(len(check.faults) for check in found.cases.values()) + len(found.faults)
     print(f"{arguments.i}: {_summary(found, n_faults)}")
     if arguments.json is not None:
-        write_json(arguments.json, _as_json(found, arguments.i))
+        write_json(arguments.json, _as_json(found, arguments.i, trust_geometry=arguments.trust_geometry))
     return SOME_CASE_FAILED if n_faults else ALL_DONE
 
 
@@ -77,12 +84,12 @@ def _summary(found: "FolderCheck", n_faults: int) -> str:
     return f"{len(found.cases)} cases, {f'{faulty} of them' if faulty else 'none'} with faults{in_all}"
 
 
-def _as_json(found: "FolderCheck", folder: Path) -> dict[str, object]:
+def _as_json(found: "FolderCheck", folder: Path, *, trust_geometry: bool) -> dict[str, object]:
     """What ``summary.json`` of every command says, and all findings; the first fault of a case is its problem."""
     return {
         "command": "check",
         "version": version("nnunet_seqdropout"),
-        "settings": {"i": str(folder)},
+        "settings": {"i": str(folder), "trust_geometry": trust_geometry},
         "faults": [asdict(fault) for fault in found.faults],
         "availability": found.availability,
         "cases": {

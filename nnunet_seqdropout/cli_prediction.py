@@ -1,10 +1,12 @@
 """The sub-commands ``predict`` and ``calibrate``: any subset of the sequences, and the threshold that fits it."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
+from nnunet_seqdropout.arguments import add_trust_geometry, processes
 from nnunet_seqdropout.exit_codes import exit_code
 from nnunet_seqdropout.folders import dataset_json, model_folder
 from nnunet_seqdropout.model_arguments import add_model, add_target, add_threshold, load, target_of, thresholds_of
@@ -24,6 +26,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     add_model(predict)
     predict.add_argument("--drop", action="append", default=[], metavar="NAME", help="as if it had not been acquired")
     add_target(predict)
+    add_trust_geometry(predict)
     add_threshold(predict)
     predict.add_argument("--save_probabilities", action="store_true", help="write <case>_prob.nii.gz of the target")
     predict.add_argument(
@@ -42,8 +45,9 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "-o", type=Path, required=True, metavar="FILE", help="thresholds.json, or a model's fold folder"
     )
     add_target(calibrate)
+    add_trust_geometry(calibrate)
     calibrate.add_argument("--fp-budget", type=float, metavar="X", help="false positives per patient (Youden index)")
-    calibrate.add_argument("-np", type=int, metavar="K", help="processes (1)")
+    calibrate.add_argument("-np", type=processes, metavar="K", help="processes (1)")
     calibrate.set_defaults(run=_calibrate)
 
 
@@ -52,7 +56,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from evaluation.inputs import Folders
 
     file = arguments.o / "thresholds.json" if arguments.o.is_dir() else arguments.o
-    folders = Folders(arguments.gt, arguments.p, target_of(arguments))
+    folders = Folders(arguments.gt, arguments.p, target_of(arguments), trust_geometry=arguments.trust_geometry)
     thresholds, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
     thresholds.write(file)
     for pattern, threshold in thresholds.by_pattern.items():
@@ -100,4 +104,5 @@ def _cases(arguments: argparse.Namespace, dataset: dict) -> "dict[str, CaseInput
         cases = prediction_inputs.from_tree(arguments.i, layout, channel_names=names)
     else:
         cases = prediction_inputs.from_folder(arguments.i, **dataset)
+    cases = {case: replace(found, trust_geometry=arguments.trust_geometry) for case, found in cases.items()}
     return prediction_inputs.without(cases, arguments.drop, names)

@@ -20,11 +20,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaseInput:
-    """The files of one case by channel number; faults: what is wrong with their names; notes: what else to know."""
+    """The files of one case by channel number; faults: what is wrong with their names; notes: what else to know.
+
+    trust_geometry: images of one size get the geometry of the first, whatever their headers say.
+    """
 
     files: Mapping[int, Path]
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+    trust_geometry: bool = False
 
     def read(self) -> dict[int, sitk.Image]:
         """The images that say something. Raises Fault where none does, one cannot be read, or grids differ."""
@@ -32,7 +36,7 @@ class CaseInput:
             raise Fault("; ".join(fault.problem for fault in self.faults), remedy=self.faults[0].remedy)
         if not self.files:
             raise Fault("no usable sequence", remedy="Give at least one image.")
-        return usable_images(self.files)
+        return usable_images(self.files, trust_geometry=self.trust_geometry)
 
     def warnings(self, usable: Collection[int]) -> list[str]:
         """The notes, and a word about each image that is not among the usable ones although it is not 0."""

@@ -17,10 +17,10 @@ def write(path: Path, voxels: np.ndarray, *, origin=(0.0, 0.0, 0.0)) -> None:
     sitk.WriteImage(image, str(path))
 
 
-def patient(folder: Path, stem: str, names: str, *, seg: dict[int, int] | None) -> None:
-    """One BraTS patient; ``seg`` gives the number of voxels of each label."""
+def patient(folder: Path, stem: str, names: str, *, seg: dict[int, int] | None, seed: int = 0) -> None:
+    """One BraTS patient; ``seg`` gives the number of voxels of each label; another seed, another patient's images."""
     for i, name in enumerate(names.split()):
-        write(folder / f"{stem}{name}.nii.gz", np.arange(60, dtype=np.int16).reshape(3, 4, 5) + i)
+        write(folder / f"{stem}{name}.nii.gz", np.arange(60, dtype=np.int16).reshape(3, 4, 5) + i + 10 * seed)
     if seg is not None:
         label = np.zeros(60, np.int16)
         start = 0
@@ -71,9 +71,9 @@ def test_the_new_layout_keeps_its_labels_and_an_absent_sequence_becomes_zeros(tm
 
 
 def test_test_patients_go_to_their_own_folders_with_their_labels(tmp_path, raw):
-    for name in ("P1", "P2"):
-        patient(tmp_path / "in" / name, f"{name}_", "t1 t1ce t2 flair", seg={4: 1})
-    patient(tmp_path / "in" / "P3", "P3_", "t1 t1ce t2 flair", seg=None)
+    for seed, name in enumerate(("P1", "P2")):
+        patient(tmp_path / "in" / name, f"{name}_", "t1 t1ce t2 flair", seg={4: 1}, seed=seed)
+    patient(tmp_path / "in" / "P3", "P3_", "t1 t1ce t2 flair", seg=None, seed=3)
     assert convert(tmp_path / "in", "--test", "P2", "P3") == 0
     assert [f.name for f in (raw / "labelsTr").iterdir()] == ["P1.nii.gz"]
     assert [f.name for f in (raw / "labelsTs").iterdir()] == ["P2.nii.gz"]

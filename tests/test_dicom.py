@@ -26,6 +26,7 @@ from dataset_conversion.dicom_series import Series, Slice, find_series
 from dataset_conversion.faults import Fault
 from dataset_conversion.layouts import SHIPPED, read_layout
 from dataset_conversion.patients import find_patients
+from nnunet_seqdropout.cli import main
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -455,3 +456,57 @@ def test_an_image_that_does_not_lie_where_the_headers_say_is_refused(
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
     (outcome,) = convert()[1].values()
     assert said in outcome.problem
+
+
+def files_with(folder: Path, words: Sequence[bytes]) -> list[str]:
+    """Which file below the folder holds which word, in its name or, unpacked, in its content."""
+    found = []
+    for file in (file for file in folder.rglob("*") if file.is_file()):
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        found += [f"{file}: {w!r}" for w in words if w in content or w in str(file.relative_to(folder)).encode()]
+    return found
+
+
+def test_from_dicom_to_the_data_set_nothing_names_the_patient(source, tmp_path, monkeypatch, capfd):
+    """Through both commands; the patient's name is in the folder of the source, too."""
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    uids = write_patient(source)
+    write_series(tmp_path / "dicom" / "Doe_John", "FLAIR", patient="Doe-2", positions_mm=(0, 1, 3))
+    out, key = tmp_path / "out", tmp_path / "key"
+    assert main(["dicom", str(tmp_path / "dicom"), "-o", str(out), "--key", str(key)]) == 1
+    command = ["convert", "hospital_a", str(out), "-d", "1", "-n", "X", "--register", "never"]
+    assert main(command) == 0
+    (patient,) = json.loads((tmp_path / "raw" / "Dataset001_X" / "manifest.json").read_text())["patients"]
+    assert patient == pseudonym("HOSP-4711", key.read_bytes().strip())
+    words = [*IDENTIFYING, b"Doe_J", *(uid.encode() for uid in uids.values())]
+    assert files_with(tmp_path / "dicom", words)  # they would be found
+    assert not files_with(out, words)
+    assert not files_with(tmp_path / "raw", words)
+    printed = "".join(capfd.readouterr())
+    assert "from 31.0 to 33.0 mm" in printed
+    assert not [word for word in words if word.decode() in printed]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"number": 1, "positions_mm": (0, 1, 2, 4)}, "has gaps: from 32.0 to 34.0 mm"),
+        ({"number": 1, "positions_mm": (0, 1, 2, 2)}, "mixes stacks: slices lie twice at 32.0 mm"),
+        ({"number": 2}, "series 1 'T1 +C'"),
+    ],
+)
+def test_what_is_wrong_with_a_series_is_one_line_of_the_command(tmp_path, capsys, second, said):
+    if second["number"] == 2:
+        write_series(tmp_path / "dicom", "T1 +C", patient="1", number=1)
+    write_series(tmp_path / "dicom", "T1 +C", patient="1", **second)
+    write_series(tmp_path / "dicom" / "b", "T1 +C", patient="2")
+    out, key = tmp_path / "out", tmp_path / "key"
+    key.write_bytes(KEY)
+    assert main(["dicom", str(tmp_path / "dicom"), "-o", str(out), "--key", str(key)]) == 1
+    outcome = json.loads((out / "summary.json").read_text())["cases"][pseudonym("1", KEY)]
+    assert outcome["status"] == "failed"
+    assert said in outcome["problem"]
+    assert "rules file" in outcome["remedy"]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if pseudonym("1", KEY) + ": " in line]
+    assert said in line
+    assert [file.parent.name for file in out.rglob("*.nii.gz")] == [pseudonym("2", KEY)]

@@ -91,9 +91,9 @@ def test_an_impossible_size_is_refused_from_the_header(tmp_path, monkeypatch):
         read_image(save(tmp_path / "small.nii.gz", noise()))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39, -1e39])  # float32 ends at 3.4e38
 def test_voxels_that_are_no_number_are_refused_or_set_to_zero_if_said(tmp_path, bad):
-    voxels = noise(np.float32)
+    voxels = noise(np.float64)
     voxels[0, 0, 0] = voxels[1, 2, 3] = bad
     file = save(tmp_path / "image.nii.gz", voxels)
     with pytest.raises(Fault, match=r"2 voxels are NaN or infinite.*--nan zero"):

@@ -27,9 +27,9 @@ split: {default: train, unlabelled: test, folders: {held_out: test}}
 
 
 def write(folder: Path, *files: str, value: int = 1) -> None:
-    """Tiny images; one that is a label (seg or mask in its name) has two voxels of ``value``."""
+    """Tiny images, each its own; a label (seg or mask in its name) has two voxels of ``value``."""
     for place, file in enumerate(files):
-        voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5) + place
+        voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5) + sum(file.encode())
         if "seg" in file or "mask" in file:
             voxels = np.zeros((3, 4, 5), np.uint8)
             voxels[1, 1, place % 2 : place % 2 + 2] = value
@@ -220,17 +220,21 @@ def data_set(tmp_path, monkeypatch, layout: str, *options: str, source: str = "i
     return main(command), tmp_path / "raw" / "Dataset007_X"
 
 
-def test_folds_are_declared_by_patient_where_patients_have_several_time_points(tmp_path, monkeypatch):
-    for number in range(6):
+@pytest.mark.parametrize(("n_patients", "n_folds"), [(6, 5), (3, 3), (2, 2)])
+def test_folds_are_declared_by_patient_where_patients_have_several_time_points(
+    tmp_path, monkeypatch, n_patients, n_folds
+):
+    for number in range(n_patients):
         for time in "AB":
             write(tmp_path / "in", f"10{number}{time}/10{number}{time}_FLAIR", f"10{number}{time}/10{number}{time}_seg")
     code, folder = data_set(tmp_path, monkeypatch, "ucsf_bmsr")
     splits = json.loads((folder / "splits_final.json").read_text())
-    assert (code, len(splits)) == (0, 5)
+    assert (code, len(splits)) == (0, n_folds)
     for split in splits:
         assert not {case[:3] for case in split["train"]} & {case[:3] for case in split["val"]}
-        assert len(split["train"]) + len(split["val"]) == 12
-    assert sorted(case for split in splits for case in split["val"]) == [f"10{n}_{t}" for n in range(6) for t in "AB"]
+        assert len(split["train"]) + len(split["val"]) == 2 * n_patients
+    cases = [f"10{n}_{time}" for n in range(n_patients) for time in "AB"]
+    assert sorted(case for split in splits for case in split["val"]) == cases
 
 
 def test_a_time_point_that_comes_later_stays_in_its_patients_split(tmp_path, monkeypatch, capsys):

@@ -161,6 +161,27 @@ def test_what_shows_no_peak_of_similarity_is_refused(unrelated):
     assert np.shape(raised.value.attempt.matrix) == (4, 4)
 
 
+def exchanged(image: sitk.Image) -> sitk.Image:
+    """Left and right, by slices, rows or columns, as the axes lie; the header does not know."""
+    left_right = int(np.abs(np.reshape(image.GetDirection(), (3, 3))[0]).argmax())
+    flipped = sitk.Flip(image, [axis == left_right for axis in range(3)])
+    flipped.CopyInformation(image)
+    return flipped
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("the same grid", "left and right seem exchanged"),
+        ("a smaller sagittal field of view", "no peak of similarity"),  # as for most real series
+    ],
+)
+def test_a_series_whose_left_and_right_are_exchanged_is_refused(name, said):
+    moving = head(GRIDS[name], T2, rigid((4, -3, 5), (6, -5, 7)), seed=1)
+    with pytest.raises(Diverged, match=said):
+        register(head(grid(), T1), exchanged(moving))
+
+
 @pytest.mark.parametrize("degrees", [40, 90, 180])
 def test_a_head_turned_too_far_is_refused(degrees):
     with pytest.raises(Diverged, match=r"degrees|peak|less alike"):
@@ -271,6 +292,8 @@ def test_the_motion_of_like_paper_patients_is_recovered_within_half_a_millimetre
             assert error_mm(found.matrix, transform) < 0.5
             turn = np.array(found.matrix)[:3, :3] @ true[:3, :3].T
             assert np.rad2deg(np.arccos(min(1.0, (np.trace(turn) - 1) / 2))) < 0.5
+            with pytest.raises(Diverged, match="left and right seem exchanged"):
+                register(series[truth["reference"]], exchanged(series[name]))
 
 
 @pytest.mark.slow
