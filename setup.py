@@ -13,7 +13,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=["nnunet_seqdropout", "trainers", "evaluation", "dataset_conversion"],
-    package_data={"evaluation": ["page/*"], "dataset_conversion": ["*.yaml", "layouts/*.yaml", "page/*"]},
+    package_data={
+        "nnunet_seqdropout": ["designs/*.yaml"],
+        "evaluation": ["page/*"],
+        "dataset_conversion": ["*.yaml", "layouts/*.yaml", "page/*"],
+    },
     install_requires=[
         "nnunetv2>=2.8.1,<2.9",
         "torch",
