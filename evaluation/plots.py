@@ -26,7 +26,7 @@ def draw_roc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
         roc = evaluation.roc
         for axes in (ax, inset):
             axes.fill_between(roc["fpr"], roc["tpr_low"], roc["tpr_high"], color=colour, alpha=0.2, linewidth=0)
-            axes.plot(roc["fpr"], roc["tpr_mean"], line, color=colour)
+            axes.plot(roc["fpr"], roc["tpr_mean"], linestyle=line, color=colour)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="False positive rate", ylabel="True positive rate")
     inset.set(xscale="log", xlim=(LOWEST_RATE, 1), ylim=(0, 1.02))
     inset.tick_params(labelsize=7.5)
@@ -69,7 +69,7 @@ def draw_froc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
     that the tables use. The axis is linear up to 1 and logarithmic beyond."""
     for evaluation, colour, line in zip(evaluations, cycle(MODELS), cycle(LINES)):
         froc = evaluation.froc.sort_values("threshold")
-        ax.plot(froc["fp_per_patient"], froc["sensitivity"], line, color=colour, marker=".", markersize=4)
+        ax.plot(froc["fp_per_patient"], froc["sensitivity"], linestyle=line, color=colour, marker=".", markersize=4)
         summary: Mapping[str, Any] = evaluation.summary
         totals = summary["totals"]
         if totals["n_lesions"] and totals["n_patients"]:
@@ -106,7 +106,7 @@ def _legend(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
     if len(evaluations) > 1:
         keys = []
         for evaluation, colour, line in zip(evaluations, cycle(MODELS), cycle(LINES)):
-            keys += ax.plot([], [], line, marker="o", color=colour, label=evaluation.name)
+            keys += ax.plot([], [], linestyle=line, marker="o", color=colour, label=evaluation.name)
         ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
 
 
@@ -126,7 +126,7 @@ def draw_learning(ax: Axes, learning: pd.DataFrame, names: Sequence[str]) -> Non
     for name, colour, line in zip(names, cycle(MODELS), cycle(LINES)):
         for number, (_, curve) in enumerate(learning[learning["arm"] == name].groupby(["data", "fold"])):
             label = name if number == 0 else None
-            ax.plot(curve["epoch"], curve["pseudo_dice"], line, color=colour, linewidth=1.2, label=label)
+            ax.plot(curve["epoch"], curve["pseudo_dice"], linestyle=line, color=colour, linewidth=1.2, label=label)
     ax.set(xlabel="Epoch", ylabel="Pseudo Dice, moving average", ylim=(-0.02, 1.02))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset_conversion.sequences import pattern
 from nnunet_seqdropout.folders import environment
 from nnunet_seqdropout.study_data import Cohort, link_dataset, link_images, link_labels, write_if_new
 from nnunet_seqdropout.study_design import Arm, Design
 from nnunet_seqdropout.study_steps import Step, Steps
 from nnunet_seqdropout.study_trainers import trainer_name, write_trainers
+from nnunet_seqdropout.subsets import subsets
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,10 @@ class Study:
         if self.design.threshold != "argmax":
             threshold = ["--threshold-file", self.evaluation(arm, scenario, target) / "thresholds.json"]
             after = [f"evaluate/{scenario}/{target}/{arm.name}"]
-        command = ["seqdropout", "subsets", *words, *model, "-o", output, *threshold, *self._target_words(target)]
+        has = self.available[scenario]
+        kept = sorted(subsets([True] * len(has)), key=sum, reverse=True)
+        options = [*threshold, *self._target_words(target), "--patterns", *(pattern(each, has) for each in kept)]
+        command = ["seqdropout", "subsets", *words, *model, "-o", output, *options]
         return Step(
             name=f"subsets/{arm.name}",
             commands=[[str(word) for word in command]],
