@@ -1,7 +1,7 @@
 """The picture of a training with one curve per availability pattern, beside nnU-Net's progress.png."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import matplotlib.style
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dataset_conversion.images import staged
 from evaluation.colours import PATTERNS
 from evaluation.figures import STYLE
+from evaluation.plots import LINES
 from nnunet_seqdropout.pattern_dice import PatternDice, in_order
 
 NAME = "progress_patterns.png"
@@ -31,8 +32,8 @@ def draw_patterns(epochs: Sequence[PatternDice]) -> Figure:
     """Dots are the epochs, lines their moving averages; an epoch without foreground of a pattern has no dot."""
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     ax = figure.add_subplot()
-    styles = product(("-", "--", ":"), PATTERNS)
-    for pattern, (line, colour) in zip(in_order(p for epoch in epochs for p in epoch), styles, strict=False):
+    patterns = in_order(pattern for epoch in epochs for pattern in epoch)
+    for pattern, (line, colour) in zip(patterns, cycle(product(LINES, PATTERNS))):
         dice = np.array([_mean(epoch[pattern]["dice"]) if pattern in epoch else np.nan for epoch in epochs])
         ax.plot(dice, ".", color=colour, markersize=6, markeredgewidth=0, alpha=0.3, zorder=1)
         ax.plot(moving_average(dice), line, color=colour, linewidth=2, label=pattern)
