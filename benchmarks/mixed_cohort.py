@@ -4,9 +4,9 @@
 
 Of the mixed cohort's patients a third lack flair and a third lack bravo; the complete third is trained on alone, with
 the same trainer and budget (iterations times batch). Both models predict the same new patients, half of whom lack flair
-and half bravo, and others who have all sequences; they share their validation patients, two of every kind. A voxel
-counts from a probability of 0.5 for both, the most probable label. Interrupted, it goes on where it was; remove
-WORK_FOLDER to begin anew, also with other numbers of patients.
+and half bravo, and others who have all sequences. They share their validation patients, two of every kind, on whom each
+model's threshold keeps to two false alarms per patient. Interrupted, it goes on where it was; remove WORK_FOLDER to
+begin anew, also with other numbers of patients.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +24,8 @@ from benchmarks.steps import run_once, use_folders
 from evaluation.results import read_evaluation
 from evaluation.stats import average
 
-DATASETS = {"complete": ("11", "CompleteThird"), "mixed": ("12", "Mixed")}
+DATASETS = {"complete_third": ("11", "CompleteThird"), "mixed": ("12", "Mixed")}
+GROUPS = ("incomplete", "complete")
 ABSENT = (None, "flair", "bravo")
 """What the patients lack, in turn."""
 VALIDATION = 2
@@ -41,43 +42,55 @@ def main() -> None:
     arguments = parser.parse_args()
     work, started = arguments.work.resolve(), time.monotonic()
     use_folders(work)
-    done = work / "done"
     n_patients = len(ABSENT) * (arguments.train + VALIDATION + arguments.test)
     phantom = ("seqdropout", "phantom", "-o", work / "phantom", "--train", n_patients, "--val", 0, "--test", 0)
-    run_once(done / "phantom", *phantom, "-np", 2)
+    run_once(work / "done" / "phantom", *phantom, "-np", 2)
     validation = lay_out(work, arguments.train)
-    models = {}
-    for cohort, (number, name) in DATASETS.items():
-        dataset = ("-d", number)
-        convert = ("seqdropout", "convert", "hospital_a", work / "cohorts" / cohort, *dataset, "-n", name)
-        # the small phantom's series lie on one grid
-        run_once(done / f"{cohort}_convert", *convert, "--val", *validation, "--register", "never", "-np", 2)
-        plan = ("nnUNetv2_plan_and_preprocess", *dataset, "-c", "2d", "-np", 2)
-        run_once(done / f"{cohort}_plan", *plan, quiet=True)
-        how = ("-tr", arguments.trainer, "-device", arguments.device)
-        run_once(done / f"{cohort}_train", "nnUNetv2_train", number, "2d", "0", *how, "--c", quiet=True)
-        folder = f"Dataset0{number}_{name}/{arguments.trainer}__nnUNetPlans__2d"
-        models[cohort] = Path(os.environ["nnUNet_results"], folder)
-        for group in ("incomplete", "complete"):
-            out, labels = work / "predictions" / cohort / group, work / "labels" / group
-            predict = ("seqdropout", "predict", "-i", work / "tests" / group, "--layout", "hospital_a", "-o", out)
-            options = ("-m", models[cohort], "-f", "0", "-device", arguments.device, "--save_probabilities", "--c")
-            run_once(done / f"{cohort}_predict_{group}", *predict, *options)
-            evaluate = ("seqdropout", "evaluate", "-gt", labels, "-p", out, "-o", work / "evaluation" / cohort / group)
-            run_once(done / f"{cohort}_evaluate_{group}", *evaluate, "--name", cohort, "--no-report", "-np", 2)
-    for group in ("incomplete", "complete"):
-        sides = [work / "evaluation" / cohort / group for cohort in ("mixed", "complete")]
-        run_once(done / f"compare_{group}", "seqdropout", "compare", *sides, "-o", work / "comparison" / group)
-    print(f"\nBudget: {budget(models)} windows of each training.\n\n{table(work / 'evaluation')}\n")
+    how = ("-device", arguments.device)
+    models = {cohort: train(work, cohort, arguments.trainer, validation, how) for cohort in DATASETS}
+    seen = budget(models)
+    for cohort, model in models.items():
+        measure(work, cohort, model, how)
+    for group in GROUPS:
+        sides = [work / "evaluation" / cohort / group for cohort in reversed(DATASETS)]
+        run_once(work / "done" / f"compare_{group}", "seqdropout", "compare", *sides, "-o", work / "comparison" / group)
+    print(f"\nEach training has seen {seen} windows.\n\n{table(work / 'evaluation')}\n")
     print("Synthetic patients, and one training of each kind: the interval is over patients, not over trainings.")
     print(f"Reports: {work / 'comparison'}. This run took {(time.monotonic() - started) / 60:.1f} minutes.")
+
+
+def train(work: Path, cohort: str, trainer: str, validation: Sequence[str], how: Sequence[str]) -> Path:
+    """Converts, plans and trains; returns the model's folder."""
+    number, name = DATASETS[cohort]
+    convert = ("seqdropout", "convert", "hospital_a", work / "cohorts" / cohort, "-d", number, "-n", name)
+    # the small phantom's series lie on one grid
+    run_once(work / "done" / f"{cohort}_convert", *convert, "--val", *validation, "--register", "never", "-np", 2)
+    plan = ("nnUNetv2_plan_and_preprocess", "-d", number, "-c", "2d", "-np", 2)
+    run_once(work / "done" / f"{cohort}_plan", *plan, quiet=True)
+    training = ("nnUNetv2_train", number, "2d", "0", "-tr", trainer, *how, "--c", "--npz")
+    run_once(work / "done" / f"{cohort}_train", *training, quiet=True)
+    return Path(os.environ["nnUNet_results"], f"Dataset0{number}_{name}", f"{trainer}__nnUNetPlans__2d")
+
+
+def measure(work: Path, cohort: str, model: Path, how: Sequence[str]) -> None:
+    """Predicts both groups of test patients and evaluates them."""
+    labels_of_validation = Path(os.environ["nnUNet_raw"], model.parent.name, "labelsTr")
+    calibration = ("--val-gt", labels_of_validation, "--val-p", model / "fold_0" / "validation", "--fp-budget", 2)
+    for group in GROUPS:
+        out, result = (work / kind / cohort / group for kind in ("predictions", "evaluation"))
+        predict = ("seqdropout", "predict", "-i", work / "tests" / group, "--layout", "hospital_a", "-o", out)
+        options = ("-m", model, "-f", "0", *how, "--save_probabilities", "--c")
+        run_once(work / "done" / f"{cohort}_predict_{group}", *predict, *options)
+        evaluate = ("seqdropout", "evaluate", "-gt", work / "labels" / group, "-p", out, "-o", result, "-np", 2)
+        options = (*calibration, "--name", cohort, "--no-report")
+        run_once(work / "done" / f"{cohort}_evaluate_{group}", *evaluate, *options)
 
 
 def lay_out(work: Path, n_train: int) -> list[str]:
     """Deals the phantom's patients out: training, validation, test, each kind in turn; returns who validates.
 
-    ``cohorts/{mixed,complete}/<patient>``, ``tests/{incomplete,complete}/<patient>`` without the images that he lacks,
-    and the test patients' ``labels/{incomplete,complete}/<patient>.nii.gz``.
+    Without the images that they lack: ``cohorts/{mixed,complete_third}/<patient>``, ``tests/<group>/<patient>``; of the
+    test patients also ``labels/<group>/<patient>.nii.gz``.
     """
     validation = []
     for i, patient in enumerate(sorted((work / "phantom" / "hospital_a" / "train").iterdir())):
@@ -85,9 +98,9 @@ def lay_out(work: Path, n_train: int) -> list[str]:
         group = "incomplete" if absent else "complete"
         targets = [Path("tests", group)]
         if turn < n_train:
-            targets = [Path("cohorts", "mixed"), *([] if absent else [Path("cohorts", "complete")])]
+            targets = [Path("cohorts", "mixed"), *([] if absent else [Path("cohorts", "complete_third")])]
         elif turn < n_train + VALIDATION:
-            targets = [Path("cohorts", "mixed"), Path("cohorts", "complete")]
+            targets = [Path("cohorts", "mixed"), Path("cohorts", "complete_third")]
             validation.append(patient.name)
         else:
             (work / "labels" / group).mkdir(parents=True, exist_ok=True)
@@ -113,10 +126,9 @@ def budget(models: Mapping[str, Path]) -> int:
 def table(evaluations: Path) -> str:
     """Markdown: means of both models and the mean paired difference, mixed minus complete, by what patients lack."""
     cases = {
-        cohort: pd.concat([read_evaluation(evaluations / cohort / g).cases for g in ("incomplete", "complete")])
-        for cohort in DATASETS
+        cohort: pd.concat([read_evaluation(evaluations / cohort / g).cases for g in GROUPS]) for cohort in DATASETS
     }
-    complete, mixed = (cases[cohort].set_index("case").sort_index() for cohort in ("complete", "mixed"))
+    complete, mixed = (cases[cohort].set_index("case").sort_index() for cohort in DATASETS)
     lacking = {name: ~mixed["pattern"].str.split("+").map(lambda names, n=name: n in names) for name in ABSENT if name}
     anything = pd.concat(lacking.values(), axis=1).any(axis=1)
     groups = {"incomplete": anything, **{f"- without {name}": rows for name, rows in lacking.items()}}
