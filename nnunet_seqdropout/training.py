@@ -10,7 +10,6 @@ import torch
 from batchgenerators.utilities.file_and_folder_operations import isfile, join, load_json
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
@@ -18,12 +17,13 @@ from nnunet_seqdropout import __version__
 from nnunet_seqdropout.dropout import RecordPresence, SequenceDropout, rescale_in_evaluation
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings
 from nnunet_seqdropout.subsets import SubsetLaw
+from nnunet_seqdropout.training_patterns import DicePerPattern
 
 FOLDS_OF_NNUNET = 5
 """How many splits nnU-Net makes where none are declared."""
 
 
-class ConfiguredTrainer(nnUNetTrainer):
+class ConfiguredTrainer(DicePerPattern):
     """nnU-Net's trainer, set by class attributes, that rewrites its own copy of the plans before it builds anything.
 
     An attribute that is None leaves nnU-Net's value. Raises ValueError where a declared split lacks the fold asked for.
@@ -176,11 +176,6 @@ class WithSequenceDropout(ConfiguredTrainer):
     def _dropout(self) -> SequenceDropout:
         always_keep = [name in self.always_keep for name in self._sequences]
         return SequenceDropout(self.subset_law, drop_probability=self.drop_probability, always_keep=always_keep)
-
-    @property
-    def _sequences(self) -> tuple[str, ...]:
-        """The declared sequences in channel order."""
-        return tuple(name for _, name in sorted(self.dataset_json["channel_names"].items(), key=lambda c: int(c[0])))
 
     def _refuse_what_cannot_be_dropped(self) -> None:
         if self.is_cascaded:

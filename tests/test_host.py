@@ -32,6 +32,9 @@ def write_inputs(folder: Path, shapes: dict, **options) -> Path:
 def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, tmp_path):
     printed = four_sequences.train(1, "TinySeqDropout")
     assert "Mean Validation Dice" in printed
+    # of the validation patients E lacks bravo
+    assert "Pseudo dice of " in printed
+    assert (four_sequences.model("Dataset001_Four", "TinySeqDropout") / "fold_0" / "progress_patterns.png").is_file()
     images = write_inputs(tmp_path, {"new": (9, 37, 45)})
     (images / "new_0000.nii.gz").unlink()
     four_sequences.run("seqdropout", "fill", "-i", images, "-o", tmp_path / "filled", "-d", 1)
@@ -209,6 +212,7 @@ def test_a_killed_training_goes_on_where_its_last_checkpoint_stands(four_sequenc
     assert "Epoch 2" in printed
     checkpoint = torch.load(fold / "checkpoint_final.pth", map_location="cpu", weights_only=False)
     assert checkpoint["current_epoch"] == 3
+    assert len(checkpoint["logging"]["dice_per_pattern"]) == 3
 
 
 @pytest.mark.slow
