@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import shutil
 import signal
 import struct
@@ -430,7 +429,7 @@ def test_a_probability_map_of_an_earlier_run_does_not_stay_beside_another_label_
     model = make_model("TinySeqDropout")
     assert predict(images, tmp_path / "out", model, "--save_probabilities") == 0
     assert predict(images, tmp_path / "out", model, "--drop", "flair") == 0
-    assert sorted(os.listdir(tmp_path / "out")) == [
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "P.json",
         "P.nii.gz",
         "P_lesions.csv",
