@@ -25,9 +25,10 @@ def _study(arguments: argparse.Namespace) -> int:
     from dataset_conversion.faults import Fault
     from nnunet_seqdropout.folders import raw_folder
     from nnunet_seqdropout.model_arguments import device
-    from nnunet_seqdropout.study import Machine, Study
+    from nnunet_seqdropout.study import prepare
     from nnunet_seqdropout.study_data import read_cohort
     from nnunet_seqdropout.study_design import SHIPPED, read_design
+    from nnunet_seqdropout.study_folder import Machine, Study
     from nnunet_seqdropout.study_report import write_study_report
 
     if (arguments.i is None) == (arguments.d is None):
@@ -40,7 +41,7 @@ def _study(arguments: argparse.Namespace) -> int:
     cohort = read_cohort(arguments.i or raw_folder(arguments.d), n_workers=arguments.np)
     machine = Machine(device(arguments.device).type, arguments.num_gpus, arguments.np)
     study = Study(arguments.o, design, cohort, machine)
-    steps = study.prepare()
+    steps = prepare(study)
     if arguments.dry_run:
         print(steps.shell(arguments.only))
         return ALL_DONE

@@ -16,8 +16,8 @@ from evaluation.figures import learning_figure, write_figures
 from evaluation.results import Evaluation, read_evaluation
 from evaluation.study_page import Question, StudyResults, write_study_page
 from evaluation.subset_results import read_subset_results
-from nnunet_seqdropout.study import Study
 from nnunet_seqdropout.study_design import Arm
+from nnunet_seqdropout.study_folder import Study
 from nnunet_seqdropout.study_steps import Steps
 
 

@@ -1,0 +1,89 @@
+"""One design on one cohort, and where everything of it lies."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_seqdropout.folders import environment
+from nnunet_seqdropout.study_data import Cohort
+from nnunet_seqdropout.study_design import Arm, Design
+from nnunet_seqdropout.study_trainers import trainer_name
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How the commands run, which does not change what they compute. device: cuda, cpu or mps."""
+
+    device: str = "cpu"
+    n_gpus: int = 1
+    n_workers: int = 2
+
+
+class Study:
+    """One design on one cohort, all below one folder: nnU-Net's folders, trainers, predictions, evaluations, report."""
+
+    def __init__(self, folder: Path, design: Design, cohort: Cohort, machine: Machine | None = None) -> None:
+        """Raises Fault where a fold or a sequence that the design names is not there."""
+        self.folder, self.design, self.cohort = folder.resolve(), design, cohort
+        self.machine = machine or Machine()
+        self.validation_cases = cohort.validation_cases(design.folds)
+        self.test_cases = cohort.test_cases if design.test == "imagesTs" else self.validation_cases
+        self.available = {name: cohort.available(self.test_cases, gone) for name, gone in design.scenarios.items()}
+        self.sequence_sets = list(dict.fromkeys([cohort.channel_names, *self.available.values()]))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """nnU-Net's folders below the study's, and its trainers first."""
+        ours = environment(self.folder)
+        ours["nnUNet_extTrainer"] = os.pathsep.join([str(self.folder / "trainers"), ours["nnUNet_extTrainer"]])
+        ours["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        if self.machine.device == "cpu":
+            ours["nnUNet_def_n_proc"] = str(self.machine.n_workers)
+        return ours
+
+    def raw(self, sequences: Sequence[str]) -> Path:
+        name = f"Dataset{self.dataset_id(sequences):03d}_{'_'.join(sequences)}"
+        return self.folder / "nnUNet_raw" / name
+
+    def images(self, sequences: Sequence[str], part: str) -> Path:
+        return self.folder / "images" / self.raw(sequences).name / part
+
+    def references(self, part: str) -> Path:
+        return self.folder / "references" / part
+
+    def sequences(self, arm: Arm, scenario: str) -> tuple[str, ...]:
+        """What the arm is trained on."""
+        return self.cohort.channel_names if arm.sequences == "all" else self.available[scenario]
+
+    def taken(self, scenario: str) -> tuple[str, ...]:
+        """The sequences that the scenario takes from the test patients, by the names of the data set."""
+        return self.cohort.named(self.design.scenarios[scenario])
+
+    def model(self, arm: Arm, scenario: str) -> Path:
+        name = f"{trainer_name(arm)}__{self.design.plans}__{self.design.configuration}"
+        return self.folder / "nnUNet_results" / self.raw(self.sequences(arm, scenario)).name / name
+
+    def predictions(self, arm: Arm, scenario: str, part: str) -> Path:
+        return self.folder / "predictions" / scenario / arm.name / part
+
+    def evaluation(self, arm: Arm, scenario: str, target: str) -> Path:
+        return self.folder / "evaluations" / scenario / target / arm.name
+
+    def subsets(self, arm: Arm) -> Path:
+        return self.folder / "subsets" / arm.name
+
+    @property
+    def tests_subsets(self) -> list[Arm]:
+        """The arms that take any subset, where the test patients are not those of the folds."""
+        return [arm for arm in self.design.arms if arm.drops and self.design.test == "imagesTs"]
+
+    def training_steps(self, arm: Arm, scenario: str) -> list[str]:
+        return [self.training_name(arm, scenario, fold) for fold in self.design.folds]
+
+    def training_name(self, arm: Arm, scenario: str, fold: int) -> str:
+        return f"train/{trainer_name(arm)}/{self.raw(self.sequences(arm, scenario)).name}/fold_{fold}"
+
+    def dataset_id(self, sequences: Sequence[str]) -> int:
+        return 1 + self.sequence_sets.index(tuple(sequences))
