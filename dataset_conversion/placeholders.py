@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import SimpleITK as sitk
 
@@ -22,12 +22,15 @@ def placeholder(reference: sitk.Image) -> sitk.Image:
     return zeros
 
 
-def usable_images(files: Mapping[Channel, Path]) -> dict[Channel, sitk.Image]:
+def usable_images(
+    files: Mapping[Channel, Path], *, nan: Literal["refuse", "zero"] = "refuse"
+) -> dict[Channel, sitk.Image]:
     """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
 
+    nan: as ``read_image`` has it.
     Raises Fault where none is left, one cannot be read, or two of those left lie on different grids.
     """
-    images = {channel: read_image(file) for channel, file in files.items()}
+    images = {channel: read_image(file, nan=nan) for channel, file in files.items()}
     usable = {channel: image for channel, image in images.items() if not is_constant(image, files[channel])}
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")

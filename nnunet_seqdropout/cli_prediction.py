@@ -1,6 +1,7 @@
 """The sub-commands ``predict`` and ``calibrate``: any subset of the sequences, and the threshold that fits it."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     predict.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for the predictions")
     add_model(predict)
     predict.add_argument("--drop", action="append", default=[], metavar="NAME", help="as if it had not been acquired")
+    predict.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
     add_target(predict)
     add_threshold(predict)
     predict.add_argument("--save_probabilities", action="store_true", help="write <case>_prob.nii.gz of the target")
@@ -100,4 +102,5 @@ def _cases(arguments: argparse.Namespace, dataset: dict) -> "dict[str, CaseInput
         cases = prediction_inputs.from_tree(arguments.i, layout, channel_names=names)
     else:
         cases = prediction_inputs.from_folder(arguments.i, **dataset)
+    cases = {case: replace(found, nan=arguments.nan) for case, found in cases.items()}
     return prediction_inputs.without(cases, arguments.drop, names)
