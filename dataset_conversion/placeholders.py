@@ -46,5 +46,5 @@ def is_constant(image: sitk.Image, file: Path) -> bool:
     value = voxels.flat[0]
     constant = bool((voxels == value).all())
     if constant and value != 0:
-        log.warning("%s: every voxel is %s; treated as absent", file, value)
+        log.warning("%s: every voxel is %g; treated as absent", file, value)
     return constant
