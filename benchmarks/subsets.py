@@ -1,6 +1,6 @@
 """How long all subsets of the sequences take: one ``seqdropout subsets`` against a stock predict command for each.
 
-    python -m benchmarks.subsets MODEL_FOLDER IMAGES LABELS WORK [-f 0] [--disable_tta] [--turns 2]
+    python -m benchmarks.subsets MODEL_FOLDER IMAGES LABELS WORK [-f 0] [--disable_tta] [--patterns A+B ...] [--turns 1]
 
 For every pattern a folder is filled: the files of the sequences that it has, zeros for the others. Then
 ``nnUNetv2_predict_from_modelfolder`` predicts each folder, from its start to its end, with the same settings; filling,
@@ -47,18 +47,19 @@ def main() -> None:
     parser.add_argument("-device", default="cpu", help="cpu, cuda or mps (cpu)")
     parser.add_argument("--label", type=int, default=1, metavar="L", help="the label that is measured (1)")
     parser.add_argument("--disable_tta", action="store_true", help="no mirroring, in both")
+    parser.add_argument("--patterns", nargs="+", metavar="A+B", help="only these (all)")
     parser.add_argument("--turns", type=int, default=1, help="how often both run (1)")
     arguments = parser.parse_args()
     use_folders(arguments.work / "nnunet")
     dataset = dataset_json(None, arguments.model)
     names, ending = dataset["channel_names"], dataset["file_ending"]
-    patterns = [pattern(present, names) for present in subsets([True] * len(names))]
+    patterns = arguments.patterns or [pattern(present, names) for present in subsets([True] * len(names))]
     for shown in patterns:
         fill(arguments.images, arguments.work / "filled" / shown, shown.split("+"), names, ending)
     model = ["-m", arguments.model, "-f", arguments.f, "-device", arguments.device]
     model += ["--disable_tta"] * arguments.disable_tta
     ours = ["seqdropout", "subsets", "-i", arguments.images, "-gt", arguments.labels, "-o", arguments.work / "ours"]
-    ours += ["--argmax", "--label", arguments.label, *model]
+    ours += ["--argmax", "--label", arguments.label, "--patterns", *patterns, *model]
     times: dict[str, list[float]] = {"ours": [], "stock": []}
     for _ in range(arguments.turns):
         times["ours"].append(seconds(ours))
