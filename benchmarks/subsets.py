@@ -71,6 +71,8 @@ def main() -> None:
     one, many = median(times["ours"]), median(times["stock"])
     print(f"\nseqdropout subsets {one:.1f} s; {len(patterns)} stock predict commands {many:.1f} s: {one / many:.2f}.")
     cases = pd.read_csv(arguments.work / "ours" / "cases.csv").set_index(["case", "pattern"])
+    if not cases["volume_predicted_mm3"].any():
+        sys.exit("Nothing was predicted: train the model for longer, there is nothing to compare.")
     largest = differences(cases, arguments.work / "stock", arguments.labels, arguments.label)
     print(f"{len(cases)} predictions; largest differences: " + ", ".join(f"{k} {v:.2g}" for k, v in largest.items()))
     if largest["share of voxels"] > LARGEST_DIFFERENCE:
