@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import SimpleITK as sitk
 
@@ -22,13 +22,15 @@ def placeholder(reference: sitk.Image) -> sitk.Image:
     return zeros
 
 
-def usable_images(files: Mapping[Channel, Path], *, trust_geometry: bool = False) -> dict[Channel, sitk.Image]:
+def usable_images(
+    files: Mapping[Channel, Path], *, nan: Literal["refuse", "zero"] = "refuse", trust_geometry: bool = False
+) -> dict[Channel, sitk.Image]:
     """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
 
-    trust_geometry: images of one size get the geometry of the first of those left.
+    nan: as ``read_image`` has it. trust_geometry: images of one size get the geometry of the first of those left.
     Raises Fault where none is left, one cannot be read, or two of those left lie on different grids.
     """
-    images = {channel: read_image(file) for channel, file in files.items()}
+    images = {channel: read_image(file, nan=nan) for channel, file in files.items()}
     usable = {channel: image for channel, image in images.items() if not is_constant(image, files[channel])}
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
@@ -45,5 +47,5 @@ def is_constant(image: sitk.Image, file: Path) -> bool:
     value = voxels.flat[0]
     constant = bool((voxels == value).all())
     if constant and value != 0:
-        log.warning("%s: every voxel is %s; treated as absent", file, value)
+        log.warning("%s: every voxel is %g; treated as absent", file, value)
     return constant

@@ -44,7 +44,7 @@ class Thresholds:
         wanted = set(pattern.split("+"))
         supersets = [other for other in self.by_pattern if pattern and wanted < set(other.split("+"))]
         if not supersets:
-            remedy = f"Calibrate it; there are: {', '.join(self.by_pattern)}."
+            remedy = f"Calibrate it, or choose a threshold yourself; there are: {', '.join(self.by_pattern)}."
             raise Fault(f"no threshold for {pattern or 'a case without a pattern'}", remedy=remedy)
 
         def preference(other: str) -> tuple[int, int, list[int]]:

@@ -25,6 +25,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     predict.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for the predictions")
     add_model(predict)
     predict.add_argument("--drop", action="append", default=[], metavar="NAME", help="as if it had not been acquired")
+    predict.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
     add_target(predict)
     add_trust_geometry(predict)
     add_threshold(predict)
@@ -104,5 +105,6 @@ def _cases(arguments: argparse.Namespace, dataset: dict) -> "dict[str, CaseInput
         cases = prediction_inputs.from_tree(arguments.i, layout, channel_names=names)
     else:
         cases = prediction_inputs.from_folder(arguments.i, **dataset)
-    cases = {case: replace(found, trust_geometry=arguments.trust_geometry) for case, found in cases.items()}
+    how = {"nan": arguments.nan, "trust_geometry": arguments.trust_geometry}
+    cases = {case: replace(found, **how) for case, found in cases.items()}
     return prediction_inputs.without(cases, arguments.drop, names)

@@ -31,13 +31,14 @@ def _subsets(arguments: argparse.Namespace) -> int:
     from dataset_conversion.disk import require_room
     from nnunet_seqdropout.prediction_folder import preflight
     from nnunet_seqdropout.prediction_inputs import from_folder
-    from nnunet_seqdropout.subset_table import subset_results
+    from nnunet_seqdropout.subset_table import subset_results, threshold_of_each
 
     folder = model_folder(arguments)
     dataset = dataset_json(None, folder)
     cases = from_folder(arguments.i, **dataset)
     patterns = _patterns(arguments.patterns, dataset["channel_names"])
     thresholds, source = thresholds_of(arguments, folder)
+    threshold_of_each(thresholds, patterns, dataset["channel_names"])
     require_room(arguments.o, LARGEST_OUTPUT_BYTES)
     found = preflight(cases)
     results = subset_results(

@@ -63,8 +63,8 @@ def preflight(
 
     def look_at(case: str) -> int:
         images = cases[case].read()
-        for warning in cases[case].warnings(images):
-            log.warning("%s: %s", case, warning)
+        for note in cases[case].notes:
+            log.warning("%s: %s", case, note)
         if thresholds is not None:
             present = [channel in images for channel in range(len(channel_names))]
             thresholds.for_pattern(pattern(present, channel_names), channel_names=channel_names)
@@ -127,11 +127,12 @@ def predict_folder(
             for warning in warnings:
                 log.warning("%s: %s", case, warning)
             predicted = replace(ready, warnings=(*ready.warnings, *warnings))
-            if being_written:
-                finish(being_written[0][0], being_written.pop()[1].result())
-            being_written.append((case, writers.submit(writer.attempt, case, predicted, logits)))
-        for case, future in being_written:
-            finish(case, future.result())
+            # one case at a time waits to be written, however slow the disk
+            for before, future in being_written:
+                finish(before, future.result())
+            being_written = [(case, writers.submit(writer.attempt, case, predicted, logits))]
+        for before, future in being_written:
+            finish(before, future.result())
     outcomes = {case: outcomes[case] for case in cases}
     settings = {"model": str(model.folder), "target": str(choices.target), "threshold_source": choices.threshold_source}
     write_summary(target, command="predict", settings=settings, outcomes=outcomes, name=summary)
@@ -179,7 +180,7 @@ class _Writer:
         return attempt(case, lambda each: self.write(each, ready, logits))[0]
 
     def write(self, case: str, ready: _Ready, logits: torch.Tensor) -> None:
-        """All files of the case, or none."""
+        """All files of the case, or none; the record comes last, so that what has one is whole."""
         segmentation = self.model.segmentation(logits, ready.preprocessed)
         grid = ready.grid
         probability = self.model.probability(segmentation, self.choices.target.labels)
@@ -200,9 +201,9 @@ class _Writer:
             if self.choices.save_probabilities:
                 write_probability(probability, grid, stage / f"{case}_prob.nii.gz")
             table.to_csv(stage / f"{case}_lesions.csv", index=False)
-            write_json(stage / f"{case}.json", record)
-            for of_another_run in (f"{case}_prob.nii.gz", f"{case}.npz"):
+            for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz"):
                 (self.target / of_another_run).unlink(missing_ok=True)
+        write_json(self.target / f"{case}.json", record)
 
     def is_done(self, case: str, found: CaseInput) -> bool:
         """Whether the case's files are there, can be read, and are what would be written now."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import SimpleITK as sitk
 
@@ -20,14 +21,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaseInput:
-    """The files of one case by channel number; faults: what is wrong with their names; notes: what else to know.
+    """The files of one case by channel number.
 
-    trust_geometry: images of one size get the geometry of the first, whatever their headers say.
+    faults: what is wrong with their names. notes: what else to know. nan: as ``read_image`` has it. trust_geometry:
+    images of one size get the geometry of the first, whatever their headers say.
     """
 
     files: Mapping[int, Path]
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+    nan: Literal["refuse", "zero"] = "refuse"
     trust_geometry: bool = False
 
     def read(self) -> dict[int, sitk.Image]:
@@ -36,13 +39,14 @@ class CaseInput:
             raise Fault("; ".join(fault.problem for fault in self.faults), remedy=self.faults[0].remedy)
         if not self.files:
             raise Fault("no usable sequence", remedy="Give at least one image.")
-        return usable_images(self.files, trust_geometry=self.trust_geometry)
+        return usable_images(self.files, nan=self.nan, trust_geometry=self.trust_geometry)
 
     def warnings(self, usable: Collection[int]) -> list[str]:
         """The notes, and a word about each image that is not among the usable ones although it is not 0."""
         warnings = list(self.notes)
         for file in (file for channel, file in self.files.items() if channel not in usable):
-            if value := sitk.GetArrayViewFromImage(read_image(file)).flat[0]:
+            image = read_image(file, nan=self.nan)
+            if value := sitk.GetArrayViewFromImage(image).flat[0]:
                 warnings.append(f"{file}: every voxel is {value:g}; treated as absent")
         return warnings
 

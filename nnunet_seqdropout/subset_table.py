@@ -49,7 +49,9 @@ def subset_results(
     and normalisation are those of the subset. Raises Fault where no case can be used or a pattern has no threshold.
     """
     folders = Folders(references, references, target or Target())
-    task = _Task(model, folders, patterns, _threshold_of_each(thresholds, patterns, model), min_volumes_mm3)
+    task = _Task(
+        model, folders, patterns, threshold_of_each(thresholds, patterns, model.channel_names), min_volumes_mm3
+    )
     rows: list[dict] = []
     outcomes = dict(known_faulty or {})
     with logging_redirect_tqdm(), ThreadPoolExecutor(1) as measuring:
@@ -126,16 +128,15 @@ class _Task:
         return {**known, "threshold": value, **measures}
 
 
-def _threshold_of_each(
-    thresholds: Thresholds | None, patterns: Sequence[Sequence[bool]], model: Model
+def threshold_of_each(
+    thresholds: Thresholds | None, patterns: Sequence[Sequence[bool]], channel_names: Sequence[str]
 ) -> dict[str, tuple[str, float]]:
+    """For every pattern the one whose threshold it takes, and its value. Raises Fault where one has none."""
     if thresholds is None:
         return {}
-    names = model.channel_names
-    found = {
-        shown: thresholds.for_pattern(shown, channel_names=names) for shown in (pattern(p, names) for p in patterns)
-    }
-    return {shown: (owner, threshold.value) for shown, (owner, threshold) in found.items()}
+    shown = [pattern(present, channel_names) for present in patterns]
+    found = {each: thresholds.for_pattern(each, channel_names=channel_names) for each in shown}
+    return {each: (owner, threshold.value) for each, (owner, threshold) in found.items()}
 
 
 def _threshold(thresholds: Thresholds | None, source: str, task: _Task) -> dict[str, object]:

@@ -209,18 +209,32 @@ def make_trainer(in_host: Host) -> Callable:
     return make
 
 
-@pytest.fixture
-def make_model(make_trainer):
-    """``make_model(trainer)`` -> the folder of a model with random weights, as nnU-Net leaves one."""
+@pytest.fixture(scope="session")
+def made_models() -> dict[tuple, Path]:
+    """What ``make_model`` made before."""
+    return {}
 
-    def make(name: str, *, configuration: str = "2d") -> Path:
+
+@pytest.fixture
+def make_model(make_trainer, made_models):
+    """``make_model(trainer)`` -> the folder of a model with random weights, as nnU-Net leaves one; do not change it.
+
+    sequences: a model of fewer than the data set has is in a folder of its own.
+    """
+
+    def make(name: str, *, configuration: str = "2d", sequences: Sequence[str] = SEQUENCES) -> Path:
+        if (name, configuration, sequences) in made_models:
+            return made_models[name, configuration, sequences]
         import torch
         from batchgenerators.utilities.file_and_folder_operations import save_json
 
         torch.manual_seed(0)
         trainer = make_trainer(name, configuration=configuration)
+        trainer.dataset_json["channel_names"] = {str(i): sequence for i, sequence in enumerate(sequences)}
         trainer.initialize()
         folder = Path(trainer.output_folder_base)
+        if sequences != SEQUENCES:
+            folder = folder.with_name(f"{len(sequences)}_{folder.name}")
         (folder / "fold_0").mkdir(parents=True, exist_ok=True)
         save_json(trainer.plans_manager.plans, str(folder / "plans.json"), sort_keys=False)
         save_json(trainer.dataset_json, str(folder / "dataset.json"), sort_keys=False)
@@ -229,6 +243,7 @@ def make_model(make_trainer):
                 # BatchNorm that has seen something
                 buffer.copy_(buffer + 0.1 * torch.rand_like(buffer))
         trainer.save_checkpoint(str(folder / "fold_0" / "checkpoint_final.pth"))
+        made_models[name, configuration, sequences] = folder
         return folder
 
     return make

@@ -1,6 +1,7 @@
 """The command itself: its help, its exit codes, and ``env``."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -30,10 +31,31 @@ def test_env_keeps_the_trainers_of_others_and_adds_ours_once(monkeypatch):
     assert environment()["nnUNet_extTrainer"] == os.pathsep.join([ours, "/theirs"])
 
 
-@pytest.mark.parametrize(
-    "command",
-    [[], ["env"], ["fill"], ["convert"], ["check"], ["predict"], ["evaluate"], ["compare"], ["dicom"], ["phantom"]],
-)
+COMMANDS = [
+    "env",
+    "phantom",
+    "convert",
+    "check",
+    "fill",
+    "predict",
+    "calibrate",
+    "evaluate",
+    "compare",
+    "subsets",
+    "dicom",
+]
+
+
+def test_no_command_is_forgotten_here(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    # the list below the usage: a command, then what it does
+    listed = re.findall(r"^    (\w+)(?: |$)", printed, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--help"])
@@ -46,3 +68,55 @@ def test_wrong_arguments_end_with_two(arguments):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
+
+
+@pytest.fixture(scope="module")
+def run_by_themselves(tmp_path_factory) -> dict[str, subprocess.CompletedProcess]:
+    """What each command says in a process of its own: on what the ones before it wrote."""
+    work = tmp_path_factory.mktemp("cli")
+    phantom, raw = work / "phantom", work / "raw" / "Dataset007_Mets"
+    a = work / "a"
+    calls = {
+        "env": [],
+        "phantom": ["-o", phantom, "--train", 0, "--val", 1, "--test", 0, "--size", 24],
+        "convert": ["hospital_b", phantom / "hospital_b", "-d", 7, "-n", "Mets", "--register", "never"],
+        "check": ["-i", raw],
+        "fill": ["-i", raw / "imagesTr", "-o", work / "filled", "-d", 7],
+        "evaluate": ["-gt", raw / "labelsTr", "-p", raw / "labelsTr", "-o", a, "--no-report", "--name", "a"],
+        "compare": [a, a, "-o", work / "compared"],
+        "calibrate": ["-gt", raw / "labelsTr", "-p", work / "nowhere", "-o", work / "thresholds.json"],
+        "predict": ["-i", raw / "imagesTr", "-o", work / "out", "-m", work / "nowhere"],
+        "subsets": ["-i", raw / "imagesTr", "-gt", raw / "labelsTr", "-o", work / "out", "-m", work / "nowhere"],
+        "dicom": [work / "nowhere", "-o", work / "series", "--key", work / "key"],
+    }
+    environment = {**os.environ, "nnUNet_raw": str(work / "raw")}
+    return {
+        name: subprocess.run(
+            [COMMAND, name, *map(str, words)], env=environment, capture_output=True, text=True, check=False
+        )
+        for name, words in calls.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("env", 0, "export nnUNet_extTrainer="),
+        ("phantom", 0, ""),
+        ("convert", 0, "1 of 1 cases"),
+        ("check", 0, "none with faults"),
+        ("fill", 0, "cases done"),
+        ("evaluate", 0, "lesions found"),
+        ("compare", 2, "both models are called a"),
+        ("calibrate", 2, "nowhere is not a folder"),
+        ("predict", 2, "no model folder"),
+        ("subsets", 2, "no model folder"),
+        ("dicom", 2, "nowhere"),
+    ],
+)
+def test_every_command_runs_in_a_process_of_its_own(run_by_themselves, command, code, said):
+    process = run_by_themselves[command]
+    printed = process.stdout + process.stderr
+    assert process.returncode == code, printed
+    assert said in printed
+    assert "Traceback" not in printed

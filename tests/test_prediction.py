@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,42 @@ def contents(folder: Path, case: str) -> list[bytes]:
     return [(folder / f"{case}{ending}").read_bytes() for ending in (".nii.gz", "_prob.nii.gz", "_lesions.csv")]
 
 
+def require_one_result(source: Path, work: Path, model: Path, names: Sequence[str], *, drop_every: int = 1) -> None:
+    """Fails unless absent files, zeros and --drop give the same bytes for every subset of P's sequences.
+
+    drop_every: --drop needs a run for each subset; of how many subsets one is tried.
+    """
+    channels = range(len(names))
+    all_subsets = [kept for n in channels for kept in itertools.combinations(channels, n + 1)]
+    zeros = sitk.ReadImage(str(source / "P_0000.nii.gz")) * 0
+    for folder in ("absent", "zero"):
+        (work / folder).mkdir()
+    for kept in all_subsets:
+        name = "S" + "".join(map(str, kept))
+        for channel in channels:
+            file = f"{name}_000{channel}.nii.gz"
+            if channel in kept:
+                for folder in ("absent", "zero"):
+                    shutil.copy(source / f"P_000{channel}.nii.gz", work / folder / file)
+            else:
+                sitk.WriteImage(zeros, str(work / "zero" / file))
+    for folder in ("absent", "zero"):
+        assert predict(work / folder, work / f"out_{folder}", model, "--save_probabilities") == 0
+    for kept in all_subsets:
+        name = "S" + "".join(map(str, kept))
+        assert contents(work / "out_absent", name) == contents(work / "out_zero", name)
+        record = json.loads((work / "out_absent" / f"{name}.json").read_text())
+        assert record["pattern"] == "+".join(names[channel] for channel in kept)
+        assert record["factor"] == (pytest.approx(len(names) / len(kept)) if "TinyDeepLab" not in model.name else 1)
+    for kept in all_subsets[::drop_every]:
+        drop = [word for channel in channels if channel not in kept for word in ("--drop", names[channel])]
+        assert predict(source, work / "out_drop", model, "--save_probabilities", *drop) == 0
+        name = "S" + "".join(map(str, kept))
+        for ending in (".nii.gz", "_prob.nii.gz"):
+            dropped, absent = work / "out_drop" / f"P{ending}", work / "out_absent" / f"{name}{ending}"
+            assert dropped.read_bytes() == absent.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("trainer", "configuration"),
     [("TinySeqDropout", "2d"), ("TinyStockSeqDropout", "3d_fullres"), ("TinyDeepLab", "2d")],
@@ -58,34 +95,13 @@ def test_absent_zero_and_dropped_are_the_same_bytes_for_every_subset(
     make_model, case, tmp_path, trainer, configuration
 ):
     model = make_model(trainer, configuration=configuration)
-    zeros = sitk.ReadImage(str(case / "P_0000.nii.gz")) * 0
-    for folder in ("absent", "zero"):
-        (tmp_path / folder).mkdir()
-    for kept in SUBSETS:
-        name = "S" + "".join(map(str, kept))
-        for channel in range(4):
-            file = f"{name}_000{channel}.nii.gz"
-            if channel in kept:
-                for folder in ("absent", "zero"):
-                    shutil.copy(case / f"P_000{channel}.nii.gz", tmp_path / folder / file)
-            else:
-                sitk.WriteImage(zeros, str(tmp_path / "zero" / file))
-    for folder in ("absent", "zero"):
-        assert predict(tmp_path / folder, tmp_path / f"out_{folder}", model, "--save_probabilities") == 0
-    for kept in SUBSETS:
-        name = "S" + "".join(map(str, kept))
-        assert contents(tmp_path / "out_absent", name) == contents(tmp_path / "out_zero", name)
-        record = json.loads((tmp_path / "out_absent" / f"{name}.json").read_text())
-        assert record["pattern"] == "+".join(SEQUENCES[channel] for channel in kept)
-        assert record["factor"] == (pytest.approx(4 / len(kept)) if trainer != "TinyDeepLab" else 1)
-    for kept in SUBSETS[:: 1 if trainer == "TinySeqDropout" else 7]:
-        drop = [word for channel in range(4) if channel not in kept for word in ("--drop", SEQUENCES[channel])]
-        assert predict(case, tmp_path / "out_drop", model, "--save_probabilities", *drop) == 0
-        name = "S" + "".join(map(str, kept))
-        for ending in (".nii.gz", "_prob.nii.gz"):
-            pair = (tmp_path / "out_drop" / f"P{ending}", tmp_path / "out_absent" / f"{name}{ending}")
-            dropped, absent = (sitk.GetArrayFromImage(read_image(file)) for file in pair)
-            assert np.array_equal(dropped, absent)
+    require_one_result(case, tmp_path, model, SEQUENCES, drop_every=1 if trainer == "TinySeqDropout" else 7)
+
+
+def test_so_they_are_for_every_subset_of_three_sequences(make_model, case, tmp_path):
+    model = make_model("TinySeqDropout", sequences=SEQUENCES[:3])
+    (case / "P_0003.nii.gz").unlink()
+    require_one_result(case, tmp_path, model, SEQUENCES[:3], drop_every=3)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +369,110 @@ def test_every_subset_is_measured_as_if_predicted_by_itself(make_model, case, re
     assert "+".join(SEQUENCES) in capsys.readouterr().out
 
 
+def test_predict_calibrate_and_subsets_run_in_processes_of_their_own(make_model, in_host, case, references, tmp_path):
+    model = make_model("TinySeqDropout")
+    how = ("-m", model, "-f", 0, "-device", "cpu", "--disable_tta")
+    in_host.run("seqdropout", "predict", "-i", case, "-o", tmp_path / "val", *how, "--save_probabilities", "--argmax")
+    in_host.run("seqdropout", "calibrate", "-gt", references, "-p", tmp_path / "val", "-o", tmp_path / "t.json")
+    where = ("-i", case, "-gt", references, "-o", tmp_path / "subsets", "--patterns", "+".join(SEQUENCES), "flair")
+    lacking = in_host.run(
+        "seqdropout", "subsets", *where, *how, "--threshold-file", tmp_path / "missing.json", fails=True
+    )
+    assert "missing.json" in lacking
+    printed = in_host.run("seqdropout", "subsets", *where, *how, "--threshold-file", tmp_path / "t.json")
+    assert f"Report: {tmp_path / 'subsets' / 'report.html'}" in printed
+    written = json.loads((tmp_path / "t.json").read_text())["thresholds"]["+".join(SEQUENCES)]["value"]
+    said = json.loads((tmp_path / "subsets" / "summary.json").read_text())["threshold"]
+    assert said["values"]["flair"] == {"value": written, "of": "+".join(SEQUENCES)}
+    assert str(tmp_path / "t.json") in said["source"]
+
+
+def test_subsets_takes_the_thresholds_that_predict_takes(make_model, case, references, tmp_path, capsys):
+    model = make_model("TinySeqDropout")
+    complete = "+".join(SEQUENCES)
+    calibrated = model / "fold_0" / "thresholds.json"
+
+    def threshold(*options: object) -> tuple[float, str]:
+        """Of the row of all sequences: what the table says, and how it came."""
+        command = ("--patterns", complete, "--no-report", *options)
+        assert measure_subsets(case, references, tmp_path / "out", model, *command) == 0
+        said = json.loads((tmp_path / "out" / "summary.json").read_text())["threshold"]
+        return pd.read_csv(tmp_path / "out" / "cases.csv")["threshold"][0], said["source"]
+
+    assert np.isnan(threshold()[0])
+    assert threshold("--threshold", 0.3) == (0.3, "as given.")
+    Thresholds("1", "youden_pooled", {complete: Threshold(0.2, 3)}).write(calibrated)
+    try:
+        assert threshold()[0] == 0.2
+        assert threshold()[1].startswith("Youden index")
+        assert np.isnan(threshold("--argmax")[0])
+        assert threshold("--threshold", 0.3)[0] == 0.3
+        assert not (tmp_path / "out" / "report.html").exists()
+        # what predict makes of it is what was measured
+        assert predict(case, tmp_path / "p", model) == 0
+        n_predicted = int((sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p" / "P.nii.gz"))) == 1).sum())
+        assert threshold()[0] == 0.2
+        assert pd.read_csv(tmp_path / "out" / "cases.csv")["volume_predicted_mm3"][0] == n_predicted
+        # a pattern that no threshold fits is said before the model is loaded
+        Thresholds("1", "youden_pooled", {"flair": Threshold(0.2, 3)}).write(calibrated)
+        assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", complete) == 2
+        assert f"no threshold for {complete}" in capsys.readouterr().err
+    finally:
+        calibrated.unlink()
+    assert measure_subsets(case, references, tmp_path / "out", model, "--threshold", 1.2) == 2
+
+
+def test_the_page_stands_beside_the_tables(make_model, case, references, tmp_path):
+    (references.parent / "manifest.json").write_text(json.dumps({"settings": {"synthetic": True}}))
+    model = make_model("TinySeqDropout")
+    assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", "flair", "t1ce") == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert str(model) in page
+    assert "Synthetic patients" in page
+    # another run without a page leaves none of the old one
+    assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", "flair", "--no-report") == 0
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_without_f_the_folds_that_are_there_are_an_ensemble(make_model, case, tmp_path):
+    one = make_model("TinySeqDropout")
+    two = tmp_path / one.name
+    shutil.copytree(one, two)
+    shutil.copytree(one / "fold_0", two / "fold_3")
+    checkpoint = torch.load(two / "fold_3" / "checkpoint_final.pth", weights_only=False)
+    for weight in checkpoint["network_weights"].values():
+        if weight.is_floating_point():
+            weight *= 0.9
+    torch.save(checkpoint, two / "fold_3" / "checkpoint_final.pth")
+    image = {"flair": read_image(case / "P_0003.nii.gz")}
+    each = [load_model(two, folds=[fold]) for fold in (0, 3)]
+    both = load_model(two)
+    assert both.folds == ("0", "3")
+    prepared = both.preprocess(image)
+    mean = sum(model.logits(prepared) for model in each) / 2
+    assert torch.allclose(both.logits(prepared), mean, atol=1e-3)
+    assert not torch.allclose(each[0].logits(prepared), mean, atol=1e-3)
+    # fold_all is a model by itself
+    shutil.copytree(one / "fold_0", two / "fold_all")
+    assert load_model(two).folds == ("0", "3")
+    shutil.rmtree(two / "fold_0")
+    shutil.rmtree(two / "fold_3")
+    assert load_model(two).folds == ("all",)
+
+
+def test_an_ensemble_does_not_take_the_threshold_of_one_fold(make_model, case, tmp_path, caplog):
+    two = tmp_path / "two"
+    shutil.copytree(make_model("TinySeqDropout"), two)
+    Thresholds("1", "youden_pooled", {"+".join(SEQUENCES): Threshold(0.2, 3)}).write(two / "fold_0" / "thresholds.json")
+    words = ["predict", "-i", case, "-o", tmp_path / "out", "-m", two, "-device", "cpu", "--disable_tta"]
+    assert main([str(word) for word in words]) == 0
+    assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] == 0.2
+    shutil.copytree(two / "fold_0", two / "fold_1")
+    assert main([str(word) for word in words]) == 0
+    assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] is None
+    assert "is of one fold, not of the ensemble" in caplog.text
+
+
 def test_a_preprocessed_case_is_reused_only_where_that_changes_nothing(make_model, case, monkeypatch):
     model = load_model(make_model("TinySeqDropout"), folds=[0])
     images = {channel: read_image(case / f"P_000{channel}.nii.gz") for channel in range(4)}
@@ -404,14 +524,3 @@ def test_from_python_images_go_in_and_arrays_come_out(make_model, case):
         model.predict({})
     with pytest.raises(Fault, match="the model has no label"):
         model.probability(segmentation, [7])
-
-
-@pytest.mark.slow
-def test_a_real_metastasis_with_two_sequences_is_predicted(real_data, make_model, tmp_path):
-    model = make_model("TinySeqDropout")
-    files = sorted((real_data / "metastasis_two_sequences").glob("*_aligned.nii.gz"))
-    images = [f"--image={file.name.split('_')[2]}={file}" for file in files if "seg" not in file.name]
-    command = ["predict", *images, "-o", str(tmp_path / "out"), "-m", str(model), "-device", "cpu", "--disable_tta"]
-    assert len(images) == 2
-    assert main(command) == 0
-    assert json.loads((tmp_path / "out" / "case.json").read_text())["pattern"] == "t1_gd+flair"

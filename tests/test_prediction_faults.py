@@ -177,12 +177,13 @@ def one_run(shared, make_model, capfd) -> dict:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"row {row.number} {row.name}")
 def test_a_bad_case_fails_alone_and_its_line_says_why_and_what_to_do(one_run, row):
-    outcome = outcomes(one_run["folder"] / "out")[row.name]
+    # a file that is misnamed may be a case of its own
+    (outcome,) = (said for case, said in outcomes(one_run["folder"] / "out").items() if case.startswith(row.name))
     assert outcome["status"] == "failed"
     assert row.said in outcome["problem"]
     assert len(outcome["problem"].splitlines()) == 1
     assert outcome["remedy"]
-    assert f"{row.name}: {outcome['problem']}" in one_run["err"]
+    assert f": {outcome['problem']}" in one_run["err"]
     if row.number != 3:
         assert f"imagesTr/{row.name}" in outcome["problem"]
     assert not list((one_run["folder"] / "out").glob(f"{row.name}*"))
@@ -247,6 +248,15 @@ def test_row_8_a_truncated_file_without_compression_is_found(make_model, images,
     assert "truncated" in said
 
 
+def test_row_12_under_nan_zero_they_count_as_0(make_model, images, tmp_path):
+    (spoiled,) = join(images, "Q", 1)
+    with_value(np.nan)(spoiled)
+    (zeroed,) = join(images, "R", 1)
+    with_value(0)(zeroed)
+    assert predict(images, tmp_path / "out", make_model("TinySeqDropout"), "--nan", "zero") == 0
+    assert (tmp_path / "out" / "Q.nii.gz").read_bytes() == (tmp_path / "out" / "R.nii.gz").read_bytes()
+
+
 def test_row_17_no_type_and_no_slope_overflows(make_model, images, tmp_path):
     """Whole numbers from -2 to 2e9 + 1: the same in every way to store them."""
     values = np.random.default_rng(0).integers(-2, 2, SHAPE[::-1]).astype(np.float64) * 1e9 + 1
@@ -292,13 +302,12 @@ def test_row_21_blanks_and_umlauts_work_from_end_to_end(make_model, images, tmp_
 
 def test_row_21_two_files_for_one_sequence_of_a_patient_are_an_error(make_model, images, tmp_path):
     tree = tmp_path / "tree"
-    for case, names in (("Mets_1", ("T1post", "FLAIR")), ("Mets_2", ("T1post", "a/T1post", "FLAIR"))):
-        for name in names:
-            (tree / case / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(images / "P_0002.nii.gz", tree / case / f"{name}.nii.gz")
-    assert predict(tree, tmp_path / "out", make_model("TinySeqDropout"), "--layout", "hospital_b") == 1
-    assert outcomes(tmp_path / "out")["Mets_1"]["status"] == "ok"
-    assert "are both the t1_gd of Mets_2" in outcomes(tmp_path / "out")["Mets_2"]["problem"]
+    for file in ("B1/B1_t1ce", "B2/B2_t1ce", "B2/again/B2_t1ce"):
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(images / "P_0002.nii.gz", tree / f"{file}.nii.gz")
+    assert predict(tree, tmp_path / "out", make_model("TinySeqDropout"), "--layout", "brats") == 1
+    assert outcomes(tmp_path / "out")["B1"]["status"] == "ok"
+    assert "are both the t1c of B2" in outcomes(tmp_path / "out")["B2"]["problem"]
 
 
 def test_a_sequence_that_the_model_does_not_know_is_left_aside_and_named(make_model, images, tmp_path):

@@ -1,0 +1,125 @@
+"""How long all subsets of the sequences take: one ``seqdropout subsets`` against a stock predict command for each.
+
+    python -m benchmarks.subsets MODEL_FOLDER IMAGES LABELS WORK [-f 0] [--disable_tta] [--patterns A+B ...] [--turns 1]
+
+For every pattern a folder is filled: the files of the sequences that it has, zeros for the others. Then
+``nnUNetv2_predict_from_modelfolder`` predicts each folder, from its start to its end, with the same settings; filling,
+and measuring what it wrote, is not counted. ``seqdropout subsets`` is counted with its measuring and its report. The
+two take turns. The numbers of both are compared: Dice, sensitivity, and how many voxels were predicted, of which 1e-4
+of the image may differ (nnU-Net accumulates in float16).
+"""
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+
+from benchmarks.steps import use_folders
+from dataset_conversion.fill import find_cases
+from dataset_conversion.images import read_image, write_image
+from dataset_conversion.placeholders import placeholder
+from dataset_conversion.sequences import pattern
+from evaluation.inputs import Folders, Target
+from evaluation.patient import evaluate_patient
+from nnunet_seqdropout.folders import dataset_json
+from nnunet_seqdropout.subsets import subsets
+
+LARGEST_DIFFERENCE = 1e-4
+"""Of the voxels of an image."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="TRAINER__PLANS__CONFIGURATION")
+    parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of <case>_XXXX images")
+    parser.add_argument("labels", type=Path, metavar="LABELS", help="their references")
+    parser.add_argument("work", type=Path, metavar="WORK", help="folder for everything that is written")
+    parser.add_argument("-f", default="0", metavar="FOLD", help="the model's fold (0)")
+    parser.add_argument("-device", default="cpu", help="cpu, cuda or mps (cpu)")
+    parser.add_argument("--label", type=int, default=1, metavar="L", help="the label that is measured (1)")
+    parser.add_argument("--disable_tta", action="store_true", help="no mirroring, in both")
+    parser.add_argument("--patterns", nargs="+", metavar="A+B", help="only these (all)")
+    parser.add_argument("--turns", type=int, default=1, help="how often both run (1)")
+    arguments = parser.parse_args()
+    use_folders(arguments.work / "nnunet")
+    dataset = dataset_json(None, arguments.model)
+    names, ending = dataset["channel_names"], dataset["file_ending"]
+    patterns = arguments.patterns or [pattern(present, names) for present in subsets([True] * len(names))]
+    for shown in patterns:
+        fill(arguments.images, arguments.work / "filled" / shown, shown.split("+"), names, ending)
+    model = ["-m", arguments.model, "-f", arguments.f, "-device", arguments.device]
+    model += ["--disable_tta"] * arguments.disable_tta
+    ours = ["seqdropout", "subsets", "-i", arguments.images, "-gt", arguments.labels, "-o", arguments.work / "ours"]
+    ours += ["--argmax", "--label", arguments.label, "--patterns", *patterns, *model]
+    times: dict[str, list[float]] = {"ours": [], "stock": []}
+    for _ in range(arguments.turns):
+        times["ours"].append(seconds(ours))
+        times["stock"].append(0)
+        for shown in patterns:
+            source, target = arguments.work / "filled" / shown, arguments.work / "stock" / shown
+            shutil.rmtree(target, ignore_errors=True)
+            times["stock"][-1] += seconds(["nnUNetv2_predict_from_modelfolder", "-i", source, "-o", target, *model])
+    one, many = median(times["ours"]), median(times["stock"])
+    print(f"\nseqdropout subsets {one:.1f} s; {len(patterns)} stock predict commands {many:.1f} s: {one / many:.2f}.")
+    cases = pd.read_csv(arguments.work / "ours" / "cases.csv").set_index(["case", "pattern"])
+    if not cases["volume_predicted_mm3"].any():
+        sys.exit("Nothing was predicted: train the model for longer, there is nothing to compare.")
+    largest = differences(cases, arguments.work / "stock", arguments.labels, arguments.label)
+    print(f"{len(cases)} predictions; largest differences: " + ", ".join(f"{k} {v:.2g}" for k, v in largest.items()))
+    if largest["share of voxels"] > LARGEST_DIFFERENCE:
+        sys.exit(f"More than {LARGEST_DIFFERENCE:g} of the voxels differ.")
+
+
+def fill(source: Path, target: Path, kept: Sequence[str], names: Sequence[str], ending: str) -> None:
+    """The cases that have these sequences, with zeros for all others."""
+    target.mkdir(parents=True, exist_ok=True)
+    for case, files in find_cases(source, channel_names=names, file_ending=ending).items():
+        if not {names.index(name) for name in kept} <= files.by_channel.keys():
+            continue
+        zeros = placeholder(read_image(next(iter(files.by_channel.values()))))
+        for channel, name in enumerate(names):
+            filled = target / f"{case}_{channel:04d}{ending}"
+            if name in kept:
+                shutil.copyfile(files.by_channel[channel], filled)
+            else:
+                write_image(zeros, filled)
+
+
+def seconds(command: Sequence[object]) -> float:
+    words = [str(word) for word in command]
+    print(f"$ {shlex.join(words)}", file=sys.stderr, flush=True)
+    started = time.perf_counter()
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{done.stderr}\nThis command failed: {shlex.join(words)}")
+    return time.perf_counter() - started
+
+
+def differences(ours: pd.DataFrame, stock: Path, labels: Path, label: int) -> dict[str, float]:
+    """The largest over all cases and patterns between ``cases.csv`` and what is measured on the stock label maps."""
+    largest = {"Dice": 0.0, "sensitivity": 0.0, "share of voxels": 0.0}
+    for (case, shown), row in ours.iterrows():
+        volumes = Folders(labels, stock / shown, Target((label,))).read(case)
+        theirs = evaluate_patient(volumes.reference, predicted=volumes.predicted, grid=volumes.grid).measures
+        n_voxels = sitk.GetArrayViewFromImage(volumes.image).size
+        of_volume = abs(row["volume_predicted_mm3"] - theirs["volume_predicted_mm3"]) / row["voxel_mm3"] / n_voxels
+        found = {
+            "Dice": abs(row["dice"] - theirs["dice"]),
+            "sensitivity": abs(row["sensitivity"] - theirs["sensitivity"]),
+            "share of voxels": of_volume,
+        }
+        largest = {name: float(np.nanmax([largest[name], value])) for name, value in found.items()}
+    return largest
+
+
+if __name__ == "__main__":
+    main()
