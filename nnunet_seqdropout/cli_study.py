@@ -1,8 +1,10 @@
 """The sub-command ``study``: the paper's experiment, from a data set to one report."""
 
 import argparse
+import os
 from pathlib import Path
 
+from nnunet_seqdropout.arguments import processes
 from nnunet_seqdropout.exit_codes import ALL_DONE
 
 
@@ -17,7 +19,10 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     study.add_argument("--dry-run", action="store_true", help="print the commands as a shell script")
     study.add_argument("-device", default="cuda", choices=("cuda", "cpu", "mps"), help="cuda, or cpu if there is none")
     study.add_argument("-num_gpus", type=int, default=1, metavar="N", help="for each training (1)")
-    study.add_argument("-np", type=int, default=2, metavar="K", help="processes for planning and evaluation (2)")
+    cores = min(8, os.cpu_count() or 1)
+    study.add_argument(
+        "-np", type=processes, default=cores, metavar="K", help=f"processes for planning and evaluation ({cores})"
+    )
     study.set_defaults(run=_study)
 
 
