@@ -57,16 +57,13 @@ def compare_with_all(reference: Evaluation, others: Sequence[Evaluation]) -> pd.
     tables = []
     for other in others:
         table = compare(reference, other)
-        first, second = _same_patients(reference, other, allow_missing=False)
+        first, second = (evaluation.cases.set_index("case") for evaluation in (reference, other))
         paired = [average((first[metric] - second[metric]).to_numpy(float)) for metric in table["metric"]]
-        table.insert(0, "against", other.name)
-        table["difference"] = [each.mean for each in paired]
-        table["ci_low"], table["ci_high"] = [each.ci_low for each in paired], [each.ci_high for each in paired]
-        tables.append(table)
+        intervals = {"difference": [p.mean for p in paired], "ci_low": [p.ci_low for p in paired]}
+        tables.append(table.assign(against=other.name, **intervals, ci_high=[p.ci_high for p in paired]))
     table = pd.concat(tables, ignore_index=True)
-    for test in ("p_rank_sum", "p_signed_rank"):
-        table[f"{test}_holm"] = holm(table[test].tolist())
-    return table
+    holm_of = {f"{test}_holm": holm(table[test].tolist()) for test in ("p_rank_sum", "p_signed_rank")}
+    return table.assign(**holm_of)
 
 
 def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -29,11 +29,12 @@ PAPER_TABLE_3 = (
 class Question:
     """All models on the same patients with the same sequences, for one target; the reference model first.
 
-    sequences: what the patients are given. comparison: see ``compare_with_all``. reports: model -> its own report,
-    relative to the page.
+    folder: its name below ``evaluations``. sequences: what all patients have. comparison: see ``compare_with_all``.
+    reports: model -> its own report, relative to the page.
     """
 
     title: str
+    folder: str
     sequences: Sequence[str]
     evaluations: Sequence[Evaluation]
     comparison: pd.DataFrame
@@ -81,13 +82,13 @@ def write_study_page(folder: Path, results: StudyResults) -> Path:
 def _shown(question: Question) -> dict[str, Any]:
     """A question, its tables and figures as the page names them."""
     alarms = false_positives(question.evaluations[0].cases.columns)
-    metrics = [m for m in (*SEGMENTATION, *alarms) if m in question.evaluations[0].summary["metrics"]]
+    metrics = [*SEGMENTATION, "sensitivity", *alarms]
     rows = question.comparison.to_dict("records")
     return {
         "question": question,
         "models": [{"name": e.name, "summary": e.summary} for e in question.evaluations],
         "metrics": metrics,
-        "fp": alarms,
+        "compared": list(dict.fromkeys(row["metric"] for row in rows)),
         "against": {
             name: {str(row["metric"]): row for row in rows if row["against"] == name}
             for name in dict.fromkeys(row["against"] for row in rows)

@@ -59,13 +59,16 @@ class SubsetResults:
     def importance(self, *, metric: str = "dice") -> pd.DataFrame:
         """What is lost without each sequence: all less all but it, paired by case, with its interval.
 
-        No row for a sequence where one of the two was not measured, or no case has both.
+        All are those that occur in the patterns. No row for a sequence where one of the two was not measured, or no
+        case has both.
         """
         by_pattern = {shown: group.set_index("case")[metric] for shown, group in self.cases.groupby("pattern")}
-        complete = "+".join(self.channel_names)
+        occurring = {name for shown in by_pattern for name in shown.split("+")}
+        names = [name for name in self.channel_names if name in occurring]
+        complete = "+".join(names)
         rows = []
-        for name in self.channel_names:
-            rest = "+".join(other for other in self.channel_names if other != name)
+        for name in names:
+            rest = "+".join(other for other in names if other != name)
             if complete in by_pattern and rest in by_pattern:
                 lost = average((by_pattern[complete] - by_pattern[rest]).to_numpy())
                 rows.append({"without": name, "metric": metric, **_interval(lost)})

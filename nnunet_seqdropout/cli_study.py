@@ -17,7 +17,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     study.add_argument("--small", action="store_true", help="the paper's design so short that two cores can do it")
     study.add_argument("--only", metavar="ARM", help="the steps of this arm, without the report")
     study.add_argument("--dry-run", action="store_true", help="print the commands as a shell script")
-    study.add_argument("-device", default="cuda", choices=("cuda", "cpu", "mps"), help="cuda, or cpu if there is none")
+    study.add_argument("-device", default="cuda", choices=("cuda", "cpu", "mps"), help="(cuda)")
     study.add_argument("-num_gpus", type=int, default=1, metavar="N", help="for each training (1)")
     cores = min(8, os.cpu_count() or 1)
     study.add_argument(
@@ -50,6 +50,9 @@ def _study(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(steps.shell(arguments.only))
         return ALL_DONE
+    if arguments.device != machine.device and (training := steps.not_done("train", arguments.only)):
+        problem = f"no {arguments.device} here, and {len(training)} models are to be trained"
+        raise Fault(problem, remedy="Run it where there is one, or say -device cpu (see --small).")
     steps.run(arguments.only)
     if arguments.only is None:
         print(f"Report: {write_study_report(study, steps)}")

@@ -7,50 +7,53 @@ from dataset_conversion.sequences import pattern
 from nnunet_seqdropout.study_data import link_dataset, link_images, link_labels, write_if_new
 from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
+from nnunet_seqdropout.study_state import State
 from nnunet_seqdropout.study_steps import Step, Steps
 from nnunet_seqdropout.study_trainers import trainer_name, write_trainers
 from nnunet_seqdropout.subsets import subsets
 
 
 def prepare(study: Study) -> Steps:
-    """Writes the links and the trainers; the steps that are to be run."""
+    """Writes the links and the trainers, one process at a time; the steps that are to be run."""
+    state = State(study.folder)
+    with state.locked("prepare"):
+        _link(study)
+        trainers = write_trainers(study.folder / "trainers", study.design)
+    return Steps(state, _steps(study, trainers), study.environment)
+
+
+def _link(study: Study) -> None:
     test_subset = "Ts" if study.design.test == "imagesTs" else "Tr"
     for sequences in study.sequence_sets:
         link_dataset(study.cohort, sequences, study.raw(sequences))
         for fold in study.design.folds:
             cases, folder = study.cohort.splits[fold]["val"], study.images(sequences, f"val_{fold}")
             link_images(study.cohort, cases, sequences, folder, subset="Tr")
-        folder = study.images(sequences, "test")
-        link_images(study.cohort, study.test_cases, sequences, folder, subset=test_subset)
-    link_labels(study.cohort, study.test_cases, study.references("test"), subset=test_subset)
-    link_labels(study.cohort, study.validation_cases, study.references("val"), subset="Tr")
-    write_if_new(study.references("manifest.json"), study.cohort.manifest)
-    trainers = write_trainers(study.folder / "trainers", study.design)
-    return Steps(study.folder, _steps(study, trainers), study.environment)
+        link_images(study.cohort, study.test_cases, sequences, study.images(sequences, "test"), subset=test_subset)
+    link_labels(study.cohort, study.test_cases, study.references / "test", subset=test_subset)
+    link_labels(study.cohort, study.validation_cases, study.references / "val", subset="Tr")
+    write_if_new(study.references / "manifest.json", study.cohort.manifest)
 
 
 def _steps(study: Study, trainers: dict[str, Path]) -> Iterator[Step]:
+    """In the order in which they can run, stage by stage."""
     pairs = [(arm, scenario) for scenario in study.design.scenarios for arm in study.design.arms]
     for sequences in study.sequence_sets:
-        users = frozenset(arm.name for arm, scenario in pairs if study.sequences(arm, scenario) == sequences)
-        if users:
-            yield _plan(study, sequences, users)
-    done = set()
-    for arm, scenario in pairs:
-        for fold in study.design.folds:
-            step = _train(study, arm, scenario, fold, trainers[arm.name])
-            if step.name not in done:
-                done.add(step.name)
-                yield step
+        serves = frozenset(arm.name for arm, scenario in pairs if study.sequences(arm, scenario) == sequences)
+        if serves:
+            yield _plan(study, sequences, serves)
+    trainings = [_train(study, *pair, fold, trainers[pair[0].name]) for pair in pairs for fold in study.design.folds]
+    yield from {step.name: step for step in trainings}.values()
     for arm, scenario in pairs:
         yield from _predict(study, arm, scenario)
+    for arm, scenario in pairs:
         for target in study.design.targets:
             yield _evaluate(study, arm, scenario, target)
-    for arm in study.tests_subsets:
+    for arm in study.arms_for_subsets:
         yield _subsets(study, arm)
 
 
-def _plan(study: Study, sequences: tuple[str, ...], users: frozenset[str]) -> Step:
+def _plan(study: Study, sequences: tuple[str, ...], serves: frozenset[str]) -> Step:
     raw = study.raw(sequences)
     preprocessed = study.folder / "nnUNet_preprocessed" / raw.name
     workers = str(study.machine.n_workers)
@@ -61,15 +64,15 @@ def _plan(study: Study, sequences: tuple[str, ...], users: frozenset[str]) -> St
         how=("-np", workers, "-npfp", workers),
         inputs=[raw],
         outputs=[preprocessed / name for name in ("dataset_fingerprint.json", f"{study.design.plans}.json")],
-        scratch=preprocessed,
-        arms=users,
+        folder=preprocessed,
+        arms=serves,
     )
 
 
 def _train(study: Study, arm: Arm, scenario: str, fold: int, trainer: Path) -> Step:
     raw = study.raw(study.sequences(arm, scenario))
     words = (str(study.dataset_id(study.sequences(arm, scenario))), study.design.configuration, str(fold))
-    users = [
+    serves = [
         other.name
         for other in study.design.arms
         for at in study.design.scenarios
@@ -77,17 +80,18 @@ def _train(study: Study, arm: Arm, scenario: str, fold: int, trainer: Path) -> S
     ]
     results = study.model(arm, scenario) / f"fold_{fold}"
     # without augmentation workers a training on the CPU can be repeated to the bit
-    alone = ("env", "nnUNet_n_proc_DA=0") if study.machine.device == "cpu" else ()
+    alone = {"nnUNet_n_proc_DA": "0"} if study.machine.device == "cpu" else {}
     gpus = ("-num_gpus", str(study.machine.n_gpus)) if study.machine.n_gpus > 1 else ()
     return Step(
         name=study.training_name(arm, scenario, fold),
-        commands=[(*alone, "nnUNetv2_train", *words, "-tr", trainer_name(arm), "-p", study.design.plans)],
+        commands=[("nnUNetv2_train", *words, "-tr", trainer_name(arm), "-p", study.design.plans)],
         how=("--c", "-device", study.machine.device, *gpus),
+        environment=alone,
         inputs=[trainer],
         after=[f"plan/{raw.name}"],
         outputs=[results / "checkpoint_final.pth", results / "validation" / "summary.json"],
-        scratch=results,
-        arms=frozenset(users),
+        folder=results,
+        arms=frozenset(serves),
     )
 
 
@@ -102,13 +106,17 @@ def _predict(study: Study, arm: Arm, scenario: str) -> Iterator[Step]:
 
 def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Sequence[tuple[str, list[str]]]) -> Step:
     sequences, target = study.sequences(arm, scenario), study.predictions(arm, scenario, part)
-    taken = [word for name in study.taken(scenario) if name in sequences for word in ("--drop", name)]
+    dropped = (
+        study.absent_in_validation(scenario) if part == "val" else study.cohort.named(study.design.scenarios[scenario])
+    )
+    drop = [word for name in dropped if name in sequences for word in ("--drop", name)]
     commands = []
     for images, folds in inputs:
         words = ["seqdropout", "predict", "-i", str(study.images(sequences, images)), "-o", str(target)]
-        words += ["-m", str(study.model(arm, scenario)), "-f", *folds, "--argmax", *taken]
+        words += ["-m", str(study.model(arm, scenario)), "-f", *folds, "--argmax", *drop]
+        words += _target_words(study, next(iter(study.design.targets)))
         if study.design.threshold != "argmax":
-            words += [*_target_words(study, next(iter(study.design.targets))), "--save_probabilities"]
+            words.append("--save_probabilities")
         commands.append(words)
     return Step(
         name=f"predict/{scenario}/{arm.name}/{part}",
@@ -117,7 +125,7 @@ def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Sequ
         inputs=[study.images(sequences, images) for images, _ in inputs],
         after=study.training_steps(arm, scenario),
         outputs=[target],
-        scratch=target,
+        folder=target,
         arms=frozenset([arm.name]),
     )
 
@@ -126,15 +134,14 @@ def _evaluate(study: Study, arm: Arm, scenario: str, target: str) -> Step:
     threshold, after = [], [f"predict/{scenario}/{arm.name}/test"]
     if study.design.threshold != "argmax":
         validation = study.predictions(arm, scenario, "val")
-        threshold = ["--val-gt", str(study.references("val")), "--val-p", str(validation)]
+        threshold = ["--val-gt", str(study.references / "val"), "--val-p", str(validation)]
         after.append(f"predict/{scenario}/{arm.name}/val")
     if isinstance(study.design.threshold, int | float):
         threshold += ["--fp-budget", str(study.design.threshold)]
-    pictures = []
-    if study.design.background is not None:
-        images = study.images(study.cohort.channel_names, "test")
-        pictures = ["-i", str(images), "--background", study.design.background]
-    folders = ["-gt", study.references("test"), "-p", study.predictions(arm, scenario, "test")]
+    pictures, sequences = [], study.sequences(arm, scenario)
+    if study.background in study.available[scenario]:
+        pictures = ["-i", str(study.images(sequences, "test")), "--background", str(study.background)]
+    folders = ["-gt", study.references / "test", "-p", study.predictions(arm, scenario, "test")]
     output = study.evaluation(arm, scenario, target)
     words = [*map(str, folders), "-o", str(output), "--name", arm.name, *_target_words(study, target)]
     limit = ["--min-volume-mm3", str(study.design.min_volume_mm3)]
@@ -142,17 +149,17 @@ def _evaluate(study: Study, arm: Arm, scenario: str, target: str) -> Step:
         name=f"evaluate/{scenario}/{target}/{arm.name}",
         commands=[["seqdropout", "evaluate", *words, *limit, *threshold, *pictures]],
         how=("-np", str(study.machine.n_workers)),
-        inputs=[study.references("test"), study.references("val"), study.references("manifest.json")],
+        inputs=[study.references / "test", study.references / "val", study.references / "manifest.json"],
         after=after,
         outputs=[output],
-        scratch=output,
+        folder=output,
         arms=frozenset([arm.name]),
     )
 
 
 def _subsets(study: Study, arm: Arm) -> Step:
     scenario, target = next(iter(study.design.scenarios)), next(iter(study.design.targets))
-    words = ["-i", study.images(study.cohort.channel_names, "test"), "-gt", study.references("test")]
+    words = ["-i", study.images(study.cohort.channel_names, "test"), "-gt", study.references / "test"]
     model = ["-m", study.model(arm, scenario), "-f", *study.design.folds]
     output, after = study.subsets(arm), study.training_steps(arm, scenario)
     threshold = []
@@ -167,10 +174,10 @@ def _subsets(study: Study, arm: Arm) -> Step:
         name=f"subsets/{arm.name}",
         commands=[[str(word) for word in command]],
         how=("-device", study.machine.device),
-        inputs=[study.images(study.cohort.channel_names, "test"), study.references("test")],
+        inputs=[study.images(study.cohort.channel_names, "test"), study.references / "test"],
         after=after,
         outputs=[output],
-        scratch=output,
+        folder=output,
         arms=frozenset([arm.name]),
     )
 

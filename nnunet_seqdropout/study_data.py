@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,9 @@ from pathlib import Path
 from dataset_conversion.dataset_json import read_description, read_json
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import write_json
+from dataset_conversion.preflight_splits import read_splits
 from dataset_conversion.sequences import channel_of
+from dataset_conversion.splits import N_FOLDS
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Cohort:
     channel_names: tuple[str, ...]
     file_ending: str
     present: Mapping[str, tuple[str, ...]]
+    label_values: frozenset[int]
     training: tuple[str, ...]
     test_cases: tuple[str, ...]
     splits: Sequence[Mapping[str, Sequence[str]]]
@@ -53,6 +56,12 @@ class Cohort:
             raise Fault("there is no sequence that all test patients have", file=self.folder, remedy=remedy)
         return tuple(in_all)
 
+    def require_labels(self, labels: Collection[int]) -> None:
+        """Raises Fault where one of them is no label of the data set."""
+        if unknown := {*labels} - self.label_values:
+            remedy = f"The data set has {', '.join(map(str, sorted(self.label_values)))}."
+            raise Fault(f"targets: no label {', '.join(map(str, sorted(unknown)))}", file=self.folder, remedy=remedy)
+
     def validation_cases(self, folds: Sequence[int]) -> tuple[str, ...]:
         """Raises Fault where a fold is not declared."""
         if unknown := [str(fold) for fold in folds if fold >= len(self.splits)]:
@@ -76,11 +85,12 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     test = _cases(folder, "Ts", description.file_ending)
     if not {*training, *test} <= present.keys():
         present = _read_presence(folder, n_workers)
-    splits = read_json(folder / "splits_final.json", list) or _splits_of_nnunet(training)
-    if strangers := {case for split in splits for part in ("train", "val") for case in split[part]} - {*training}:
-        remedy = "Correct it: every case of a fold needs a label in labelsTr."
-        raise Fault(f"unknown cases {', '.join(sorted(strangers))}", file=folder / "splits_final.json", remedy=remedy)
-    return Cohort(folder, names, description.file_ending, present, training, test, splits)
+    declared = read_splits(folder, training=training, test=test)
+    for case, remark in declared.faults():
+        raise Fault(f"{case}: {remark.problem}", file=folder, remedy=remark.remedy)
+    splits = declared.declared or _splits_of_nnunet(folder, training)
+    labels = frozenset(description.label_values)
+    return Cohort(folder, names, description.file_ending, present, labels, training, test, splits)
 
 
 def _cases(folder: Path, subset: str, ending: str) -> tuple[str, ...]:
@@ -102,10 +112,13 @@ def _read_presence(folder: Path, n_workers: int | None) -> dict[str, tuple[str, 
     return {case: tuple(check.pattern.split("+")) for case, check in found.cases.items()}
 
 
-def _splits_of_nnunet(training: Sequence[str]) -> list[dict]:
+def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[dict]:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
-    return generate_crossval_split(list(training), seed=12345, n_splits=5)
+    if len(training) < N_FOLDS:
+        remedy = "Name validation patients with convert --val."
+        raise Fault(f"{len(training)} training patients are too few for five folds", file=folder, remedy=remedy)
+    return generate_crossval_split(list(training), seed=12345, n_splits=N_FOLDS)
 
 
 def link_dataset(cohort: Cohort, sequences: Sequence[str], folder: Path) -> None:

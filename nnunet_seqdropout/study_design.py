@@ -51,7 +51,8 @@ class Budget:
 
 @dataclass(frozen=True)
 class Design:
-    """reference: the arm that is compared with every other. scenarios: name -> sequences taken from the test patients.
+    """reference: the arm that is compared with every other, the first of ``arms``. scenarios: name -> the sequences
+    that are taken from the test patients.
 
     test: the patients of imagesTs, or the validation patients of every fold. threshold: "youden", "argmax", or a number
     of false positives per validation patient. targets: name -> labels. settings: class attributes of all trainers that
@@ -78,8 +79,16 @@ class Design:
         for kind, names in (("arm", self.names), ("scenario", self.scenarios), ("target", self.targets)):
             if not names or not all(_NAME.fullmatch(str(name)) for name in names):
                 raise Fault(f"{kind}s: {', '.join(map(str, names))}", remedy="Name each in letters, digits, _ . and -.")
-        if self.reference not in self.names:
-            raise Fault(f"reference: {self.reference}", remedy=f"Choose one of the arms: {', '.join(self.names)}.")
+        if self.reference not in self.names or len(self.names) < 2:
+            raise Fault(
+                f"reference: {self.reference}", remedy=f"Name one of two or more arms: {', '.join(self.names)}."
+            )
+        if self.test not in ("imagesTs", "cross_validation"):
+            raise Fault(f"test: {self.test}", remedy="Write imagesTs or cross_validation.")
+        if self.threshold not in ("youden", "argmax") and not isinstance(self.threshold, int | float):
+            raise Fault(f"threshold: {self.threshold}", remedy="Write youden, argmax or a number of false positives.")
+        if not self.folds or not all(isinstance(fold, int) for fold in self.folds):
+            raise Fault(f"folds: {self.folds}", remedy="Write numbers, such as [0].")
         if self.test == "cross_validation" and self.threshold != "argmax":
             remedy = "Write threshold: argmax; a threshold must not be chosen on the patients that it is tested on."
             raise Fault("test: cross_validation has no validation patients of its own", remedy=remedy)
@@ -100,7 +109,7 @@ def read_design(file: Path) -> Design:
     try:
         arms = [Arm(name=name, **values) for name, values in content.pop("arms").items()]
         design = Design(
-            arms=tuple(arms),
+            arms=tuple(sorted(arms, key=lambda arm: arm.name != content["reference"])),
             budget=Budget(**content.pop("budget")),
             targets={name: tuple(labels) for name, labels in content.pop("targets").items()},
             **{key: _frozen(value) for key, value in content.items()},

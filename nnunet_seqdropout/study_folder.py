@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset_conversion.faults import Fault
 from nnunet_seqdropout.folders import environment
 from nnunet_seqdropout.study_data import Cohort
 from nnunet_seqdropout.study_design import Arm, Design
@@ -25,13 +26,34 @@ class Study:
     """One design on one cohort, all below one folder: nnU-Net's folders, trainers, predictions, evaluations, report."""
 
     def __init__(self, folder: Path, design: Design, cohort: Cohort, machine: Machine | None = None) -> None:
-        """Raises Fault where a fold or a sequence that the design names is not there."""
+        """Raises Fault where the data set lacks what the design names, before anything is trained."""
         self.folder, self.design, self.cohort = folder.resolve(), design, cohort
         self.machine = machine or Machine()
         self.validation_cases = cohort.validation_cases(design.folds)
         self.test_cases = cohort.test_cases if design.test == "imagesTs" else self.validation_cases
         self.available = {name: cohort.available(self.test_cases, gone) for name, gone in design.scenarios.items()}
         self.sequence_sets = list(dict.fromkeys([cohort.channel_names, *self.available.values()]))
+        self.background = None if design.background is None else cohort.named([design.background])[0]
+        cohort.require_labels({label for labels in design.targets.values() for label in labels})
+        if design.threshold != "argmax":
+            self._require_validation_of_every_pattern()
+
+    def absent_in_validation(self, scenario: str) -> tuple[str, ...]:
+        """What no test patient has is taken from the validation patients too: the threshold is that of such images."""
+        gone = self.cohort.named(self.design.scenarios[scenario])
+        anywhere = {name for case in self.test_cases for name in self.cohort.present[case]} - {*gone}
+        return tuple(name for name in self.cohort.channel_names if name not in anywhere)
+
+    def _require_validation_of_every_pattern(self) -> None:
+        for scenario, gone in self.design.scenarios.items():
+            absent = {*self.absent_in_validation(scenario)}
+            calibrated = [{*self.cohort.present[case]} - absent for case in self.validation_cases]
+            for case in self.test_cases:
+                has = {*self.cohort.present[case]} - {*self.cohort.named(gone)}
+                if not any(has <= patient for patient in calibrated):
+                    problem = f"no validation patient has all of {', '.join(sorted(has))}, as test patient {case} has"
+                    remedy = "Declare validation patients who do, or write threshold: argmax into the design."
+                    raise Fault(problem, file=self.cohort.folder, remedy=remedy)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -50,16 +72,14 @@ class Study:
     def images(self, sequences: Sequence[str], part: str) -> Path:
         return self.folder / "images" / self.raw(sequences).name / part
 
-    def references(self, part: str) -> Path:
-        return self.folder / "references" / part
+    @property
+    def references(self) -> Path:
+        """``test`` and ``val`` below it hold the labels."""
+        return self.folder / "references"
 
     def sequences(self, arm: Arm, scenario: str) -> tuple[str, ...]:
         """What the arm is trained on."""
         return self.cohort.channel_names if arm.sequences == "all" else self.available[scenario]
-
-    def taken(self, scenario: str) -> tuple[str, ...]:
-        """The sequences that the scenario takes from the test patients, by the names of the data set."""
-        return self.cohort.named(self.design.scenarios[scenario])
 
     def model(self, arm: Arm, scenario: str) -> Path:
         name = f"{trainer_name(arm)}__{self.design.plans}__{self.design.configuration}"
@@ -75,7 +95,7 @@ class Study:
         return self.folder / "subsets" / arm.name
 
     @property
-    def tests_subsets(self) -> list[Arm]:
+    def arms_for_subsets(self) -> list[Arm]:
         """The arms that take any subset, where the test patients are not those of the folds."""
         return [arm for arm in self.design.arms if arm.drops and self.design.test == "imagesTs"]
 
@@ -86,4 +106,5 @@ class Study:
         return f"train/{trainer_name(arm)}/{self.raw(self.sequences(arm, scenario)).name}/fold_{fold}"
 
     def dataset_id(self, sequences: Sequence[str]) -> int:
-        return 1 + self.sequence_sets.index(tuple(sequences))
+        """The same for the same sequences, whatever else the design says: a bit for each channel."""
+        return sum(1 << self.cohort.channel_names.index(name) for name in sequences)

@@ -1,8 +1,6 @@
 """What came out of a study, gathered from its folders into tables and one page."""
 
-import platform
-from collections.abc import Iterator
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +11,38 @@ from dataset_conversion.dataset_json import read_json
 from dataset_conversion.images import staged
 from evaluation.comparison import compare_with_all
 from evaluation.figures import learning_figure, write_figures
-from evaluation.results import Evaluation, read_evaluation
+from evaluation.results import read_evaluation
 from evaluation.study_page import Question, StudyResults, write_study_page
 from evaluation.subset_results import read_subset_results
 from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
+from nnunet_seqdropout.study_state import Record
 from nnunet_seqdropout.study_steps import Steps
 
 
 def write_study_report(study: Study, steps: Steps) -> Path:
-    """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``table.csv``, ``comparison.csv`` and the figures."""
+    """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``table.csv``, ``comparisons.csv`` and the figures."""
     arms, learning = pd.DataFrame(_arms(study, steps)), pd.concat(_learning(study), ignore_index=True)
     questions = list(_questions(study))
     results = StudyResults(
         title=f"{study.design.reference} against {len(study.design.arms) - 1} other models",
         synthetic=study.cohort.synthetic,
-        facts=_facts(study),
+        facts=_facts(study, steps),
         arms=arms,
         learning=learning,
         questions=questions,
-        subsets={arm.name: read_subset_results(study.subsets(arm)) for arm in study.tests_subsets},
-        warnings=_warnings(arms),
+        subsets={arm.name: read_subset_results(study.subsets(arm)) for arm in study.arms_for_subsets},
+        warnings=_warnings(arms, questions),
     )
     with staged(study.folder) as stage:
         arms.to_csv(stage / "arms.csv", index=False)
         learning.to_csv(stage / "learning.csv", index=False)
         pd.concat([_table(question) for question in questions]).to_csv(stage / "table.csv", index=False)
         compared = [question.comparison.assign(question=question.title) for question in questions]
-        pd.concat(compared).to_csv(stage / "comparison.csv", index=False)
+        pd.concat(compared).to_csv(stage / "comparisons.csv", index=False)
         learning_figure(learning, study.design.names).savefig(stage / "learning.png", dpi=150)
     for question in questions:
-        write_figures(study.folder / "figures" / question.title.replace(" ", "_"), question.evaluations)
+        write_figures(study.folder / "evaluations" / question.folder, question.evaluations)
     return write_study_page(study.folder, results)
 
 
@@ -53,11 +52,11 @@ def _questions(study: Study) -> Iterator[Question]:
         for target in design.targets:
             folders = {arm.name: study.evaluation(arm, scenario, target) for arm in design.arms}
             found = {name: read_evaluation(folder) for name, folder in folders.items()}
-            order = sorted(found, key=lambda name: name != design.reference)
-            evaluations = [found[name] for name in order]
+            evaluations = list(found.values())
             reports = {name: folder.relative_to(study.folder) / "report.html" for name, folder in folders.items()}
             yield Question(
                 title=f"{target}, {scenario}".replace("_", " "),
+                folder=f"{scenario}/{target}",
                 sequences=study.available[scenario],
                 evaluations=evaluations,
                 comparison=compare_with_all(evaluations[0], evaluations[1:]),
@@ -70,13 +69,9 @@ def _table(question: Question) -> pd.DataFrame:
     rows = [
         {"question": question.title, "arm": evaluation.name, "metric": metric, **average}
         for evaluation in question.evaluations
-        for metric, average in _metrics(evaluation).items()
+        for metric, average in evaluation.summary["metrics"].items()
     ]
     return pd.DataFrame(rows)
-
-
-def _metrics(evaluation: Evaluation) -> dict[str, dict]:
-    return dict(evaluation.summary["metrics"])
 
 
 def _trained(study: Study, arm: Arm) -> dict[str, Path]:
@@ -92,22 +87,29 @@ def _arms(study: Study, steps: Steps) -> Iterator[dict[str, Any]]:
     for arm in study.design.arms:
         trained = _trained(study, arm)
         checkpoints = [_checkpoint(folder) for folder in trained.values()]
-        settings = read_json(next(iter(trained.values())).parent / "plans.json", dict)["seqdropout"]
-        tested = [f"predict/{scenario}/{arm.name}/test" for scenario in study.design.scenarios]
-        records = {name: record for name in (*trained, *tested) if (record := steps.record(name)) is not None}
-        volumes = len(study.test_cases) * len(tested)
+        seen = [read_json(folder.parent / "plans.json", dict)["seqdropout"] for folder in trained.values()]
+        slices = [s["epochs"] * s["iterations_per_epoch"] * s["slices_per_iteration"] for s in seen]
+        training = [record for name in trained if (record := steps.state.record(name)) is not None]
+        tests = [f"predict/{scenario}/{arm.name}/test" for scenario in study.design.scenarios]
+        testing = [record for name in tests if (record := steps.state.record(name)) is not None]
+        whole = not any(record.resumed for record in testing)
         yield {
             "arm": arm.name,
             "trainer": arm.trainer,
             "sequences": "; ".join(dict.fromkeys("+".join(study.sequences(arm, s)) for s in study.design.scenarios)),
             "n_models": len(trained),
             "parameters": _n_parameters(checkpoints[0]),
-            "slices_per_iteration": settings["slices_per_iteration"],
-            "slices": settings["epochs"] * settings["iterations_per_epoch"] * settings["slices_per_iteration"],
+            "slices_per_iteration": seen[0]["slices_per_iteration"],
+            "slices": slices[0] if len(set(slices)) == 1 else float("nan"),
             "training_minutes": sum(map(_training_seconds, checkpoints)) / len(checkpoints) / 60,
-            "seconds_per_volume": sum(records[name].seconds for name in tested) / volumes,
-            "mebibytes": max(record.mebibytes for record in records.values()),
+            "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases) if whole else float("nan"),
+            "mebibytes_training": max(record.mebibytes for record in training),
+            "mebibytes_prediction": max(record.mebibytes for record in testing),
         }
+
+
+def _mean_seconds(records: Sequence[Record]) -> float:
+    return sum(record.seconds for record in records) / len(records)
 
 
 def _learning(study: Study) -> Iterator[pd.DataFrame]:
@@ -148,36 +150,43 @@ def _n_parameters(checkpoint: dict[str, Any]) -> int:
     return sum(counted.values())
 
 
-def _facts(study: Study) -> dict[str, str]:
+def _facts(study: Study, steps: Steps) -> dict[str, str]:
     design, cohort = study.design, study.cohort
     threshold = {
         "youden": "Youden index over the pooled voxels of the validation patients, for each model",
         "argmax": "none: the most probable label",
     }.get(str(design.threshold), f"the lowest with {design.threshold} false positives per validation patient at most")
-    n_training = len(cohort.training) - len(study.validation_cases)
-    if design.test == "imagesTs":
-        patients = f"{n_training} to train, {len(study.validation_cases)} to validate, {len(study.test_cases)} to test"
-    else:
-        patients = (
-            f"{len(cohort.training)} in {len(design.folds)} folds, each tested by the models that did not see him"
-        )
+    if len(design.folds) > 1 and design.threshold != "argmax":
+        threshold += "; chosen on each fold's own model, applied to their ensemble"
+    each = [f"fold {n}: {len(cohort.splits[n]['train'])} / {len(cohort.splits[n]['val'])}" for n in design.folds]
+    whose = "the validation patients" if design.test == "cross_validation" else "others"
     budget = design.budget
-    packages = ("nnunet_seqdropout", "nnunetv2", "torch")
+    trained = [record for step in steps.of(None) if step.stage == "train" and (record := steps.state.record(step.name))]
+    versions = {f"{package} {number}" for record in trained for package, number in record.versions.items()}
+    devices = {word for record in trained for word in record.how if word in ("cuda", "cpu", "mps")}
+    available = "; ".join(f"{name.replace('_', ' ')}: {', '.join(has)}" for name, has in study.available.items())
     return {
-        "Data": f"{cohort.folder.name}: {patients}",
+        "Data": f"{cohort.folder.name}, patients to train / to validate: {'; '.join(each)}; "
+        f"{len(study.test_cases)} to test ({whose})",
         "Sequences": ", ".join(cohort.channel_names),
-        "Test patients have": "; ".join(f"{n.replace('_', ' ')}: {', '.join(s)}" for n, s in study.available.items()),
+        "All test patients have": available,
         "Budget": f"{budget.epochs} epochs of {budget.slices_per_epoch:,} slices for every model, seed {design.seed}",
-        "Configuration": f"{design.configuration}, {design.plans}, folds {', '.join(map(str, design.folds))}",
+        "Configuration": f"{design.configuration}, {design.plans}",
         "Threshold": threshold,
-        "Machine": f"{study.machine.device}, {platform.machine()}, Python {platform.python_version()}",
-        "Versions": ", ".join(f"{package} {version(package)}" for package in packages),
+        "Trained on": f"{', '.join(sorted(devices))}; {', '.join(sorted(versions))}",
     }
 
 
-def _warnings(arms: pd.DataFrame) -> list[str]:
-    """A batch does not always divide the budget."""
+def _warnings(arms: pd.DataFrame, questions: Sequence[Question]) -> list[str]:
+    """A batch does not always divide the budget; a patient may not have been evaluated."""
+    warnings = []
     least, most = arms["slices"].min(), arms["slices"].max()
-    if most > 1.01 * least:
-        return [f"The models were not trained on equally many slices: from {least:,} to {most:,}."]
-    return []
+    if arms["slices"].isna().any() or most > 1.01 * least:
+        warnings.append(f"The models were not trained on equally many slices: from {least:,} to {most:,}.")
+    for question in questions:
+        for evaluation in question.evaluations:
+            left_out = [case for case, outcome in evaluation.summary["cases"].items() if outcome["status"] != "ok"]
+            if left_out:
+                warnings.append(f"{question.title}, {evaluation.name}: without {', '.join(left_out)}.")
+        warnings += question.evaluations[0].summary["warnings"]
+    return list(dict.fromkeys(warnings))

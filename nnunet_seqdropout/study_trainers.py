@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.images import staged
 from nnunet_seqdropout import training, training_25d
 from nnunet_seqdropout.study_design import BASES, Arm, Design
+
+_BUDGET = {"epochs", "slices_per_epoch", "iterations_per_epoch", "largest_batch", "save_every_epochs", "seed"}
 
 
 def trainer_name(arm: Arm) -> str:
     """Arms with the same trainer and no settings of their own share it, and so their training on the same data."""
-    return f"{arm.trainer}_{arm.name if arm.settings else 'study'}".replace("-", "_").replace(".", "_")
+    own = f"_{arm.name}" if arm.settings else ""
+    return f"{arm.trainer}_study{own}".replace("-", "_").replace(".", "_")
 
 
 def trainer_source(arm: Arm, design: Design) -> str:
@@ -27,22 +31,36 @@ def trainer_source(arm: Arm, design: Design) -> str:
 
 
 def write_trainers(folder: Path, design: Design) -> dict[str, Path]:
-    """The file of each arm's trainer; one that is there with the same text is left alone."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The file of each arm's trainer; one that is there with the same text is left alone.
+
+    Raises Fault where a setting is unknown, or two arms would have one name in nnU-Net.
+    """
     files = {arm.name: folder / f"{trainer_name(arm)}.py" for arm in design.arms}
+    own = [trainer_name(arm) for arm in design.arms if arm.settings]
+    if twice := {name for name in own if own.count(name) > 1}:
+        raise Fault(f"two arms are called {twice.pop()} in nnU-Net", remedy="Choose names that differ in a letter.")
+    known = {name for arm in design.arms for name in _settings_of(arm)}
+    if unknown := design.settings.keys() - known:
+        raise Fault(f"no trainer has the setting {', '.join(unknown)}", remedy="See README, Trainers.")
     for arm in design.arms:
         source, file = trainer_source(arm, design), files[arm.name]
         if not file.is_file() or file.read_text(encoding="utf-8") != source:
-            file.write_text(source, encoding="utf-8")
+            with staged(folder) as stage:
+                (stage / file.name).write_text(source, encoding="utf-8")
     return files
+
+
+def _settings_of(arm: Arm) -> set[str]:
+    """The class attributes that a design may set; how long it trains, its budget says."""
+    return {n for base in BASES[arm.trainer] for n in dir(_class(base)) if not n.startswith("_")} - _BUDGET
 
 
 def _attributes(arm: Arm, design: Design) -> Mapping[str, Any]:
     """Raises Fault where the arm sets what its trainer does not have."""
-    known = {name for base in BASES[arm.trainer] for name in dir(_class(base))}
+    known = _settings_of(arm)
     if unknown := arm.settings.keys() - known:
         problem = f"arm {arm.name}: {arm.trainer} has no setting {', '.join(sorted(unknown))}"
-        raise Fault(problem, remedy="See README, Trainers, for the settings.")
+        raise Fault(problem, remedy="See README, Trainers, for the settings; the budget is the same for all arms.")
     common = {name: value for name, value in design.settings.items() if name in known}
     budget = {
         "epochs": design.budget.epochs,

@@ -1,6 +1,7 @@
 """What our trainers change of nnU-Net's: settings as class attributes, a few guards, and sequence dropout."""
 
 import math
+import os
 import random
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,6 +84,8 @@ class ConfiguredTrainer(DicePerPattern):
         partial = f"{filename}.partial"
         super().save_checkpoint(partial)
         if self.local_rank == 0 and Path(partial).is_file():  # it is not, where checkpointing is switched off
+            with Path(partial).open("rb") as written:
+                os.fsync(written.fileno())
             Path(partial).replace(filename)
 
     @property

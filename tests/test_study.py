@@ -47,8 +47,8 @@ def test_a_dry_run_prints_nnunets_own_commands_and_trains_nothing(hospitals, tmp
     assert main(study(hospitals, tmp_path / "out", "--dry-run")) == 0
     printed = capsys.readouterr().out
     assert printed.count("nnUNetv2_train") == 5
-    assert "nnUNetv2_train 2 2d 0 -tr nnUNetTrainer_study" in printed  # on three sequences
-    assert "nnUNetv2_train 1 2d 0 -tr nnUNetTrainer_study" in printed  # on all, to be given zeros
+    assert "nnUNetv2_train 14 2d 0 -tr nnUNetTrainer_study" in printed  # on three sequences
+    assert "nnUNetv2_train 15 2d 0 -tr nnUNetTrainer_study" in printed  # on all, to be given zeros
     assert printed.count("seqdropout evaluate") == 5
     assert not (tmp_path / "out" / "nnUNet_results").exists()
 
@@ -97,7 +97,7 @@ def test_a_study_killed_at_three_random_moments_ends_with_the_same_tables(hospit
     for seconds in moments:
         run(hospitals, tmp_path / "killed", seconds=seconds)
     run(hospitals, tmp_path / "killed")
-    for name in ("table.csv", "comparison.csv"):
+    for name in ("table.csv", "comparisons.csv", "subsets/DropOut/subsets.csv"):
         tables = [pd.read_csv(tmp_path / kind / name) for kind in ("undisturbed", "killed")]
         pd.testing.assert_frame_equal(*tables)
     for out in (tmp_path / "undisturbed", tmp_path / "killed"):

@@ -34,7 +34,8 @@ def test_without_a_manifest_the_images_tell_who_has_what(raw):
 
 def test_a_manifest_tells_it_without_reading_an_image(raw):
     has = {name: {"present": name != "flair"} for name in SEQUENCES}
-    patients = {case: {"sequences": has} for case in "ABCDT"}
+    splits = dict(zip("ABCDT", ("train", "train", "train", "val", "test"), strict=True))
+    patients = {case: {"split": splits[case], "sequences": has} for case in "ABCDT"}
     (raw / "manifest.json").write_text(json.dumps({"settings": {"synthetic": True}, "patients": patients}))
     for image in raw.glob("images*/*.nii.gz"):
         image.write_bytes(b"")
@@ -98,6 +99,24 @@ def test_links_that_are_no_longer_wanted_go_and_others_stay(raw, tmp_path):
     assert (folder / "B_0000.nii.gz").lstat().st_mtime_ns == kept
     sync_links(folder, {"B_0000.nii.gz": raw / "imagesTr" / "A_0000.nii.gz"})
     assert (folder / "B_0000.nii.gz").resolve().name == "A_0000.nii.gz"
+
+
+def test_too_few_patients_for_nnunets_folds_are_refused(raw):
+    (raw / "splits_final.json").unlink()
+    with pytest.raises(Fault, match="too few"):
+        read_cohort(raw)
+
+
+def test_a_patient_who_trains_and_validates_is_refused(raw):
+    (raw / "splits_final.json").write_text(json.dumps([{"train": ["A", "B"], "val": ["B"]}]))
+    with pytest.raises(Fault, match="B"):
+        read_cohort(raw)
+
+
+def test_a_target_that_is_no_label_is_refused(raw):
+    read_cohort(raw).require_labels([1])
+    with pytest.raises(Fault, match="no label 7"):
+        read_cohort(raw).require_labels([1, 7])
 
 
 def test_a_fold_with_a_case_that_is_not_there_is_refused(raw):

@@ -44,6 +44,10 @@ def test_a_design_takes_from_its_base_what_it_does_not_say(tmp_path):
     assert design.reference == "DropOut"
 
 
+def test_the_reference_is_the_first_arm(tmp_path):
+    assert read_design(written(tmp_path, MINIMAL.replace("reference: A", "reference: B"))).names == ("B", "A")
+
+
 def test_lists_become_what_the_design_declares(tmp_path):
     design = read_design(written(tmp_path, MINIMAL + "folds: [0, 1]\nplanning: [-pl, nnUNetPlannerResEncM]"))
     assert design.folds == (0, 1)
@@ -63,6 +67,11 @@ def test_lists_become_what_the_design_declares(tmp_path):
         (MINIMAL.replace("sequences: available", "sequences: some"), "available"),
         (MINIMAL.replace("  B:", "  'a b':"), "letters"),
         (MINIMAL + "test: cross_validation", "argmax"),
+        (MINIMAL + "test: cross-validation", "imagesTs or cross_validation"),
+        (MINIMAL + "threshold: yuoden", "youden, argmax"),
+        (MINIMAL + "folds: [all]", "numbers"),
+        (MINIMAL + "folds: []", "numbers"),
+        (MINIMAL.replace("  B: {trainer: nnUNetTrainer, sequences: available}\n", ""), "two or more"),
         (MINIMAL.replace("[1]}", "[1], whole: [1, 2]}"), "argmax"),
         ("base: nothing", "cannot be read"),
         ("base: design.yaml", "not the design"),

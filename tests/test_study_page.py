@@ -33,7 +33,8 @@ def results(**options) -> StudyResults:
             "slices": [6000, 6000, 6000],
             "training_minutes": [5.25, 5.0, 9.5],
             "seconds_per_volume": [1.5, 1.4, 2.25],
-            "mebibytes": [1500.0, 1400.0, 1600.0],
+            "mebibytes_training": [1500.0, 1400.0, 1600.0],
+            "mebibytes_prediction": [1300.0, 1200.0, 1250.0],
         }
     )
     learning = pd.DataFrame(
@@ -53,6 +54,7 @@ def results(**options) -> StudyResults:
     )
     question = Question(
         title="metastasis, as acquired",
+        folder="as_acquired/metastasis",
         sequences=["t1_gd"],
         evaluations=evaluations,
         comparison=compare_with_all(evaluations[0], evaluations[1:]),
@@ -95,6 +97,20 @@ def test_holm_counts_all_metrics_of_all_models():
     of_one = table[table["against"] == "B"].set_index("metric")
     np.testing.assert_allclose(of_one["p_rank_sum"], alone.set_index("metric")["p_rank_sum"])
     assert (table["p_rank_sum_holm"] >= table["p_rank_sum"] - 1e-12).all()
+
+
+def test_the_table_of_differences_shows_every_member_of_holms_family(page):
+    heads, first = page.tables[3][0], page.tables[3][1]
+    assert heads[1:] == [
+        "AUC",
+        "Dice",
+        "Precision",
+        "Recall",
+        "Lesions found, share",
+        "False positives",
+        "False positives ≥ 10 mm³",
+    ]
+    assert all(cell.count("p ") == 2 for cell in first[1:])
 
 
 def test_every_model_stands_there_with_what_it_found_and_what_it_cost(page):

@@ -47,18 +47,37 @@ def test_an_arm_with_settings_of_its_own_has_a_trainer_of_its_own(found):
     plain, own = Arm("A", "SeqDropoutTrainer", "all"), Arm("B-2", "SeqDropoutTrainer", "all", {"n_slices": 3})
     trainers = found(design_of(plain, own))
     assert (trainers["A"].n_slices, trainers["B-2"].n_slices) == (5, 3)
-    assert trainer_name(own) == "SeqDropoutTrainer_B_2"
+    assert trainer_name(own) == "SeqDropoutTrainer_study_B_2"
 
 
 def test_a_setting_that_the_trainer_does_not_have_is_refused():
-    arm = Arm("A", "SeqDropoutTrainer", "all", {"backbnoe": "resnet18"})
+    arm, other = Arm("A", "SeqDropoutTrainer", "all", {"backbnoe": "resnet18"}), Arm("B", "nnUNetTrainer", "all")
     with pytest.raises(Fault, match="backbnoe"):
-        trainer_source(arm, design_of(arm))
+        trainer_source(arm, design_of(arm, other))
+
+
+@pytest.mark.parametrize("setting", ["epochs", "slices_per_epoch", "seed"])
+def test_an_arm_has_no_budget_of_its_own(tmp_path, setting):
+    arms = Arm("A", "SeqDropoutTrainer", "all", {setting: 3}), Arm("B", "nnUNetTrainer", "all")
+    with pytest.raises(Fault, match=setting):
+        write_trainers(tmp_path, design_of(*arms))
+
+
+def test_a_common_setting_that_no_trainer_has_is_refused(tmp_path):
+    arms = Arm("A", "SeqDropoutTrainer", "all"), Arm("B", "nnUNetTrainer", "all")
+    with pytest.raises(Fault, match="backbnoe"):
+        write_trainers(tmp_path, design_of(*arms, backbnoe="resnet18"))
+
+
+def test_two_arms_that_nnunet_could_not_tell_apart_are_refused(tmp_path):
+    arms = [Arm(name, "SeqDropoutTrainer", "all", {"n_slices": n}) for name, n in (("A-1", 3), ("A_1", 7))]
+    with pytest.raises(Fault, match="A_1"):
+        write_trainers(tmp_path, Design("A-1", tuple(arms), Budget(1, 1), {"lesion": (1,)}))
 
 
 def test_a_trainer_that_says_the_same_is_not_written_again(tmp_path):
-    design = design_of(Arm("A", "nnUNetTrainer", "all"))
-    (file,) = write_trainers(tmp_path, design).values()
+    design = design_of(Arm("A", "nnUNetTrainer", "all"), Arm("B", "DeepLabV3Trainer", "all"))
+    file = write_trainers(tmp_path, design)["A"]
     before = file.stat().st_mtime_ns
     write_trainers(tmp_path, design)
     assert file.stat().st_mtime_ns == before
