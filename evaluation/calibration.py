@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, map_cases
+from evaluation.froc import froc_counts
 from evaluation.inputs import Folders, Volumes
-from evaluation.patient import froc_counts
 from evaluation.thresholds import Threshold, Thresholds
 from evaluation.voxels import Roc, background_counts
 
