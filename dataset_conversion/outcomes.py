@@ -2,13 +2,12 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from joblib import Parallel, delayed
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -36,18 +35,27 @@ def map_cases(
     it changes in memory is lost. None: as many as ``joblib.parallel_config`` says, on its backend.
     """
     names = list(cases)
-    attempts = Parallel(n_jobs=n_workers, return_as="generator")(delayed(attempt)(case, work) for case in names)
+    attempts = tqdm(_attempts(names, work, n_workers), total=len(names), desc=doing, unit="case")
     outcomes, results = {}, {}
     with logging_redirect_tqdm():
-        for case, (outcome, result) in zip(
-            names, tqdm(attempts, total=len(names), desc=doing, unit="case"), strict=True
-        ):
+        for case, (outcome, result) in zip(names, attempts, strict=True):
             outcomes[case] = outcome
             if outcome.status == "failed":
                 log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
             else:
                 results[case] = result
     return outcomes, results
+
+
+def _attempts(
+    names: list[str], work: Callable[[str], Result], n_workers: int | None
+) -> Iterator[tuple[Outcome, Result]]:
+    if n_workers == 1:
+        return (attempt(case, work) for case in names)
+    # starting it takes longer than a case may
+    from joblib import Parallel, delayed
+
+    return Parallel(n_jobs=n_workers, return_as="generator")(delayed(attempt)(case, work) for case in names)
 
 
 def for_each_case(

@@ -46,7 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument("-i", type=Path, metavar="IMAGES", help="images, for a mosaic of every patient in the report")
     evaluate.add_argument("--background", metavar="NAME", help="the sequence behind the mosaics (t1_gd)")
     evaluate.add_argument("--no-report", action="store_true", help="tables only")
-    evaluate.add_argument("-np", type=int, metavar="K", help="processes (1)")
+    evaluate.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
     evaluate.set_defaults(run=_evaluate)
 
     compare = commands.add_parser("compare", help="two models on the same patients: tests, figures, report")

@@ -51,7 +51,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     add_target(calibrate)
     calibrate.add_argument("--fp-budget", type=float, metavar="X", help="false positives per patient (Youden index)")
-    calibrate.add_argument("-np", type=int, metavar="K", help="processes (1)")
+    calibrate.add_argument("-np", type=int, default=1, metavar="K", help="processes (1)")
     calibrate.set_defaults(run=_calibrate)
 
     _subsets_command(commands)
