@@ -29,27 +29,38 @@ class Outcome:
 def map_cases(
     cases: Iterable[str], work: Callable[[str], Result], *, doing: str, n_workers: int | None = 1
 ) -> tuple[dict[str, Outcome], dict[str, Result]]:
-    """Calls ``work`` on every case behind a progress bar: what became of each, and what it returned where all was well.
+    """What became of each case, and what ``work`` returned where all was well; as ``each_case`` in all else."""
+    outcomes, results = {}, {}
+    for case, outcome, result in each_case(cases, work, doing=doing, n_workers=n_workers):
+        outcomes[case] = outcome
+        if outcome.status != "failed":
+            results[case] = result
+    return outcomes, results
+
+
+def each_case(
+    cases: Iterable[str], work: Callable[[str], Result], *, doing: str, n_workers: int | None = 1
+) -> Iterator[tuple[str, Outcome, Result]]:
+    """Calls ``work`` on every case behind a progress bar: what became of each and what it returned, as soon as it has.
 
     A Fault or OSError fails that case and is logged. With several workers ``work`` runs in processes of its own: what
     it changes in memory is lost. None: as many as ``joblib.parallel_config`` says, on its backend.
+    Raises Fault where there are to be 0.
     """
     names = list(cases)
     attempts = tqdm(_attempts(names, work, n_workers), total=len(names), desc=doing, unit="case")
-    outcomes, results = {}, {}
     with logging_redirect_tqdm():
         for case, (outcome, result) in zip(names, attempts, strict=True):
-            outcomes[case] = outcome
             if outcome.status == "failed":
                 log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
-            else:
-                results[case] = result
-    return outcomes, results
+            yield case, outcome, result
 
 
 def _attempts(
     names: list[str], work: Callable[[str], Result], n_workers: int | None
 ) -> Iterator[tuple[Outcome, Result]]:
+    if n_workers == 0:
+        raise Fault("0 processes are too few", remedy="Give -np 1 or more, or -1 for one per core.")
     if n_workers == 1:
         return (attempt(case, work) for case in names)
     # starting it takes longer than a case may

@@ -153,12 +153,7 @@ def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, C
     """Where the threshold comes from, in a sentence, and which patients took that of another pattern."""
     if all(result.sensitivities is None for result in results.values()):
         return {"method": "label_map", "source": "None: the predictions are label maps.", "values": {}}
-    source = {
-        "youden_pooled": "Youden index over the pooled voxels of the validation patients",
-        "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
-        "fixed": "as given",
-        "default": "0.5, since none was given and no validation patients were named",
-    }[thresholds.method].format(**thresholds.settings)
+    source = thresholds.source()
     borrowed = {
         result.measures["pattern"]: result.threshold_of
         for result in results.values()

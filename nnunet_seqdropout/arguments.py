@@ -1,5 +1,6 @@
 """How lists and mappings are written on the command line."""
 
+import math
 from collections.abc import Callable
 
 
@@ -10,6 +11,14 @@ def numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
         return tuple(kind(word) for word in text.split(","))
 
     return list_of_numbers
+
+
+def volume(text: str) -> float:
+    """A number from 0 up that is finite."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{text} is no volume")
+    return value
 
 
 def mapping(text: str) -> dict[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.arguments import mapping, numbers
+from nnunet_seqdropout.arguments import mapping, numbers, volume
 from nnunet_seqdropout.exit_codes import ALL_DONE, exit_code
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     threshold.add_argument("--threshold", type=float, metavar="T", help="this one")
     threshold.add_argument("--threshold-file", type=Path, metavar="F", help="those of a thresholds.json")
     evaluate.add_argument(
-        "--min-volume-mm3", type=numbers(float), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
+        "--min-volume-mm3", type=numbers(volume), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
     )
     evaluate.add_argument(
         "--mask", type=Path, metavar="DIR", help="only inside these, validation patients too: <case>.nii.gz"
