@@ -372,6 +372,46 @@ def test_two_models_measured_on_different_references_are_not_compared(folders, c
     assert "differs between" in capsys.readouterr().err
 
 
+def test_two_models_under_different_limits_are_not_compared(folders, capsys):
+    evaluate(folders)
+    evaluate(folders, "--min-volume-mm3", "5", out="other")
+    assert compare(folders) == 2
+    assert "limits of volume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_and_two_patients_are_evaluated_and_compared_with_figures_and_report(folders, n):
+    for seed in range(n, 3):
+        (folders / "test_gt" / f"P{seed}.nii.gz").unlink()
+    paths = ("-gt", folders / "test_gt", "-p", folders / "test_p", "-o", folders / "out")
+    assert main([str(word) for word in ("evaluate", *paths, "--name", "out")]) == 0
+    evaluate(folders, "--threshold", 0.8, out="other")
+    assert compare(folders) == 0
+    dice = next(row for row in rows(folders / "compared" / "comparison.csv") if row["metric"] == "dice")
+    # of two against two there are six arrangements, of which one in each direction is as extreme; of two pairs four
+    assert (float(dice["p_rank_sum"]), float(dice["p_signed_rank"])) == ((1, 1) if n == 1 else (2 / 6, 2 / 4))
+    assert (dice["sd_a"] == "") == (n == 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("summary.json", "[]"),
+        ("summary.json", "{}"),
+        ("summary.json", '{"command": "evaluate"}'),
+        ("cases.csv", ""),
+        ("cases.csv", "a,b\n1,2\n"),
+        ("cases.csv", 'case\n"P0\n'),
+    ],
+)
+def test_what_is_no_evaluation_is_not_compared(folders, capsys, file, content):
+    evaluate(folders)
+    evaluate(folders, out="other")
+    (folders / "other" / file).write_text(content)
+    assert compare(folders) == 2
+    assert "Name a folder that seqdropout evaluate wrote." in capsys.readouterr().err
+
+
 def test_an_evaluation_is_read_as_it_was_written(folders):
     evaluate(folders)
     evaluation = read_evaluation(folders / "out")
