@@ -60,10 +60,8 @@ def main() -> None:
         print(f"| {name} | {clock:.2f} | {own[0] / clock:.2f} | {cpu:.2f} | {own[1] / cpu:.2f} |")
     rng = np.random.default_rng(0)
     noise = np.where(rng.random(SHAPE) < 0.56, rng.random(SHAPE), 0).astype(np.float32)
-    n, seconds = (
-        np.count_nonzero(noise >= FROC_THRESHOLDS[0]),
-        _seconds(lambda: froc_counts(reference, noise, FROC_THRESHOLDS)),
-    )
+    n = np.count_nonzero(noise >= FROC_THRESHOLDS[0])
+    seconds = _seconds(lambda: froc_counts(reference, noise, FROC_THRESHOLDS))
     print(f"\nFROC of noise, {n:,} voxels at or above the lowest threshold: {seconds:.1f} s.")
 
 
