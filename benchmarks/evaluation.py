@@ -6,12 +6,14 @@ PYTHON has panoptica (https://pypi.org/project/panoptica), in an environment of 
 One case of 256 x 256 x 192 voxels with 20 lesions; three maps: 40 objects; those and 2,000 specks; and a map of about
 7 million distinct values. All of a patient's figures without the FROC, arrays in memory, the programs taking turns;
 medians. panoptica matches many objects to one lesion, once with its usual metrics and once with Dice alone, the least
-that it can be asked for. Then the whole command, without figures.
+that it can be asked for. Then the whole command, without figures, in seconds by the clock and of the processor, which
+other programs disturb less; and the FROC of a map that is noise throughout.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -25,7 +27,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from evaluation.froc import froc_counts
 from evaluation.patient import Rules, evaluate_patient
+from evaluation.tables import FROC_THRESHOLDS
 
 SHAPE, THRESHOLD = (192, 256, 256), 0.5
 WORKER = Path(__file__).with_name("panoptica_worker.py")
@@ -47,10 +51,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, probability in maps.items():
             print(_row(name, reference, probability, Path(folder), arguments.panoptica, arguments.turns), flush=True)
-        ours, usual, dice = _commands(reference, maps["40 objects"], Path(folder), arguments.panoptica, arguments.turns)
-    print(f"\nWhole command, median of {arguments.turns}: seqdropout evaluate --no-report {ours:.2f} s;")
-    print(f"panopticacli with its usual metrics {usual:.2f} s ({ours / usual:.2f} of it),", end=" ")
-    print(f"with Dice alone {dice:.2f} s ({ours / dice:.2f} of it).")
+        commands = _commands(reference, maps["40 objects"], Path(folder), arguments.panoptica, arguments.turns)
+    print(f"\nWhole command, medians of {arguments.turns}:\n")
+    print("| command | s | ours / this | CPU s | ours / this |")
+    print("|---|---|---|---|---|")
+    own = commands["seqdropout evaluate --no-report"]
+    for name, (clock, cpu) in commands.items():
+        print(f"| {name} | {clock:.2f} | {own[0] / clock:.2f} | {cpu:.2f} | {own[1] / cpu:.2f} |")
+    rng = np.random.default_rng(0)
+    noise = np.where(rng.random(SHAPE) < 0.56, rng.random(SHAPE), 0).astype(np.float32)
+    n = np.count_nonzero(noise >= FROC_THRESHOLDS[0])
+    seconds = _seconds(lambda: froc_counts(reference, noise, FROC_THRESHOLDS))
+    print(f"\nFROC of noise, {n:,} voxels at or above the lowest threshold: {seconds:.1f} s.")
 
 
 def make_case(rng: np.random.Generator) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.float32]]]:
@@ -125,29 +137,40 @@ def _status(field: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
-def _commands(reference: NDArray, probability: NDArray, folder: Path, panoptica: Path, turns: int) -> list[float]:
-    """Median seconds from files: ours from nnU-Net's .npz with the FROC, panoptica's, from a label map, in two ways."""
+def _commands(
+    reference: NDArray, probability: NDArray, folder: Path, panoptica: Path, turns: int
+) -> dict[str, tuple[float, float]]:
+    """Median seconds from files, by the clock and of the processor: ours from nnU-Net's .npz with the FROC,
+    panoptica's, from a label map, in two ways."""
     predicted = (probability >= THRESHOLD).astype(np.uint8)
     for place, voxels in (("gt", reference.astype(np.uint8)), ("p", predicted)):
         (folder / place).mkdir()
         sitk.WriteImage(sitk.GetImageFromArray(voxels), str(folder / place / "case.nii.gz"), useCompression=True)
     np.savez_compressed(folder / "p" / "case.npz", probabilities=np.stack([1 - probability, probability]))
     ours = [COMMAND, "evaluate", "-gt", folder / "gt", "-p", folder / "p", "-o", folder / "out", "--no-report"]
-    commands = [ours]
-    for options in ([], ["--dice"]):
+    commands = {"seqdropout evaluate --no-report": ours}
+    for name, options in (("panopticacli, its usual metrics", []), ("panopticacli, Dice alone", ["--dice"])):
         config = folder / f"config{len(commands)}.yaml"
         subprocess.run([panoptica, WORKER, "--config", config, *options], check=True, stdout=subprocess.DEVNULL)
         pair = ("-ref", folder / "gt" / "case.nii.gz", "-pred", folder / "p" / "case.nii.gz")
-        commands.append([panoptica.with_name("panopticacli"), *pair, "-c", config])
-    times: list[list[float]] = [[] for _ in commands]
+        commands[name] = [panoptica.with_name("panopticacli"), *pair, "-c", config]
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(turns):
-        for which, command in enumerate(commands):
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
-            times[which].append(_seconds(lambda c=command, q=quiet: subprocess.run(c, **q)))  # type: ignore[misc]
+        for name, command in commands.items():
+            times[name].append(_seconds_of_process(command))
     n_found = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))["totals"]["n_found"]
     if n_found != 20:
         sys.exit(f"{n_found} of 20 lesions found.")
-    return [median(each) for each in times]
+    return {name: (median(clock for clock, _ in own), median(cpu for _, cpu in own)) for name, own in times.items()}
+
+
+def _seconds_of_process(command: list) -> tuple[float, float]:
+    """By the clock, and of the processor (user and system)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    clock = _seconds(lambda: subprocess.run(command, check=True, **quiet))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the JSON files of a raw data set say, looked at before it is believed."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,21 @@ def read_description(file: Path) -> Description:
     """Raises Fault where the file is no ``dataset.json`` of nnU-Net."""
     content = read_json(file, dict)
     try:
-        channels = sorted(content["channel_names"].items(), key=lambda channel: int(channel[0]))
-        labels = content["labels"].values()
-        values = {int(v) for label in labels for v in (label if isinstance(label, list) else [label])}
-        return Description([name for _, name in channels], content["file_ending"], values, content.get("numTraining"))
+        names, values = channel_names(content["channel_names"]), label_values(content["labels"])
+        return Description(names, content["file_ending"], values, content.get("numTraining"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         remedy = "Restore the file that the conversion wrote."
         raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+
+
+def channel_names(channels: Mapping[str, str]) -> list[str]:
+    """In order of their numbers."""
+    return [name for _, name in sorted(channels.items(), key=lambda channel: int(channel[0]))]
+
+
+def label_values(labels: Mapping[str, int | list[int]]) -> set[int]:
+    """The values of labels and regions."""
+    return {int(v) for label in labels.values() for v in (label if isinstance(label, list) else [label])}
 
 
 def read_json(file: Path, kind: type) -> Any:

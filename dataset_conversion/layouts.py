@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from dataset_conversion.faults import Fault
 from dataset_conversion.sequences import channel_of
 
@@ -68,6 +66,9 @@ def shipped_layouts() -> list[str]:
 
 def read_layout(file: Path) -> Layout:
     """Raises Fault where the file is no layout, with the key that is wrong."""
+    # the other commands begin without it
+    import yaml
+
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         channels = tuple(content["channels"])

@@ -2,13 +2,12 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from joblib import Parallel, delayed
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -30,24 +29,44 @@ class Outcome:
 def map_cases(
     cases: Iterable[str], work: Callable[[str], Result], *, doing: str, n_workers: int | None = 1
 ) -> tuple[dict[str, Outcome], dict[str, Result]]:
-    """Calls ``work`` on every case behind a progress bar: what became of each, and what it returned where all was well.
+    """What became of each case, and what ``work`` returned where all was well; as ``each_case`` in all else."""
+    outcomes, results = {}, {}
+    for case, outcome, result in each_case(cases, work, doing=doing, n_workers=n_workers):
+        outcomes[case] = outcome
+        if outcome.status != "failed":
+            results[case] = result
+    return outcomes, results
+
+
+def each_case(
+    cases: Iterable[str], work: Callable[[str], Result], *, doing: str, n_workers: int | None = 1
+) -> Iterator[tuple[str, Outcome, Result]]:
+    """Calls ``work`` on every case behind a progress bar: what became of each and what it returned, as soon as it has.
 
     A Fault or OSError fails that case and is logged. With several workers ``work`` runs in processes of its own: what
     it changes in memory is lost. None: as many as ``joblib.parallel_config`` says, on its backend.
+    Raises Fault where there are to be 0.
     """
     names = list(cases)
-    attempts = Parallel(n_jobs=n_workers, return_as="generator")(delayed(attempt)(case, work) for case in names)
-    outcomes, results = {}, {}
+    attempts = tqdm(_attempts(names, work, n_workers), total=len(names), desc=doing, unit="case")
     with logging_redirect_tqdm():
-        for case, (outcome, result) in zip(
-            names, tqdm(attempts, total=len(names), desc=doing, unit="case"), strict=True
-        ):
-            outcomes[case] = outcome
+        for case, (outcome, result) in zip(names, attempts, strict=True):
             if outcome.status == "failed":
                 log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
-            else:
-                results[case] = result
-    return outcomes, results
+            yield case, outcome, result
+
+
+def _attempts(
+    names: list[str], work: Callable[[str], Result], n_workers: int | None
+) -> Iterator[tuple[Outcome, Result]]:
+    if n_workers == 0:
+        raise Fault("0 processes are too few", remedy="Give -np 1 or more, or -1 for one per core.")
+    if n_workers == 1:
+        return (attempt(case, work) for case in names)
+    # starting it takes longer than a case may
+    from joblib import Parallel, delayed
+
+    return Parallel(n_jobs=n_workers, return_as="generator")(delayed(attempt)(case, work) for case in names)
 
 
 def for_each_case(

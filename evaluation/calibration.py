@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.outcomes import Outcome, map_cases
+from dataset_conversion.outcomes import Outcome, each_case, map_cases
+from evaluation.froc import froc_counts
 from evaluation.inputs import Folders, Volumes
-from evaluation.patient import froc_counts
 from evaluation.thresholds import Threshold, Thresholds
 from evaluation.voxels import Roc, background_counts
 
@@ -25,9 +25,12 @@ def calibrate(
     The validation patients are those who were predicted; references of others may lie beside theirs.
     Youden: the voxels of a pattern's patients are pooled, as if of one image; of several thresholds that are as good,
     the highest. fp_budget: the lowest of BUDGET_GRID from which on there are at most so many false positives (of any
-    size) per patient on the average. Memory does not grow with the patients' number: their files are read twice.
+    size) per patient on the average. Memory holds one patient per worker and, of all, the lesion voxels' values: the
+    files are read twice.
     The patients of a pattern without any lesion have failed. Raises Fault where no patient can be used.
     """
+    if fp_budget is not None and not fp_budget >= 0:
+        raise Fault(f"a budget of {fp_budget:g} false positives", remedy="Give a number from 0 up.")
     cases = [case for case in folders.cases() if folders.is_predicted(case)]
     outcomes, patterns = map_cases(cases, lambda case: _pattern(folders, case), doing="Validation", n_workers=1)
     by_pattern = {}
@@ -64,12 +67,16 @@ def _youden(folders: Folders, cases: list[str], n_workers: int | None) -> tuple[
     lesion = np.zeros(len(values), np.int64)
     for own, counts in lesions.values():
         lesion[np.searchsorted(values, own)] += counts
-    _, backgrounds = map_cases(
+    above, at_or_above, n = np.zeros_like(lesion), np.zeros_like(lesion), 0
+    for case, outcome, background in each_case(
         lesions, lambda c: _background(folders, c, values), doing="Background", n_workers=n_workers
-    )
-    above = sum((b.above for b in backgrounds.values()), np.zeros(len(values), np.int64))
-    at_or_above = sum((b.at_or_above for b in backgrounds.values()), np.zeros(len(values), np.int64))
-    value, youden = Roc(values, lesion, above, at_or_above, sum(b.n for b in backgrounds.values())).youden()
+    ):
+        outcomes[case] = outcome
+        if outcome.status != "failed":
+            above += background.above
+            at_or_above += background.at_or_above
+            n += background.n
+    value, youden = Roc(values, lesion, above, at_or_above, n).youden()
     return Threshold(value, len(lesions), youden), outcomes
 
 

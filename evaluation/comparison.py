@@ -24,8 +24,6 @@ def compare(a: Evaluation, b: Evaluation, *, allow_missing: bool = False) -> pd.
     metrics = [m for m in first.columns if m in COMPARED or m.startswith("fp_")]
     rows: list[dict[str, object]] = []
     for metric in metrics:
-        if metric not in second.columns:
-            continue
         both = first[metric].notna() & second[metric].notna()
         values_a, values_b = (table.loc[both, metric].to_numpy(float) for table in (first, second))
         mean_a, mean_b = average(values_a), average(values_b)
@@ -82,6 +80,8 @@ def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tupl
         if _differ(first[column].tolist(), second[column].tolist()):
             remedy = "Evaluate both against the same references, label and mask."
             raise Fault(f"{column} of one patient differs between {a.name} and {b.name}", remedy=remedy)
+    if a.summary["settings"]["min_volumes_mm3"] != b.summary["settings"]["min_volumes_mm3"]:
+        raise Fault(f"{a.name} and {b.name} have different limits of volume", remedy="Evaluate both under one limit.")
     if a.summary["settings"]["target"] != b.summary["settings"]["target"]:
         raise Fault(f"{a.name} and {b.name} were evaluated on different labels", remedy="Evaluate both on one label.")
     return first, second

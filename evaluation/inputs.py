@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from dataset_conversion.dataset_json import channel_names, label_values, read_json
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import on_grid_of, read_image
 from dataset_conversion.label_values import value_faults, voxels_of_value
@@ -23,12 +24,16 @@ _AGAIN = "Predict this case again."
 
 @dataclass(frozen=True)
 class Target:
-    """The label, or the labels that make up the region, which is evaluated."""
+    """The label, or the labels that make up the region, which is evaluated. Raises Fault where one is below 1."""
 
     labels: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
+        if self.labels[0] < 1:
+            raise Fault(
+                f"label {self.labels[0]} cannot be evaluated", remedy="0 is the background; labels are above it."
+            )
 
     def __str__(self) -> str:
         return ",".join(map(str, self.labels))
@@ -109,17 +114,21 @@ class Folders:
     def pattern(self, case: str) -> str:
         sidecar = self.predictions / f"{case}.json"
         try:
-            return json.loads(sidecar.read_text(encoding="utf-8"))["pattern"] if sidecar.is_file() else ""
+            pattern = json.loads(sidecar.read_text(encoding="utf-8"))["pattern"] if sidecar.is_file() else ""
         except (ValueError, KeyError, TypeError) as error:
             raise Fault(f"no record of a prediction ({error!r})", file=sidecar, remedy=_AGAIN) from error
+        if not isinstance(pattern, str):
+            raise Fault(f"no record of a prediction (its pattern is {pattern})", file=sidecar, remedy=_AGAIN)
+        return pattern
 
     def read(self, case: str) -> Volumes:
         """Raises Fault where a file is missing, cannot be used, or lies on another grid than the reference."""
         reference_file = _only_file(self.reference, case)
         image = read_image(reference_file)
-        mask = None
-        if self.mask is not None:
-            mask = sitk.GetArrayViewFromImage(self._on_grid(image, _only_file(self.mask, case), reference_file)) > 0
+        if image.GetDimension() != 3:
+            problem = f"this is not one volume (2D, {image.GetSize()})"
+            raise Fault(problem, file=reference_file, remedy="Give it a third axis of length one.")
+        mask = None if self.mask is None else self._mask(self.mask, case, image, reference_file)
         probability, predicted = None, None
         if self.has_probabilities(case):
             probability = self._probability(case, image, reference_file)
@@ -139,24 +148,24 @@ class Folders:
         """``dataset.json`` beside the predictions or the references, as nnU-Net writes it; empty if there is none."""
         for folder in (self.predictions, self.reference, self.reference.parent):
             if (file := folder / "dataset.json").is_file():
+                content = read_json(file, dict)
                 try:
-                    return json.loads(file.read_text(encoding="utf-8"))
-                except ValueError as error:
-                    raise Fault(f"no dataset.json ({error})", file=file, remedy="Copy nnU-Net's again.") from error
+                    channel_names(content.get("channel_names", {})), label_values(content.get("labels", {}))
+                except (ValueError, TypeError, AttributeError) as error:
+                    remedy = "Copy nnU-Net's again."
+                    raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+                return content
         return {}
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        channels = self.dataset.get("channel_names", {})
-        return tuple(channels[key] for key in sorted(channels, key=int))
+        return tuple(channel_names(self.dataset.get("channel_names", {})))
 
     @property
     def synthetic(self) -> bool:
         """Whether the data set of the references says that its patients are synthetic."""
-        manifest = self.reference.parent / "manifest.json"
-        return manifest.is_file() and bool(
-            json.loads(manifest.read_text(encoding="utf-8")).get("settings", {}).get("synthetic")
-        )
+        manifest = read_json(self.reference.parent / "manifest.json", dict)
+        return bool(manifest.get("settings", {}).get("synthetic"))
 
     def settings(self) -> dict[str, object]:
         return {
@@ -171,6 +180,14 @@ class Folders:
     def _on_grid(self, reference: sitk.Image, file: Path, reference_file: Path) -> sitk.Image:
         files = (reference_file, file)
         return on_grid_of(reference, read_image(file), files=files, trust_geometry=self.trust_geometry)
+
+    def _mask(self, folder: Path, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.bool_]:
+        file = _only_file(folder, case, remedy="Add the mask, or leave out --mask.")
+        stored = self._on_grid(image, file, reference_file)  # has a name, since a view does not keep its image alive
+        mask = sitk.GetArrayViewFromImage(stored) > 0
+        if not mask.any():
+            raise Fault("the mask is empty", file=file, remedy="Draw it again, or leave out --mask.")
+        return mask
 
     def _probability(self, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
         if (file := self.predictions / f"{case}_prob.nii.gz").is_file():
@@ -197,15 +214,14 @@ class Folders:
         return stored == wanted[0] if len(wanted) == 1 else np.isin(stored, wanted)
 
     def _allowed_values(self) -> frozenset[int]:
-        given = self.dataset.get("labels", {}).values()
-        values = {int(v) for value in given for v in (value if isinstance(value, list) else [value])}
+        values = label_values(self.dataset.get("labels", {}))
         return frozenset(values or LABELS_WITHOUT_DATASET_JSON) | {*self.target.labels, *self.mapping}
 
 
-def _only_file(folder: Path, case: str) -> Path:
+def _only_file(folder: Path, case: str, *, remedy: str = "Predict the case, or remove its reference.") -> Path:
     file = next((folder / f"{case}{ending}" for ending in ENDINGS if (folder / f"{case}{ending}").is_file()), None)
     if file is None:
-        raise Fault(f"no file {folder / case}.nii.gz", remedy="Predict the case, or remove its reference.")
+        raise Fault(f"no file {folder / case}.nii.gz", remedy=remedy)
     return file
 
 

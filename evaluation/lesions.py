@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
+
+from evaluation.forest import join, roots
 
 RELATIVE_TOLERANCE = 1e-6
 """A volume this little below a limit reaches it: headers hold spacings in single precision."""
@@ -83,21 +83,24 @@ def connect(voxels: NDArray[np.int64], shape: tuple[int, ...]) -> Objects:
     """
     if not voxels.size:
         return Objects(voxels, voxels, shape)
-    _, n_y, n_x = shape
-    line, x = np.divmod(voxels, n_x)
-    # one row and one voxel more than there are, so that nothing touches across the border
-    row = line + line // n_y
-    place = row * (n_x + 1) + x
+    place, row, plane = on_padded_grid(voxels, shape)
     begins = np.concatenate([[True], np.diff(place) > 1])
     first = place[begins]
     last = place[np.concatenate([begins[1:], [True]])]
-    edges = [_touching(first, last, rows * (n_x + 1)) for rows in (1, n_y, n_y + 1, n_y + 2)]
-    upper, lower = np.concatenate(edges, axis=1)
-    graph = sparse.coo_array((np.ones(len(upper), np.int8), (upper, lower)), shape=(len(first),) * 2)
-    _, of_run = csgraph.connected_components(graph, directed=False)
-    by_first_voxel = np.argsort(np.unique(of_run, return_index=True)[1]).argsort()
-    number = by_first_voxel[of_run][np.cumsum(begins) - 1] + 1
-    return Objects(voxels, number, shape)
+    edges = [_touching(first, last, distance) for distance in (row, plane - row, plane, plane + row)]
+    runs = np.arange(len(first))
+    parent = runs.copy()
+    join(parent, *np.concatenate(edges, axis=1))
+    number_of_root = np.cumsum(parent == runs)
+    return Objects(voxels, number_of_root[roots(parent, runs)][np.cumsum(begins) - 1], shape)
+
+
+def on_padded_grid(voxels: NDArray[np.int64], shape: tuple[int, ...]) -> tuple[NDArray[np.int64], int, int]:
+    """Flat indices on a grid with one voxel more in every row and one row more in every plane, so that nothing touches
+    across the border; and the length there of a row and of a plane."""
+    _, n_y, n_x = shape
+    line, x = np.divmod(voxels, n_x)
+    return (line + line // n_y) * (n_x + 1) + x, n_x + 1, (n_y + 1) * (n_x + 1)
 
 
 def _touching(first: NDArray[np.int64], last: NDArray[np.int64], distance: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.froc import froc_counts
 from evaluation.lesions import Detection, Objects, connect, detect, find_objects
 from evaluation.voxels import Roc, overlap_of_counts, reaches, require_probabilities, roc_of_values
 
@@ -124,21 +125,6 @@ def _candidates(
     lowest = min(threshold, float(of_lesions.min(initial=np.inf)))
     chosen = probability > 0 if lowest == 0 < threshold else reaches(probability, lowest)
     return np.flatnonzero(chosen if mask is None else chosen & mask)
-
-
-def froc_counts(
-    reference: NDArray[np.bool_], probability: NDArray[np.floating], thresholds: Sequence[float]
-) -> NDArray[np.int64]:
-    """(thresholds, 2): lesions found and false positives, without a limit of size, at each threshold, above 0."""
-    counts = np.zeros((len(thresholds), 2), np.int64)
-    if not counts.size:
-        return counts
-    voxels = np.flatnonzero(reaches(probability, min(thresholds)))
-    values, lesions = probability.ravel()[voxels], find_objects(reference)
-    for row, threshold in enumerate(thresholds):
-        detection = detect(lesions, connect(voxels[reaches(values, threshold)], reference.shape))
-        counts[row] = detection.n_found(), detection.n_false_positives()
-    return counts
 
 
 def lesion_table(

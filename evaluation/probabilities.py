@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import on_grid_of, read_image
 
+HIGHEST = 1 + 1e-3
+"""Sums of probabilities are rounded, too, and so may lie this little above 1."""
+
+_BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged archive raises; some of it says "encrypted", or declares an array that fits nowhere."""
+
 _AGAIN = "Predict this case again."
 
 
@@ -39,9 +45,9 @@ def read_npz(
     """
     _require_grid_of_header(reference, label_map, reference_file, trust_geometry=trust_geometry)
     try:
-        with np.load(file, allow_pickle=False) as content:
-            probabilities = content["probabilities"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(file) as archive, archive.open("probabilities.npy") as stream:
+            probabilities = np.lib.format.read_array(stream, allow_pickle=False)
+    except _BROKEN as error:
         raise Fault(f"no probabilities of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
     if probabilities.shape[1:] != reference.GetSize()[::-1]:
         problem = f"shape {probabilities.shape[1:]}, but the reference has {reference.GetSize()[::-1]}"
@@ -64,7 +70,11 @@ def _channels(labels: Sequence[int], dataset: Mapping) -> list[int]:
 
 
 def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floating]:
-    if not (values.min() >= 0 and values.max() <= 1 + 1e-3):
+    if values.dtype.kind in "biu":
+        values = values.astype(np.float32)
+    if values.dtype not in (np.float16, np.float32, np.float64):
+        raise Fault(f"its values are {values.dtype}", file=file, remedy=_AGAIN)
+    if not (values.min() >= 0 and values.max() <= HIGHEST):
         problem = f"its values go from {values.min():g} to {values.max():g}"
         raise Fault(problem, file=file, remedy="Probabilities go from 0 to 1.")
     return values

@@ -1,6 +1,5 @@
 """What an evaluation found, as tables: written to a folder by one command and read again by another."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dataset_conversion.dataset_json import read_json
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import staged
 from dataset_conversion.outcomes import write_json
@@ -46,11 +46,14 @@ def read_evaluation(folder: Path) -> Evaluation:
     remedy = "Name a folder that seqdropout evaluate wrote."
     try:
         tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=_TEXT) for name in _TABLES}
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = read_json(folder / "summary.json", dict)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise Fault(f"no evaluation ({error})", file=folder, remedy=remedy) from error
     if summary.get("command") != "evaluate":
         raise Fault(f"the summary is of {summary.get('command')}", file=folder, remedy=remedy)
+    missing = {*_COLUMNS} - {*tables["cases"].columns} | {*_KEYS} - {*summary}
+    if missing:
+        raise Fault(f"no evaluation (without {', '.join(sorted(missing))})", file=folder, remedy=remedy)
     return Evaluation(**tables, summary=summary)
 
 
@@ -63,5 +66,7 @@ def _without_nan(content: Any) -> Any:
     return None if isinstance(content, float) and math.isnan(content) else content
 
 
+_COLUMNS = ("case", "pattern", "auc", "dice", "precision", "recall", "n_lesions", "fp", "volume_reference_mm3")
+_KEYS = ("name", "settings", "threshold", "metrics", "totals", "strata", "cases")
 _TABLES = ("cases", "lesions", "roc", "froc")
 _TEXT = {"case": str, "pattern": str, "side": str, "status": str, "matches": str}

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 CONFIDENCE = 0.95
 _RESAMPLES = 10_000
@@ -55,6 +55,9 @@ def band(curves: NDArray[np.float64]) -> tuple[NDArray, NDArray, NDArray]:
     mean = curves.mean(axis=0)
     if n < 2:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    # loading it takes longer than all the rest
+    from scipy import special
+
     half = special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * curves.std(axis=0, ddof=1) / np.sqrt(n)
     return mean, np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
 
@@ -63,7 +66,7 @@ def proportion(n_found: int, n: int) -> tuple[float, float, float]:
     """A share and its 95 % Wilson interval; NaN where n is 0."""
     if not n:
         return np.nan, np.nan, np.nan
-    share, z = n_found / n, special.ndtri((1 + CONFIDENCE) / 2)
+    share, z = n_found / n, NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     centre, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = ((centre + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
     return share, float(max(low, 0)), float(min(high, 1))

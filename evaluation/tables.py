@@ -153,7 +153,7 @@ def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, C
     """Where the threshold comes from, in a sentence, and which patients took that of another pattern."""
     if all(result.sensitivities is None for result in results.values()):
         return {"method": "label_map", "source": "None: the predictions are label maps.", "values": {}}
-    source = thresholds.explanation
+    source = thresholds.source()
     borrowed = {
         result.measures["pattern"]: result.threshold_of
         for result in results.values()

@@ -8,8 +8,16 @@ from typing import Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import write_json
+from evaluation.probabilities import HIGHEST
 
 Method = Literal["youden_pooled", "fp_budget", "fixed", "default"]
+
+_SENTENCES: Mapping[Method, str] = {
+    "youden_pooled": "Youden index over the pooled voxels of the validation patients",
+    "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
+    "fixed": "as given",
+    "default": "0.5, since none was given and no validation patients were named",
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,10 @@ class Thresholds:
     method: Method
     by_pattern: Mapping[str, Threshold]
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    def source(self) -> str:
+        """How they came about, for a reader. Raises KeyError where the method or a setting of it is unknown."""
+        return _SENTENCES[self.method].format(**self.settings)
 
     def for_pattern(self, pattern: str, *, channel_names: Sequence[str] = ()) -> tuple[str, Threshold]:
         """The pattern's own threshold, or that of the smallest calibrated superset, and whose it is.
@@ -55,16 +67,6 @@ class Thresholds:
         best = min(supersets, key=preference)
         return best, self.by_pattern[best]
 
-    @property
-    def explanation(self) -> str:
-        """How they came, in words."""
-        return {
-            "youden_pooled": "Youden index over the pooled voxels of the validation patients",
-            "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
-            "fixed": "as given",
-            "default": "0.5, since none was given and no validation patients were named",
-        }[self.method].format(**self.settings)
-
     def write(self, path: Path) -> None:
         content = {key: value for key, value in asdict(self).items() if key != "by_pattern"}
         write_json(path, {"version": 1, **content, "thresholds": asdict(self)["by_pattern"]})
@@ -76,6 +78,10 @@ def read_thresholds(path: Path, *, target: str) -> Thresholds:
         content = json.loads(path.read_text(encoding="utf-8"))
         by_pattern = {pattern: Threshold(**values) for pattern, values in content["thresholds"].items()}
         thresholds = Thresholds(content["target"], content["method"], by_pattern, content["settings"])
+        thresholds.source()
+        for threshold in by_pattern.values():
+            if isinstance(threshold.value, bool) or not 0 <= threshold.value <= HIGHEST:
+                raise ValueError(f"a threshold of {threshold.value}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         remedy = "Name a thresholds.json that evaluate or calibrate wrote."
         raise Fault(f"no thresholds ({error!r})", file=path, remedy=remedy) from error

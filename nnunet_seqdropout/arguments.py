@@ -1,6 +1,7 @@
 """What several commands read from the command line alike: lists, mappings, processes, whose header to believe."""
 
 import argparse
+import math
 from collections.abc import Callable
 
 
@@ -11,6 +12,14 @@ def numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
         return tuple(kind(word) for word in text.split(","))
 
     return list_of_numbers
+
+
+def volume(text: str) -> float:
+    """A number from 0 up that is finite."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{text} is no volume")
+    return value
 
 
 def mapping(text: str) -> dict[int, int]:

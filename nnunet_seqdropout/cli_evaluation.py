@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.arguments import add_trust_geometry, mapping, numbers, processes
+from nnunet_seqdropout.arguments import add_trust_geometry, mapping, numbers, processes, volume
 from nnunet_seqdropout.exit_codes import ALL_DONE, exit_code
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     threshold.add_argument("--threshold", type=float, metavar="T", help="this one")
     threshold.add_argument("--threshold-file", type=Path, metavar="F", help="those of a thresholds.json")
     evaluate.add_argument(
-        "--min-volume-mm3", type=numbers(float), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
+        "--min-volume-mm3", type=numbers(volume), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
     )
     evaluate.add_argument(
         "--mask", type=Path, metavar="DIR", help="only inside these, validation patients too: <case>.nii.gz"
@@ -47,7 +47,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument("-i", type=Path, metavar="IMAGES", help="images, for a mosaic of every patient in the report")
     evaluate.add_argument("--background", metavar="NAME", help="the sequence behind the mosaics (t1_gd)")
     evaluate.add_argument("--no-report", action="store_true", help="tables only")
-    evaluate.add_argument("-np", type=processes, metavar="K", help="processes (1)")
+    evaluate.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     evaluate.set_defaults(run=_evaluate)
 
     compare = commands.add_parser("compare", help="two models on the same patients: tests, figures, report")

@@ -48,7 +48,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     add_target(calibrate)
     add_trust_geometry(calibrate)
     calibrate.add_argument("--fp-budget", type=float, metavar="X", help="false positives per patient (Youden index)")
-    calibrate.add_argument("-np", type=processes, metavar="K", help="processes (1)")
+    calibrate.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
     calibrate.set_defaults(run=_calibrate)
 
 

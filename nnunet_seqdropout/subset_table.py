@@ -145,7 +145,7 @@ def _threshold(thresholds: Thresholds | None, source: str, task: _Task) -> dict[
     if thresholds is None:
         return {"method": "argmax", "source": "None: the most probable label.", "values": values}
     file = source.removeprefix(f"{thresholds.method} of ")
-    said = thresholds.explanation if thresholds.method == "fixed" else f"{thresholds.explanation} ({file})"
+    said = thresholds.source() if thresholds.method == "fixed" else f"{thresholds.source()} ({file})"
     return {"method": thresholds.method, "source": f"{said}.", "values": values}
 
 

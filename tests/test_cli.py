@@ -63,6 +63,14 @@ def test_every_command_explains_itself(command, capsys):
     assert "usage: seqdropout" in capsys.readouterr().out
 
 
+def test_help_comes_at_once_since_nothing_heavy_is_loaded():
+    heavy = {"torch", "nnunetv2", "numpy", "pandas", "scipy", "SimpleITK", "nibabel", "matplotlib", "joblib"}
+    check = "import sys; from nnunet_seqdropout.cli import _parser; _parser(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.split()
+    assert "nnunet_seqdropout" in loaded
+    assert not heavy & set(loaded)
+
+
 @pytest.mark.parametrize("arguments", [[], ["no_such"], ["fill", "-i", "x", "-o", "y"]])
 def test_wrong_arguments_end_with_two(arguments):
     with pytest.raises(SystemExit) as stopped:

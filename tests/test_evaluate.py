@@ -1,6 +1,5 @@
 """``seqdropout evaluate`` and ``compare`` from folders to tables: thresholds, bad input, what stands in the files."""
 
-import csv
 import json
 from math import isnan
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from example_folders import SHAPE, evaluate, patient, rows, save, save_npz, write_folders
 from joblib import parallel_config
 
 from dataset_conversion.faults import Fault
@@ -19,55 +19,10 @@ from evaluation.tables import evaluate_folders
 from evaluation.thresholds import Threshold, Thresholds, read_thresholds
 from nnunet_seqdropout.cli import main
 
-SHAPE = (4, 6, 8)
-SPACING = (1.0, 1.0, 2.5)
-
-
-def save(voxels, path, *, spacing=SPACING, origin=(0.0, 0.0, 0.0)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(voxels)
-    image.SetSpacing(spacing)
-    image.SetOrigin(origin)
-    sitk.WriteImage(image, str(path), useCompression=True)
-
-
-def patient(seed):
-    """A reference of two lesions and probabilities that find the first, nearly the second, and one false object."""
-    rng = np.random.default_rng(seed)
-    reference = np.zeros(SHAPE, np.uint8)
-    reference[0, 0:2, 0:3] = reference[3, 4, 6:8] = 1
-    probability = rng.uniform(0, 0.3, SHAPE).astype(np.float32)
-    probability[0, 0:2, 1:4] = 0.9
-    probability[3, 4, 6] = 0.4
-    probability[2, 3, 0] = 0.72
-    return reference, probability
-
-
-def save_npz(probability, folder, case):
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / f"{case}.npz", probabilities=np.stack([1 - probability, probability]))
-    save((probability >= 0.5).astype(np.uint8), folder / f"{case}.nii.gz")
-
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three patients with probabilities of nnU-Net, and two to validate on."""
-    for kind, seeds in (("test", (0, 1, 2)), ("val", (3, 4))):
-        for seed in seeds:
-            reference, probability = patient(seed)
-            save(reference, tmp_path / f"{kind}_gt" / f"P{seed}.nii.gz")
-            save_npz(probability, tmp_path / f"{kind}_p", f"P{seed}")
-    return tmp_path
-
-
-def evaluate(folders, *options, out="out"):
-    paths = ("-gt", folders / "test_gt", "-p", folders / "test_p", "-o", folders / out)
-    return main([str(word) for word in ("evaluate", *paths, "--no-report", "--name", out, *options)])
-
-
-def rows(file):
-    with file.open() as lines:
-        return list(csv.DictReader(lines))
+    return write_folders(tmp_path)
 
 
 def test_the_tables_hold_what_was_counted_by_hand(folders, capsys):
@@ -415,6 +370,46 @@ def test_two_models_measured_on_different_references_are_not_compared(folders, c
     evaluate(folders, out="other")
     assert compare(folders) == 2
     assert "differs between" in capsys.readouterr().err
+
+
+def test_two_models_under_different_limits_are_not_compared(folders, capsys):
+    evaluate(folders)
+    evaluate(folders, "--min-volume-mm3", "5", out="other")
+    assert compare(folders) == 2
+    assert "limits of volume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_and_two_patients_are_evaluated_and_compared_with_figures_and_report(folders, n):
+    for seed in range(n, 3):
+        (folders / "test_gt" / f"P{seed}.nii.gz").unlink()
+    paths = ("-gt", folders / "test_gt", "-p", folders / "test_p", "-o", folders / "out")
+    assert main([str(word) for word in ("evaluate", *paths, "--name", "out")]) == 0
+    evaluate(folders, "--threshold", 0.8, out="other")
+    assert compare(folders) == 0
+    dice = next(row for row in rows(folders / "compared" / "comparison.csv") if row["metric"] == "dice")
+    # of two against two there are six arrangements, of which one in each direction is as extreme; of two pairs four
+    assert (float(dice["p_rank_sum"]), float(dice["p_signed_rank"])) == ((1, 1) if n == 1 else (2 / 6, 2 / 4))
+    assert (dice["sd_a"] == "") == (n == 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("summary.json", "[]"),
+        ("summary.json", "{}"),
+        ("summary.json", '{"command": "evaluate"}'),
+        ("cases.csv", ""),
+        ("cases.csv", "a,b\n1,2\n"),
+        ("cases.csv", 'case\n"P0\n'),
+    ],
+)
+def test_what_is_no_evaluation_is_not_compared(folders, capsys, file, content):
+    evaluate(folders)
+    evaluate(folders, out="other")
+    (folders / "other" / file).write_text(content)
+    assert compare(folders) == 2
+    assert "Name a folder that seqdropout evaluate wrote." in capsys.readouterr().err
 
 
 def test_an_evaluation_is_read_as_it_was_written(folders):

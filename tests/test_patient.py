@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from dataset_conversion.images import read_image
 from evaluation.lesions import Objects, detect
-from evaluation.patient import Grid, Rules, evaluate_patient, froc_counts
+from evaluation.patient import Grid, Rules, evaluate_patient
 
 SHAPE = (3, 4, 5)
 BOOLS = arrays(bool, SHAPE)
@@ -111,11 +111,6 @@ def test_a_label_map_has_no_area_and_no_froc():
     assert isnan(result.measures["auc"])
     assert (result.roc, result.froc.tolist()) == (None, [])
     assert result.lesions["p_max"].isna().all()
-
-
-def test_the_froc_counts_every_threshold_anew():
-    reference, probability = example()
-    assert froc_counts(reference, probability, (0.1, 0.5, 0.8, 0.95)).tolist() == [[2, 1], [1, 1], [1, 0], [0, 0]]
 
 
 def test_probabilities_and_a_mask_at_once_or_neither_are_refused():

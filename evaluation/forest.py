@@ -1,0 +1,25 @@
+"""Which of many nodes hang together, as a forest: each node points to itself or to a lower one; a root stands for all.
+
+The forest is an array, ``parent``. Joining changes it, so that nodes and pairs can be added bit by bit.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def roots(parent: NDArray[np.integer], nodes: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The root of each. On the way the nodes come to point higher and higher up, so that ways halve at every step."""
+    while ((above := parent[found := parent[nodes]]) != found).any():
+        parent[nodes] = above
+    return found
+
+
+def join(parent: NDArray[np.integer], first: NDArray[np.integer], second: NDArray[np.integer]) -> None:
+    """Makes each of the first hang together with its second."""
+    while first.size:
+        first, second = roots(parent, first), roots(parent, second)
+        low, high = np.minimum(first, second), np.maximum(first, second)
+        apart = low < high
+        first, second = low[apart], high[apart]
+        # of several lower roots a root can point to one only; the next round joins the others to that one
+        np.minimum.at(parent, second, first)

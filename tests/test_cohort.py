@@ -1,0 +1,62 @@
+"""From patients to the cohort: strata, sensitivity by size, mean ROC and FROC, counted by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from evaluation import cohort
+
+
+def test_patients_with_three_lesions_are_few_and_with_four_many():
+    cases = pd.DataFrame({"case": list("abc"), "n_lesions": [0, 3, 4], "dice": [np.nan, 0.5, 0.25]})
+    few, many = cohort.strata(cases)
+    assert (few["stratum"], few["n_patients"]) == ("at most 3 lesions", 2)
+    assert (many["stratum"], many["n_patients"]) == ("more than 3 lesions", 1)
+    assert [(s["metrics"]["dice"]["mean"], s["metrics"]["dice"]["n_undefined"]) for s in (few, many)] == [
+        (0.5, 1),
+        (0.25, 0),
+    ]
+
+
+def test_a_lesion_belongs_to_the_size_that_begins_with_its_diameter():
+    lesions = pd.DataFrame(
+        {
+            "side": ["reference"] * 5 + ["predicted"],
+            "diameter_mm": [2.9, 3.0, 5.9, 10.0, 40.0, 7.0],
+            "status": ["missed", "found", "missed", "found", "found", "false"],
+        }
+    )
+    rows = cohort.sensitivity_by_size(lesions)
+    assert [(row["from_mm"], row["to_mm"], row["n_lesions"], row["n_found"]) for row in rows] == [
+        (0, 3, 1, 0),
+        (3, 6, 2, 1),
+        (6, 10, 0, 0),
+        (10, None, 2, 2),
+    ]
+    assert rows[1]["sensitivity"] == 0.5
+    assert np.isnan([rows[2][name] for name in ("sensitivity", "ci_low", "ci_high")]).all()
+    interval = stats.binomtest(1, 2).proportion_ci(method="wilson")
+    assert (rows[1]["ci_low"], rows[1]["ci_high"]) == pytest.approx((interval.low, interval.high))
+
+
+def test_the_mean_roc_leaves_out_who_has_no_lesion_and_has_a_t_band():
+    rates = cohort.FALSE_POSITIVE_RATES
+    flat = [np.full(len(rates), height) for height in (0.4, 0.6, np.nan)]
+    curve = cohort.mean_roc(flat)
+    # sd 0.1414 of two values, over the root of two: 0.1; t of one degree of freedom: 12.7
+    assert curve["tpr_mean"].to_numpy() == pytest.approx(0.5)
+    assert set(curve["n"]) == {2}
+    assert (curve["tpr_low"].min(), curve["tpr_high"].max()) == (0, 1)
+    assert list(cohort.mean_roc(flat[2:]).columns) == ["fpr", "tpr_mean", "tpr_low", "tpr_high", "n"]
+
+
+def test_the_froc_pools_lesions_and_averages_false_positives_over_patients():
+    curve = cohort.froc((0.1, 0.9), [np.array([[2, 5], [1, 0]]), np.array([[1, 2], [0, 0]])], n_lesions=4)
+    assert curve["sensitivity"].tolist() == [0.75, 0.25]
+    assert curve["fp_per_patient"].tolist() == [3.5, 0]
+
+
+def test_totals_are_sums_over_patients():
+    cases = pd.DataFrame({"case": ["a", "b"], "n_lesions": [1, 2], "n_found": [0, 2], "fp": [3, 4], "dice": [0.1, 0.2]})
+    assert cohort.totals(cases) == {"n_patients": 2, "n_lesions": 3, "n_found": 2, "fp": 7}
