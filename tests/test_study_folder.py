@@ -1,0 +1,138 @@
+"""What every arm is trained on and given, worked out before anything is trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import SEQUENCES
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study import prepare
+from nnunet_seqdropout.study_data import Cohort
+from nnunet_seqdropout.study_design import Arm, Budget, Design
+from nnunet_seqdropout.study_folder import Machine, Study
+
+LIMITED = SEQUENCES[1:]
+ARMS = (
+    Arm("DropOut", "SeqDropoutTrainer", "all"),
+    Arm("nnU-Net", "nnUNetTrainer", "available"),
+    Arm("zeros", "nnUNetTrainer", "all"),
+)
+DESIGN = Design("DropOut", ARMS, Budget(1, 10), {"lesion": (1,)})
+
+
+def cohort(tmp_path: Path, **present: tuple[str, ...]) -> Cohort:
+    """A to D train, or validate by turns; V validates in the declared fold, S and T are tested, without bravo."""
+    has = {**dict.fromkeys("ABCDV", SEQUENCES), "S": LIMITED, "T": LIMITED, **present}
+    folder = tmp_path / "Dataset001_Mets"
+    for kind, cases in (("Tr", "ABCDV"), ("Ts", "ST")):
+        for part in ("images", "labels"):
+            (folder / f"{part}{kind}").mkdir(parents=True, exist_ok=True)
+        for case in cases:
+            (folder / f"labels{kind}" / f"{case}.nii.gz").write_bytes(case.encode())
+            for channel in range(len(SEQUENCES)):
+                (folder / f"images{kind}" / f"{case}_{channel:04d}.nii.gz").write_bytes(f"{case}{channel}".encode())
+    channels = ", ".join(f'"{i}": "{name}"' for i, name in enumerate(SEQUENCES))
+    (folder / "dataset.json").write_text(f'{{"channel_names": {{{channels}}}, "file_ending": ".nii.gz"}}')
+    splits = [{"train": list("ABCD"), "val": ["V"]}, {"train": ["V", "B", "C", "D"], "val": ["A"]}]
+    training, test = tuple("ABCDV"), ("S", "T")
+    return Cohort(folder, SEQUENCES, ".nii.gz", has, frozenset({0, 1}), training, test, splits)
+
+
+def commands(study: Study, stage: str) -> dict[str, list[str]]:
+    steps = prepare(study).of(None)
+    return {s.name: [" ".join([*command, *s.how]) for command in s.commands] for s in steps if s.stage == stage}
+
+
+def test_the_dedicated_arm_is_trained_on_what_the_test_patients_have(tmp_path):
+    study = Study(tmp_path / "out", DESIGN, cohort(tmp_path))
+    assert study.available == {"as_acquired": LIMITED}
+    trained = commands(study, "train")
+    assert [line.split(" -p ")[0] for lines in trained.values() for line in lines] == [
+        "nnUNetv2_train 15 2d 0 -tr SeqDropoutTrainer_study",
+        "nnUNetv2_train 14 2d 0 -tr nnUNetTrainer_study",
+        "nnUNetv2_train 15 2d 0 -tr nnUNetTrainer_study",
+    ]
+
+
+def test_the_threshold_is_that_of_images_without_what_no_test_patient_has(tmp_path):
+    """The validation patient has bravo; the arms on all sequences must not be calibrated with it."""
+    predicted = commands(Study(tmp_path / "out", DESIGN, cohort(tmp_path)), "predict")
+    assert "--drop bravo" in predicted["predict/as_acquired/DropOut/val"][0]
+    assert "--drop" not in predicted["predict/as_acquired/nnU-Net/val"][0]
+    assert "--drop" not in predicted["predict/as_acquired/DropOut/test"][0]
+
+
+def test_in_a_mixed_test_cohort_only_what_nobody_has_is_taken_from_validation(tmp_path):
+    study = Study(tmp_path / "out", DESIGN, cohort(tmp_path, T=("t1_pre", "t1_gd")))
+    assert study.available == {"as_acquired": ("t1_pre", "t1_gd")}
+    assert study.absent_in_validation("as_acquired") == ("bravo",)
+
+
+def test_a_test_pattern_that_no_validation_patient_covers_is_refused_before_training(tmp_path):
+    with pytest.raises(Fault, match="test patient S"):
+        Study(tmp_path / "out", DESIGN, cohort(tmp_path, V=("t1_pre", "t1_gd")))
+    Study(tmp_path / "out", replace(DESIGN, threshold="argmax"), cohort(tmp_path, V=("t1_pre", "t1_gd")))
+
+
+def test_a_scenario_takes_sequences_from_all_arms_alike(tmp_path):
+    design = replace(DESIGN, scenarios={"as_acquired": (), "without_flair": ("flair",)})
+    study = Study(tmp_path / "out", design, cohort(tmp_path))
+    assert study.available["without_flair"] == ("t1_pre", "t1_gd")
+    predicted = commands(study, "predict")
+    assert predicted["predict/without_flair/DropOut/test"][0].count("--drop") == 1
+    assert "--drop bravo --drop flair" in predicted["predict/without_flair/DropOut/val"][0]
+    assert "--drop" not in predicted["predict/without_flair/nnU-Net/test"][0]
+    assert len(commands(study, "train")) == 4  # one more dedicated model
+
+
+def test_a_scenario_in_between_keeps_the_data_sets_of_the_others(tmp_path):
+    one = Study(tmp_path / "out", DESIGN, cohort(tmp_path))
+    more = {"without_flair": ("flair",), "as_acquired": ()}
+    two = Study(tmp_path / "out", replace(DESIGN, scenarios=more), cohort(tmp_path))
+    assert one.raw(LIMITED) == two.raw(LIMITED)
+    assert {*commands(one, "train")} <= {*commands(two, "train")}
+
+
+def test_in_cross_validation_each_patient_is_predicted_by_the_fold_that_did_not_see_him(tmp_path):
+    design = replace(DESIGN, test="cross_validation", threshold="argmax", folds=(0, 1))
+    study = Study(tmp_path / "out", design, cohort(tmp_path))
+    assert study.test_cases == ("V", "A")
+    first, second = commands(study, "predict")["predict/as_acquired/DropOut/test"]
+    for line, fold, case in ((first, 0, "V"), (second, 1, "A")):
+        assert f"-f {fold} " in line
+        folder = Path(line.split("-i ")[1].split(" ")[0])
+        assert sorted(file.name for file in folder.iterdir()) == [f"{case}_{i:04d}.nii.gz" for i in range(4)]
+        assert case not in study.cohort.splits[fold]["train"]
+    assert not commands(study, "subsets")
+
+
+def test_several_folds_are_an_ensemble_on_the_test_patients(tmp_path):
+    study = Study(tmp_path / "out", replace(DESIGN, folds=(0, 1)), cohort(tmp_path))
+    (line,) = commands(study, "predict")["predict/as_acquired/DropOut/test"]
+    assert "-f 0 1 " in line
+    assert len(commands(study, "predict")["predict/as_acquired/DropOut/val"]) == 2
+
+
+def test_pictures_are_of_the_arms_own_images(tmp_path):
+    """The limited data set numbers its sequences anew: t1_gd is its second channel."""
+    study = Study(tmp_path / "out", replace(DESIGN, background="t1ce"), cohort(tmp_path))
+    evaluated = commands(study, "evaluate")
+    assert (
+        f"-i {study.images(LIMITED, 'test')} --background t1_gd" in evaluated["evaluate/as_acquired/lesion/nnU-Net"][0]
+    )
+    assert (study.images(LIMITED, "test") / "S_0001.nii.gz").read_bytes() == b"S2"
+    with pytest.raises(Fault, match="unknown sequence"):
+        Study(tmp_path / "out", replace(DESIGN, background="pet"), cohort(tmp_path))
+
+
+def test_another_machine_makes_no_other_study(tmp_path):
+    machines = Machine("cpu", 1, 2), Machine("cuda", 4, 8)
+    prints = []
+    for machine in machines:
+        steps = prepare(Study(tmp_path / "out", DESIGN, cohort(tmp_path), machine))
+        prints.append({step.name: steps.fingerprint(step) for step in steps.of(None)})
+    assert prints[0] == prints[1]
+    (line,) = commands(Study(tmp_path / "out", DESIGN, cohort(tmp_path), machines[1]), "train").popitem()[1]
+    assert "-num_gpus 4" in line
+    assert "-device cuda" in line
