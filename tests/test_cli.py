@@ -42,6 +42,7 @@ COMMANDS = [
     "evaluate",
     "compare",
     "subsets",
+    "study",
     "dicom",
 ]
 
@@ -95,6 +96,7 @@ def run_by_themselves(tmp_path_factory) -> dict[str, subprocess.CompletedProcess
         "calibrate": ["-gt", raw / "labelsTr", "-p", work / "nowhere", "-o", work / "thresholds.json"],
         "predict": ["-i", raw / "imagesTr", "-o", work / "out", "-m", work / "nowhere"],
         "subsets": ["-i", raw / "imagesTr", "-gt", raw / "labelsTr", "-o", work / "out", "-m", work / "nowhere"],
+        "study": ["-i", work / "nowhere", "-o", work / "study"],
         "dicom": [work / "nowhere", "-o", work / "series", "--key", work / "key"],
     }
     environment = {**os.environ, "nnUNet_raw": str(work / "raw")}
@@ -119,6 +121,7 @@ def run_by_themselves(tmp_path_factory) -> dict[str, subprocess.CompletedProcess
         ("calibrate", 2, "nowhere is not a folder"),
         ("predict", 2, "no model folder"),
         ("subsets", 2, "no model folder"),
+        ("study", 2, "no raw data set"),
         ("dicom", 2, "nowhere"),
     ],
 )
