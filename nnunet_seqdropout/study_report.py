@@ -159,7 +159,7 @@ def _facts(study: Study, steps: Steps) -> dict[str, str]:
     if len(design.folds) > 1 and design.threshold != "argmax":
         threshold += "; chosen on each fold's own model, applied to their ensemble"
     each = [f"fold {n}: {len(cohort.splits[n]['train'])} / {len(cohort.splits[n]['val'])}" for n in design.folds]
-    whose = "the validation patients" if design.test == "cross_validation" else "others"
+    whose = ", the validation patients of all folds" if design.test == "cross_validation" else ""
     budget = design.budget
     trained = [record for step in steps.of(None) if step.stage == "train" and (record := steps.state.record(step.name))]
     versions = {f"{package} {number}" for record in trained for package, number in record.versions.items()}
@@ -167,7 +167,7 @@ def _facts(study: Study, steps: Steps) -> dict[str, str]:
     available = "; ".join(f"{name.replace('_', ' ')}: {', '.join(has)}" for name, has in study.available.items())
     return {
         "Data": f"{cohort.folder.name}, patients to train / to validate: {'; '.join(each)}; "
-        f"{len(study.test_cases)} to test ({whose})",
+        f"{len(study.test_cases)} to test{whose}",
         "Sequences": ", ".join(cohort.channel_names),
         "All test patients have": available,
         "Budget": f"{budget.epochs} epochs of {budget.slices_per_epoch:,} slices for every model, seed {design.seed}",
