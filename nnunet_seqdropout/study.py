@@ -114,7 +114,7 @@ def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Sequ
     for images, folds in inputs:
         words = ["seqdropout", "predict", "-i", str(study.images(sequences, images)), "-o", str(target)]
         words += ["-m", str(study.model(arm, scenario)), "-f", *folds, "--argmax", *drop]
-        words += _target_words(study, next(iter(study.design.targets)))
+        words += [*_target_words(study, next(iter(study.design.targets))), *_mirroring_words(study)]
         if study.design.threshold != "argmax":
             words.append("--save_probabilities")
         commands.append(words)
@@ -168,7 +168,13 @@ def _subsets(study: Study, arm: Arm) -> Step:
         after = [f"evaluate/{scenario}/{target}/{arm.name}"]
     has = study.available[scenario]
     kept = sorted(subsets([True] * len(has)), key=sum, reverse=True)
-    options = [*threshold, *_target_words(study, target), "--patterns", *(pattern(each, has) for each in kept)]
+    options = [
+        *threshold,
+        *_target_words(study, target),
+        *_mirroring_words(study),
+        "--patterns",
+        *(pattern(each, has) for each in kept),
+    ]
     command = ["seqdropout", "subsets", *words, *model, "-o", output, *options]
     return Step(
         name=f"subsets/{arm.name}",
@@ -184,3 +190,7 @@ def _subsets(study: Study, arm: Arm) -> Step:
 
 def _target_words(study: Study, target: str) -> list[str]:
     return ["--region", ",".join(map(str, study.design.targets[target]))]
+
+
+def _mirroring_words(study: Study) -> list[str]:
+    return [] if study.design.mirroring else ["--disable_tta"]

@@ -56,7 +56,7 @@ class Design:
 
     test: the patients of imagesTs, or the validation patients of every fold. threshold: "youden", "argmax", or a number
     of false positives per validation patient. targets: name -> labels. settings: class attributes of all trainers that
-    know them. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
+    know them. mirroring: nnU-Net's test-time augmentation, for every arm alike. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
     """
 
     reference: str
@@ -74,6 +74,7 @@ class Design:
     seed: int = 0
     min_volume_mm3: float = 10.0
     background: str | None = None
+    mirroring: bool = True
 
     def __post_init__(self) -> None:
         for kind, names in (("arm", self.names), ("scenario", self.scenarios), ("target", self.targets)):

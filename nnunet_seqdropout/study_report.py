@@ -171,7 +171,7 @@ def _facts(study: Study, steps: Steps) -> dict[str, str]:
         "Sequences": ", ".join(cohort.channel_names),
         "All test patients have": available,
         "Budget": f"{budget.epochs} epochs of {budget.slices_per_epoch:,} slices for every model, seed {design.seed}",
-        "Configuration": f"{design.configuration}, {design.plans}",
+        "Configuration": f"{design.configuration}, {design.plans}; mirroring {'on' if design.mirroring else 'off'}",
         "Threshold": threshold,
         "Trained on": f"{', '.join(sorted(devices))}; {', '.join(sorted(versions))}",
     }

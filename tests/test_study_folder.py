@@ -114,6 +114,14 @@ def test_several_folds_are_an_ensemble_on_the_test_patients(tmp_path):
     assert len(commands(study, "predict")["predict/as_acquired/DropOut/val"]) == 2
 
 
+def test_mirroring_is_that_of_the_design_for_all(tmp_path):
+    for mirroring in (True, False):
+        study = Study(tmp_path / "out", replace(DESIGN, mirroring=mirroring), cohort(tmp_path))
+        lines = [c for stage in ("predict", "subsets") for found in commands(study, stage).values() for c in found]
+        assert len(lines) == 7
+        assert all(("--disable_tta" in line) != mirroring for line in lines)
+
+
 def test_pictures_are_of_the_arms_own_images(tmp_path):
     """The limited data set numbers its sequences anew: t1_gd is its second channel."""
     study = Study(tmp_path / "out", replace(DESIGN, background="t1ce"), cohort(tmp_path))
