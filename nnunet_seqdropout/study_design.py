@@ -56,7 +56,8 @@ class Design:
 
     test: the patients of imagesTs, or the validation patients of every fold. threshold: "youden", "argmax", or a number
     of false positives per validation patient. targets: name -> labels. settings: class attributes of all trainers that
-    know them. mirroring: nnU-Net's test-time augmentation, for every arm alike. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
+    know them. mirroring: nnU-Net's test-time augmentation, for every arm alike. planning: further words for
+    nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
     """
 
     reference: str
