@@ -215,7 +215,6 @@ def test_a_threshold_file_without_sense_is_refused(folders, capsys, change):
         (("--region", "0,1"), "label 0"),
         (("--fp-budget", "nan"), "a budget of nan"),
         (("--fp-budget", "-1"), "a budget of -1"),
-        (("-np", "0"), "0 processes"),
     ],
 )
 def test_arguments_without_sense_end_with_two(folders, capsys, options, problem):
@@ -224,12 +223,12 @@ def test_arguments_without_sense_end_with_two(folders, capsys, options, problem)
     assert problem in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("volume", ["nan", "-5", "inf", "ten", ""])
-def test_a_volume_without_sense_ends_with_two(folders, capsys, volume):
+@pytest.mark.parametrize("argument", [*(f"--min-volume-mm3={v}" for v in ("nan", "-5", "inf", "ten", "")), "-np=0"])
+def test_a_number_without_sense_ends_with_two(folders, capsys, argument):
     with pytest.raises(SystemExit) as stopped:
-        evaluate(folders, f"--min-volume-mm3={volume}")
+        evaluate(folders, argument)
     assert stopped.value.code == 2
-    assert "--min-volume-mm3" in capsys.readouterr().err
+    assert argument.partition("=")[0] in capsys.readouterr().err
 
 
 def many_patients(folder, n):

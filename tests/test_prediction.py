@@ -192,7 +192,7 @@ def test_what_cannot_be_understood_ends_with_two(make_model, tmp_path, capsys, w
     [
         ((), "which model"),
         (("-m", "nowhere"), "no model folder"),
-        (("-d", "1", "-tr", "TinyStock"), "no model folder"),
+        (("-d", "1", "-tr", "NeverTrained"), "no model folder"),
         (("-d", "999"), "no data set 999"),
     ],
 )
@@ -434,10 +434,17 @@ def test_the_page_stands_beside_the_tables(make_model, case, references, tmp_pat
     assert not (tmp_path / "out" / "report.html").exists()
 
 
+def with_one_fold(model: Path, target: Path) -> Path:
+    """A copy without the folds that other tests have trained."""
+    shutil.copytree(
+        model, target, ignore=lambda _, names: {n for n in names if n.startswith("fold_") and n != "fold_0"}
+    )
+    return target
+
+
 def test_without_f_the_folds_that_are_there_are_an_ensemble(make_model, case, tmp_path):
     one = make_model("TinySeqDropout")
-    two = tmp_path / one.name
-    shutil.copytree(one, two)
+    two = with_one_fold(one, tmp_path / one.name)
     shutil.copytree(one / "fold_0", two / "fold_3")
     checkpoint = torch.load(two / "fold_3" / "checkpoint_final.pth", weights_only=False)
     for weight in checkpoint["network_weights"].values():
@@ -461,8 +468,7 @@ def test_without_f_the_folds_that_are_there_are_an_ensemble(make_model, case, tm
 
 
 def test_an_ensemble_does_not_take_the_threshold_of_one_fold(make_model, case, tmp_path, caplog):
-    two = tmp_path / "two"
-    shutil.copytree(make_model("TinySeqDropout"), two)
+    two = with_one_fold(make_model("TinySeqDropout"), tmp_path / "two")
     Thresholds("1", "youden_pooled", {"+".join(SEQUENCES): Threshold(0.2, 3)}).write(two / "fold_0" / "thresholds.json")
     words = ["predict", "-i", case, "-o", tmp_path / "out", "-m", two, "-device", "cpu", "--disable_tta"]
     assert main([str(word) for word in words]) == 0
