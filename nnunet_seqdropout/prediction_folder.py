@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from dataset_conversion.abandoned import remove_abandoned
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image, require_same_grid, staged, write_image
 from dataset_conversion.nifti import write_probability
@@ -104,6 +105,7 @@ def predict_folder(
     """
     choices = choices or Choices()
     target.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target)
     writer = _Writer(model, target, choices)
     outcomes = dict(known_faulty or {})
     for case, found in cases.items():

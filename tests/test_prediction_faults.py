@@ -343,6 +343,7 @@ def test_row_26_killed_at_any_moment_it_leaves_whole_files_and_resumes(make_mode
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     statuses = [outcome["status"] for outcome in outcomes(out).values()]
     assert statuses.count("skipped") >= 8
+    assert not list(out.glob(".partial-*"))
     for file in (tmp_path / "undisturbed").iterdir():
         if file.name != "summary.json":
             assert (out / file.name).read_bytes() == file.read_bytes()
