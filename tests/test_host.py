@@ -39,7 +39,11 @@ def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, t
     (images / "new_0000.nii.gz").unlink()
     four_sequences.run("seqdropout", "fill", "-i", images, "-o", tmp_path / "filled", "-d", 1)
     four_sequences.predict(1, "TinySeqDropout", tmp_path / "filled", tmp_path / "out")
-    assert labels(tmp_path / "out" / "new.nii.gz").shape == (9, 37, 45)
+    stock = labels(tmp_path / "out" / "new.nii.gz")
+    assert stock.shape == (9, 37, 45)
+    model = ("-m", four_sequences.model("Dataset001_Four", "TinySeqDropout"), "-f", 0, "-device", "cpu")
+    four_sequences.run("seqdropout", "predict", "-i", images, "-o", tmp_path / "ours", *model)
+    assert (labels(tmp_path / "ours" / "new.nii.gz") != stock).mean() <= 1e-4
 
 
 DATA_SETS = {
