@@ -43,6 +43,7 @@ def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, t
     assert stock.shape == (9, 37, 45)
     model = ("-m", four_sequences.model("Dataset001_Four", "TinySeqDropout"), "-f", 0, "-device", "cpu")
     four_sequences.run("seqdropout", "predict", "-i", images, "-o", tmp_path / "ours", *model)
+    assert 0 < stock.mean() < 0.5
     assert (labels(tmp_path / "ours" / "new.nii.gz") != stock).mean() <= 1e-4
 
 
