@@ -1,13 +1,12 @@
 """``seqdropout convert`` on bad input: its patient is named, with file and remedy, and left out whole; others go on."""
 
-import gzip
 import json
-import struct
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from broken_files import declare_a_giant, flip_a_bit, truncate
 
 from nnunet_seqdropout.cli import main
 
@@ -61,22 +60,6 @@ def convert(source: Path, *options: object, layout: str = "hospital_a", register
 
 def outcomes(raw: Path) -> dict:
     return json.loads((raw / "summary.json").read_text())["cases"]
-
-
-def truncate(file):
-    file.write_bytes(file.read_bytes()[:-20])
-
-
-def flip_a_bit(file):
-    content = bytearray(file.read_bytes())
-    content[-6] ^= 1  # in the checksum
-    file.write_bytes(content)
-
-
-def declare_a_giant(file):
-    content = bytearray(gzip.decompress(file.read_bytes()))
-    struct.pack_into("<3h", content, 42, 30000, 30000, 30000)
-    file.write_bytes(gzip.compress(content))
 
 
 def put_nan(file):

@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from broken_files import declare_a_giant, flip_a_bit, truncate
 
 from dataset_conversion.preflight import check_case
 from dataset_conversion.preflight_folder import check_dataset
@@ -89,22 +90,6 @@ def test_a_sound_data_set_has_no_fault(dataset, check):
         "       2       1       3  bravo+t1_pre+t1_gd+flair",
         f"{dataset}: 3 cases, none with faults",
     ]
-
-
-def truncate(file):
-    file.write_bytes(file.read_bytes()[:-20])
-
-
-def flip_a_bit(file):
-    content = bytearray(file.read_bytes())
-    content[-6] ^= 1  # in the checksum
-    file.write_bytes(content)
-
-
-def declare_a_giant(file):
-    content = bytearray(gzip.decompress(file.read_bytes()))
-    struct.pack_into("<3h", content, 42, 30000, 30000, 30000)
-    file.write_bytes(gzip.compress(content))
 
 
 def mirror_the_spacing(file):
