@@ -69,7 +69,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     from dataset_conversion.disk import require_room
-    from nnunet_seqdropout.prediction_folder import Choices, bytes_needed, predict_folder, preflight
+    from nnunet_seqdropout.prediction_folder import bytes_needed, predict_folder, preflight
+    from nnunet_seqdropout.prediction_outputs import Choices
     from nnunet_seqdropout.records import print_patterns
 
     folder = model_folder(arguments)

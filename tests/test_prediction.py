@@ -19,7 +19,7 @@ from evaluation.inputs import Target
 from evaluation.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.cli import main
 from nnunet_seqdropout.prediction import Model, Segmentation, load_model
-from nnunet_seqdropout.prediction_folder import with_threshold
+from nnunet_seqdropout.prediction_outputs import with_threshold
 from nnunet_seqdropout.subset_table import _without
 
 PLANNED = ("TinyStockSeqDropout", "3d_fullres")
