@@ -38,13 +38,16 @@ def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, t
     images = write_inputs(tmp_path, {"new": (9, 37, 45)})
     (images / "new_0000.nii.gz").unlink()
     four_sequences.run("seqdropout", "fill", "-i", images, "-o", tmp_path / "filled", "-d", 1)
-    four_sequences.predict(1, "TinySeqDropout", tmp_path / "filled", tmp_path / "out")
-    stock = labels(tmp_path / "out" / "new.nii.gz")
-    assert stock.shape == (9, 37, 45)
+    four_sequences.predict(1, "TinySeqDropout", tmp_path / "filled", tmp_path / "out", "--save_probabilities")
+    stock = np.load(tmp_path / "out" / "new.npz")["probabilities"][1]
+    assert labels(tmp_path / "out" / "new.nii.gz").shape == stock.shape == (9, 37, 45)
     model = ("-m", four_sequences.model("Dataset001_Four", "TinySeqDropout"), "-f", 0, "-device", "cpu")
-    four_sequences.run("seqdropout", "predict", "-i", images, "-o", tmp_path / "ours", *model)
-    assert 0 < stock.mean() < 0.5
-    assert (labels(tmp_path / "ours" / "new.nii.gz") != stock).mean() <= 1e-4
+    command = ("seqdropout", "predict", "-i", images, "-o", tmp_path / "ours", *model, "--save_probabilities")
+    four_sequences.run(*command)
+    ours = labels(tmp_path / "ours" / "new_prob.nii.gz")
+    assert np.ptp(stock) > 0.01
+    np.testing.assert_allclose(ours, stock, atol=1e-3)
+    assert (labels(tmp_path / "ours" / "new.nii.gz") != labels(tmp_path / "out" / "new.nii.gz")).mean() <= 1e-4
 
 
 DATA_SETS = {
