@@ -63,25 +63,29 @@ def test_a_conversion_killed_at_any_moment_goes_on_to_the_same_bytes(tmp_path, m
     ]
     command += ["--register", "never"]
 
-    def run(root: str, *, seconds: float | None = None) -> int:
+    def run(root: str, *, n_done: int | None = None, delay: float = 0.0) -> int:
+        """Killed a moment after so many patients are done."""
         environment = {**os.environ, "nnUNet_raw": str(tmp_path / root), "OMP_NUM_THREADS": "1"}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([str(word) for word in command], env=environment, **quiet)
-        if seconds is not None:
-            time.sleep(seconds)
+        if n_done is not None:
+            records = tmp_path / root / "Dataset001_X" / ".conversion"
+            while process.poll() is None and len(list(records.glob("*.json"))) < n_done:
+                time.sleep(0.001)
+            time.sleep(delay)
             process.send_signal(signal.SIGKILL)
         return process.wait()
 
     assert run("undisturbed") == 0
     moments = random.Random(0)
     killed = 0
-    for _ in range(4):
+    for n_done in (0, 4, 8, 12):
         # whoever is in the data set is there whole
-        killed += run("killed", seconds=moments.uniform(1.0, 3.5)) == -signal.SIGKILL
+        killed += run("killed", n_done=n_done, delay=moments.uniform(0, 0.02)) == -signal.SIGKILL
         folder = tmp_path / "killed" / "Dataset001_X"
         for record in folder.glob(".conversion/*.json"):
             assert len(list(folder.glob(f"imagesTr/{record.stem}_*.nii.gz"))) == 4
-    assert killed
+    assert killed >= 2
     assert run("killed") == 0
     undisturbed, resumed = (contents(tmp_path / root / "Dataset001_X") for root in ("undisturbed", "killed"))
     assert resumed == undisturbed
