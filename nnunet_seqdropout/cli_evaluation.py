@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.arguments import add_trust_geometry, mapping, numbers, processes, volume
 from nnunet_seqdropout.exit_codes import ALL_DONE, exit_code
+from nnunet_seqdropout.model_arguments import add_target, target_of
 
 if TYPE_CHECKING:
     from evaluation.inputs import Folders
@@ -25,9 +26,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument("-p", type=Path, required=True, metavar="DIR", help=f"predictions: {predictions}")
     evaluate.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for tables, figures and report")
     evaluate.add_argument("--name", metavar="N", help="the model's name in the report (default: that of the -p folder)")
-    target = evaluate.add_mutually_exclusive_group()
-    target.add_argument("--label", type=int, default=1, metavar="L", help="the label to evaluate (1)")
-    target.add_argument("--region", type=numbers(int), metavar="A,B", help="labels that together are the target: 1,3")
+    add_target(evaluate)
     threshold = evaluate.add_argument_group("the probability from which on a voxel counts (0.5)")
     threshold.add_argument("--val-gt", type=Path, metavar="DIR", help="references of validation patients, and")
     threshold.add_argument("--val-p", type=Path, metavar="DIR", help="their predictions: take the Youden threshold")
@@ -60,10 +59,10 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from dataset_conversion.outcomes import Outcome
-    from evaluation.inputs import Folders, Target
+    from evaluation.inputs import Folders
     from evaluation.tables import evaluate_folders
 
-    target = Target(tuple(arguments.region or [arguments.label]))
+    target = target_of(arguments)
     folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
     draw = None
     if arguments.i is not None and not arguments.no_report:

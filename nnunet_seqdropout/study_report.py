@@ -1,6 +1,7 @@
 """What came out of a study, gathered from its folders into tables and one page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from nnunet_seqdropout.study_steps import Steps
 
 def write_study_report(study: Study, steps: Steps) -> Path:
     """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``table.csv``, ``comparisons.csv`` and the figures."""
-    arms, learning = pd.DataFrame(_arms(study, steps)), pd.concat(_learning(study), ignore_index=True)
+    trained = {arm.name: _trained(study, arm) for arm in study.design.arms}
+    arms = pd.DataFrame(_arms(study, steps, trained))
+    learning = pd.concat(_learning(trained), ignore_index=True)
     questions = list(_questions(study))
     results = StudyResults(
         title=f"{study.design.reference} against {len(study.design.arms) - 1} other models",
@@ -74,22 +77,50 @@ def _table(question: Question) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _trained(study: Study, arm: Arm) -> dict[str, Path]:
-    """The fold folders of all models that the arm has trained, by step."""
+@dataclass(frozen=True)
+class _Trained:
+    """One model. folder: of its fold. curves: what nnU-Net logged, a value for every epoch."""
+
+    folder: Path
+    n_parameters: int
+    curves: Mapping[str, Sequence[float]]
+
+    @property
+    def seconds(self) -> float:
+        """Of all epochs, those before an interruption too."""
+        times = zip(self.curves["epoch_start_timestamps"], self.curves["epoch_end_timestamps"], strict=True)
+        return sum(end - start for start, end in times)
+
+
+def _trained(study: Study, arm: Arm) -> dict[str, _Trained]:
+    """All models that the arm has trained, by step."""
     return {
-        step: study.model(arm, scenario) / f"fold_{fold}"
+        step: _read(study.model(arm, scenario) / f"fold_{fold}")
         for scenario in study.design.scenarios
         for step, fold in zip(study.training_steps(arm, scenario), study.design.folds, strict=True)
     }
 
 
-def _arms(study: Study, steps: Steps) -> Iterator[dict[str, Any]]:
+def _read(fold: Path) -> _Trained:
+    """From the study's own checkpoint, written by nnU-Net.
+
+    Running statistics are no parameters; nor does what nnU-Net's decoder holds of its encoder count twice.
+    """
+    checkpoint = torch.load(fold / "checkpoint_final.pth", map_location="cpu", weights_only=False)
+    counted = {
+        tensor.data_ptr(): tensor.numel()
+        for name, tensor in checkpoint["network_weights"].items()
+        if name.rpartition(".")[2] in ("weight", "bias")
+    }
+    return _Trained(fold, sum(counted.values()), checkpoint["logging"])
+
+
+def _arms(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, _Trained]]) -> Iterator[dict[str, Any]]:
     for arm in study.design.arms:
-        trained = _trained(study, arm)
-        checkpoints = [_checkpoint(folder) for folder in trained.values()]
-        seen = [read_json(folder.parent / "plans.json", dict)["seqdropout"] for folder in trained.values()]
+        models = list(trained[arm.name].values())
+        seen = [read_json(model.folder.parent / "plans.json", dict)["seqdropout"] for model in models]
         slices = [s["epochs"] * s["iterations_per_epoch"] * s["slices_per_iteration"] for s in seen]
-        training = [record for name in trained if (record := steps.state.record(name)) is not None]
+        training = [record for name in trained[arm.name] if (record := steps.state.record(name)) is not None]
         tests = [f"predict/{scenario}/{arm.name}/test" for scenario in study.design.scenarios]
         testing = [record for name in tests if (record := steps.state.record(name)) is not None]
         whole = not any(record.resumed for record in testing)
@@ -97,11 +128,11 @@ def _arms(study: Study, steps: Steps) -> Iterator[dict[str, Any]]:
             "arm": arm.name,
             "trainer": arm.trainer,
             "sequences": "; ".join(dict.fromkeys("+".join(study.sequences(arm, s)) for s in study.design.scenarios)),
-            "n_models": len(trained),
-            "parameters": _n_parameters(checkpoints[0]),
+            "n_models": len(models),
+            "parameters": models[0].n_parameters,
             "slices_per_iteration": seen[0]["slices_per_iteration"],
             "slices": slices[0] if len(set(slices)) == 1 else float("nan"),
-            "training_minutes": sum(map(_training_seconds, checkpoints)) / len(checkpoints) / 60,
+            "training_minutes": sum(model.seconds for model in models) / len(models) / 60,
             "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases) if whole else float("nan"),
             "mebibytes_training": max(record.mebibytes for record in training),
             "mebibytes_prediction": max(record.mebibytes for record in testing),
@@ -112,42 +143,20 @@ def _mean_seconds(records: Sequence[Record]) -> float:
     return sum(record.seconds for record in records) / len(records)
 
 
-def _learning(study: Study) -> Iterator[pd.DataFrame]:
-    for arm in study.design.arms:
-        for folder in _trained(study, arm).values():
-            curves = _checkpoint(folder)["logging"]
+def _learning(trained: Mapping[str, Mapping[str, _Trained]]) -> Iterator[pd.DataFrame]:
+    for arm, models in trained.items():
+        for model in models.values():
             yield pd.DataFrame(
                 {
-                    "arm": arm.name,
-                    "data": folder.parent.parent.name,
-                    "fold": folder.name,
-                    "epoch": range(len(curves["train_losses"])),
-                    "train_loss": curves["train_losses"],
-                    "val_loss": curves["val_losses"],
-                    "pseudo_dice": curves["ema_fg_dice"],
+                    "arm": arm,
+                    "data": model.folder.parent.parent.name,
+                    "fold": model.folder.name,
+                    "epoch": range(len(model.curves["train_losses"])),
+                    "train_loss": model.curves["train_losses"],
+                    "val_loss": model.curves["val_losses"],
+                    "pseudo_dice": model.curves["ema_fg_dice"],
                 }
             )
-
-
-def _checkpoint(folder: Path) -> dict[str, Any]:
-    """The study's own file, written by nnU-Net."""
-    return torch.load(folder / "checkpoint_final.pth", map_location="cpu", weights_only=False)
-
-
-def _training_seconds(checkpoint: dict[str, Any]) -> float:
-    """Of all epochs, those before an interruption too."""
-    curves = checkpoint["logging"]
-    return sum(e - s for s, e in zip(curves["epoch_start_timestamps"], curves["epoch_end_timestamps"], strict=True))
-
-
-def _n_parameters(checkpoint: dict[str, Any]) -> int:
-    """Running statistics do not count; nor does what nnU-Net's decoder holds of its encoder count twice."""
-    counted = {
-        tensor.data_ptr(): tensor.numel()
-        for name, tensor in checkpoint["network_weights"].items()
-        if name.rpartition(".")[2] in ("weight", "bias")
-    }
-    return sum(counted.values())
 
 
 def _facts(study: Study, steps: Steps) -> dict[str, str]:
