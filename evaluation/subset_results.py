@@ -1,7 +1,7 @@
 """What every subset of the sequences reaches on the same patients, as tables: how much each sequence matters."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class SubsetResults:
     """cases: a row per case and pattern: ``case, pattern, n_present, threshold`` (NaN: the most probable label) and the
     columns of ``cases.csv``; patterns as they were asked for, the largest first.
 
-    summary: ``name, channel_names, settings, threshold, synthetic, versions, warnings``, and what became of each case.
+    summary: ``name, channel_names, settings, threshold, synthetic, versions``, and what became of each case.
     """
 
     cases: pd.DataFrame
@@ -99,6 +99,16 @@ def read_subset_results(folder: Path) -> SubsetResults:
     if summary.get("command") != "subsets":
         raise Fault(f"the summary is of {summary.get('command')}", file=folder, remedy=remedy)
     return SubsetResults(cases, summary)
+
+
+def joined(parts: Sequence[SubsetResults]) -> SubsetResults:
+    """The results of models that were trained alike, each on its own patients, as of one; no patient is in two parts.
+
+    What else the summary says is that of the first.
+    """
+    outcomes = {case: outcome for part in parts for case, outcome in part.summary["cases"].items()}
+    cases = pd.concat([part.cases for part in parts]).sort_values("n_present", ascending=False, kind="stable")
+    return SubsetResults(cases.reset_index(drop=True), {**parts[0].summary, "cases": outcomes})
 
 
 def _interval(mean: Average) -> dict[str, float]:

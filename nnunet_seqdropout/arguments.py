@@ -34,6 +34,12 @@ def processes(text: str) -> int:
     return int(text)
 
 
+def add_min_volume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-volume-mm3", type=numbers(volume), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
+    )
+
+
 def add_trust_geometry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust-geometry", action="store_true", help="images of one size lie on one grid, whatever their headers say"

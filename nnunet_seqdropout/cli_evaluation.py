@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.arguments import add_trust_geometry, mapping, numbers, processes, volume
+from nnunet_seqdropout.arguments import add_min_volume, add_trust_geometry, mapping, processes
 from nnunet_seqdropout.exit_codes import ALL_DONE, exit_code
 from nnunet_seqdropout.model_arguments import add_target, target_of
 
@@ -35,9 +35,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     threshold.add_argument("--threshold", type=float, metavar="T", help="this one")
     threshold.add_argument("--threshold-file", type=Path, metavar="F", help="those of a thresholds.json")
-    evaluate.add_argument(
-        "--min-volume-mm3", type=numbers(volume), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
-    )
+    add_min_volume(evaluate)
     evaluate.add_argument(
         "--mask", type=Path, metavar="DIR", help="only inside these, validation patients too: <case>.nii.gz"
     )

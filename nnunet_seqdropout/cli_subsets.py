@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nnunet_seqdropout.arguments import add_min_volume
 from nnunet_seqdropout.exit_codes import exit_code
 from nnunet_seqdropout.folders import dataset_json, model_folder
 from nnunet_seqdropout.model_arguments import add_model, add_target, add_threshold, load, target_of, thresholds_of
@@ -23,6 +24,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     add_model(parser)
     add_target(parser)
     add_threshold(parser)
+    add_min_volume(parser)
     parser.add_argument("--no-report", action="store_true", help="tables and heat map only")
     parser.set_defaults(run=_subsets)
 
@@ -49,6 +51,7 @@ def _subsets(arguments: argparse.Namespace) -> int:
         target=target_of(arguments),
         thresholds=thresholds,
         threshold_source=source,
+        min_volumes_mm3=arguments.min_volume_mm3,
         known_faulty=found.faulty,
     )
     settings = {"i": str(arguments.i), **results.summary["settings"]}

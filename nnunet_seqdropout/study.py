@@ -1,6 +1,6 @@
 """The paper's experiment on one converted data set: every arm trained alike, tested alike, compared in one report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.sequences import pattern
@@ -96,24 +96,21 @@ def _train(study: Study, arm: Arm, scenario: str, fold: int, trainer: Path) -> S
 
 
 def _predict(study: Study, arm: Arm, scenario: str) -> Iterator[Step]:
-    folds, all_folds = study.design.folds, [str(fold) for fold in study.design.folds]
-    by_fold = [(f"val_{fold}", [str(fold)]) for fold in folds]
     if study.design.threshold != "argmax":
-        yield _predict_part(study, arm, scenario, "val", by_fold)
-    tested = [("test", all_folds)] if study.design.test == "imagesTs" else by_fold
-    yield _predict_part(study, arm, scenario, "test", tested)
+        yield _predict_part(study, arm, scenario, "val", study.validated)
+    yield _predict_part(study, arm, scenario, "test", study.tested)
 
 
-def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Sequence[tuple[str, list[str]]]) -> Step:
+def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Mapping[str, Sequence[int]]) -> Step:
     sequences, target = study.sequences(arm, scenario), study.predictions(arm, scenario, part)
     dropped = (
         study.absent_in_validation(scenario) if part == "val" else study.cohort.named(study.design.scenarios[scenario])
     )
     drop = [word for name in dropped if name in sequences for word in ("--drop", name)]
     commands = []
-    for images, folds in inputs:
+    for images, folds in inputs.items():
         words = ["seqdropout", "predict", "-i", str(study.images(sequences, images)), "-o", str(target)]
-        words += ["-m", str(study.model(arm, scenario)), "-f", *folds, "--argmax", *drop]
+        words += ["-m", str(study.model(arm, scenario)), "-f", *map(str, folds), "--argmax", *drop]
         words += [*_target_words(study, next(iter(study.design.targets))), *_mirroring_words(study)]
         if study.design.threshold != "argmax":
             words.append("--save_probabilities")
@@ -122,7 +119,7 @@ def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Sequ
         name=f"predict/{scenario}/{arm.name}/{part}",
         commands=commands,
         how=("--continue_prediction", "-device", study.machine.device),
-        inputs=[study.images(sequences, images) for images, _ in inputs],
+        inputs=[study.images(sequences, images) for images in inputs],
         after=study.training_steps(arm, scenario),
         outputs=[target],
         folder=target,
@@ -143,11 +140,10 @@ def _evaluate(study: Study, arm: Arm, scenario: str, target: str) -> Step:
         pictures = ["-i", str(study.images(sequences, "test")), "--background", str(study.background)]
     folders = ["-gt", study.references / "test", "-p", study.predictions(arm, scenario, "test")]
     output = study.evaluation(arm, scenario, target)
-    words = [*map(str, folders), "-o", str(output), "--name", arm.name, *_target_words(study, target)]
-    limit = ["--min-volume-mm3", str(study.design.min_volume_mm3)]
+    words = [*map(str, folders), "-o", str(output), "--name", arm.name, *_measured_words(study, target)]
     return Step(
         name=f"evaluate/{scenario}/{target}/{arm.name}",
-        commands=[["seqdropout", "evaluate", *words, *limit, *threshold, *pictures]],
+        commands=[["seqdropout", "evaluate", *words, *threshold, *pictures]],
         how=("-np", str(study.machine.n_workers)),
         inputs=[study.references / "test", study.references / "val", study.references / "manifest.json"],
         after=after,
@@ -159,28 +155,26 @@ def _evaluate(study: Study, arm: Arm, scenario: str, target: str) -> Step:
 
 def _subsets(study: Study, arm: Arm) -> Step:
     scenario, target = next(iter(study.design.scenarios)), next(iter(study.design.targets))
-    words = ["-i", study.images(study.cohort.channel_names, "test"), "-gt", study.references / "test"]
-    model = ["-m", study.model(arm, scenario), "-f", *study.design.folds]
-    output, after = study.subsets(arm), study.training_steps(arm, scenario)
-    threshold = []
+    threshold, after = [], study.training_steps(arm, scenario)
     if study.design.threshold != "argmax":
         threshold = ["--threshold-file", study.evaluation(arm, scenario, target) / "thresholds.json"]
         after = [f"evaluate/{scenario}/{target}/{arm.name}"]
     has = study.available[scenario]
     kept = sorted(subsets([True] * len(has)), key=sum, reverse=True)
-    options = [
-        *threshold,
-        *_target_words(study, target),
-        *_mirroring_words(study),
-        "--patterns",
-        *(pattern(each, has) for each in kept),
-    ]
-    command = ["seqdropout", "subsets", *words, *model, "-o", output, *options]
+    patterns = ["--patterns", *(pattern(each, has) for each in kept)]
+    options = [*threshold, *_measured_words(study, target), *_mirroring_words(study), *patterns]
+    images = {part: study.images(study.cohort.channel_names, part) for part in study.tested}
+    commands = []
+    for part, folds in study.tested.items():
+        folders = ["-i", images[part], "-gt", study.references / "test", "-o", study.subsets(arm, part)]
+        model = ["-m", study.model(arm, scenario), "-f", *folds]
+        commands.append([str(word) for word in ["seqdropout", "subsets", *folders, *model, *options]])
+    output = study.folder / "subsets" / arm.name
     return Step(
         name=f"subsets/{arm.name}",
-        commands=[[str(word) for word in command]],
+        commands=commands,
         how=("-device", study.machine.device),
-        inputs=[study.images(study.cohort.channel_names, "test"), study.references / "test"],
+        inputs=[*images.values(), study.references / "test"],
         after=after,
         outputs=[output],
         folder=output,
@@ -190,6 +184,10 @@ def _subsets(study: Study, arm: Arm) -> Step:
 
 def _target_words(study: Study, target: str) -> list[str]:
     return ["--region", ",".join(map(str, study.design.targets[target]))]
+
+
+def _measured_words(study: Study, target: str) -> list[str]:
+    return [*_target_words(study, target), "--min-volume-mm3", f"{study.design.min_volume_mm3:g}"]
 
 
 def _mirroring_words(study: Study) -> list[str]:

@@ -91,13 +91,24 @@ class Study:
     def evaluation(self, arm: Arm, scenario: str, target: str) -> Path:
         return self.folder / "evaluations" / scenario / target / arm.name
 
-    def subsets(self, arm: Arm) -> Path:
-        return self.folder / "subsets" / arm.name
+    def subsets(self, arm: Arm, part: str) -> Path:
+        return self.folder / "subsets" / arm.name / part
 
     @property
     def arms_for_subsets(self) -> list[Arm]:
-        """The arms that take any subset, where the test patients are not those of the folds."""
-        return [arm for arm in self.design.arms if arm.drops and self.design.test == "imagesTs"]
+        """The arms that take any subset."""
+        return [arm for arm in self.design.arms if arm.drops]
+
+    @property
+    def tested(self) -> dict[str, list[int]]:
+        """Which folds test which part of the patients: all folds all, or each fold those that it did not see."""
+        folds = list(self.design.folds)
+        return {"test": folds} if self.design.test == "imagesTs" else self.validated
+
+    @property
+    def validated(self) -> dict[str, list[int]]:
+        """The validation patients of each fold."""
+        return {f"val_{fold}": [fold] for fold in self.design.folds}
 
     def training_steps(self, arm: Arm, scenario: str) -> list[str]:
         return [self.training_name(arm, scenario, fold) for fold in self.design.folds]

@@ -14,7 +14,7 @@ from evaluation.comparison import compare_with_all
 from evaluation.figures import learning_figure, write_figures
 from evaluation.results import read_evaluation
 from evaluation.study_page import Question, StudyResults, write_study_page
-from evaluation.subset_results import read_subset_results
+from evaluation.subset_results import SubsetResults, joined, read_subset_results
 from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
 from nnunet_seqdropout.study_state import Record
@@ -34,7 +34,7 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         arms=arms,
         learning=learning,
         questions=questions,
-        subsets={arm.name: read_subset_results(study.subsets(arm)) for arm in study.arms_for_subsets},
+        subsets={arm.name: _subsets(study, arm) for arm in study.arms_for_subsets},
         warnings=_warnings(arms, questions),
     )
     with staged(study.folder) as stage:
@@ -65,6 +65,10 @@ def _questions(study: Study) -> Iterator[Question]:
                 comparison=compare_with_all(evaluations[0], evaluations[1:]),
                 reports={name: file.as_posix() for name, file in reports.items()},
             )
+
+
+def _subsets(study: Study, arm: Arm) -> SubsetResults:
+    return joined([read_subset_results(study.subsets(arm, part)) for part in study.tested])
 
 
 def _table(question: Question) -> pd.DataFrame:

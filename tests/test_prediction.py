@@ -379,12 +379,14 @@ def test_predict_calibrate_and_subsets_run_in_processes_of_their_own(make_model,
         "seqdropout", "subsets", *where, *how, "--threshold-file", tmp_path / "missing.json", fails=True
     )
     assert "missing.json" in lacking
-    printed = in_host.run("seqdropout", "subsets", *where, *how, "--threshold-file", tmp_path / "t.json")
+    own = ("--threshold-file", tmp_path / "t.json", "--min-volume-mm3", "2.5")
+    printed = in_host.run("seqdropout", "subsets", *where, *how, *own)
     assert f"Report: {tmp_path / 'subsets' / 'report.html'}" in printed
     written = json.loads((tmp_path / "t.json").read_text())["thresholds"]["+".join(SEQUENCES)]["value"]
     said = json.loads((tmp_path / "subsets" / "summary.json").read_text())["threshold"]
     assert said["values"]["flair"] == {"value": written, "of": "+".join(SEQUENCES)}
     assert str(tmp_path / "t.json") in said["source"]
+    assert "fp_2.5mm3" in set(pd.read_csv(tmp_path / "subsets" / "subsets.csv")["metric"])
 
 
 def test_subsets_takes_the_thresholds_that_predict_takes(make_model, case, references, tmp_path, capsys):

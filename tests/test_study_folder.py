@@ -104,7 +104,13 @@ def test_in_cross_validation_each_patient_is_predicted_by_the_fold_that_did_not_
         folder = Path(line.split("-i ")[1].split(" ")[0])
         assert sorted(file.name for file in folder.iterdir()) == [f"{case}_{i:04d}.nii.gz" for i in range(4)]
         assert case not in study.cohort.splits[fold]["train"]
-    assert not commands(study, "subsets")
+    images = {part: study.images(study.cohort.channel_names, part) for part in ("val_0", "val_1")}
+    measured = commands(study, "subsets")["subsets/DropOut"]
+    assert [line.partition(" -m ")[0] for line in measured] == [
+        f"seqdropout subsets -i {folder} -gt {study.references / 'test'} -o {study.subsets(design.arms[0], part)}"
+        for part, folder in images.items()
+    ]
+    assert ["-f 0 " in line for line in measured] == [True, False]
 
 
 def test_several_folds_are_an_ensemble_on_the_test_patients(tmp_path):
@@ -120,6 +126,13 @@ def test_mirroring_is_that_of_the_design_for_all(tmp_path):
         lines = [c for stage in ("predict", "subsets") for found in commands(study, stage).values() for c in found]
         assert len(lines) == 7
         assert all(("--disable_tta" in line) != mirroring for line in lines)
+
+
+def test_false_alarms_are_counted_above_one_limit_everywhere(tmp_path):
+    study = Study(tmp_path / "out", replace(DESIGN, min_volume_mm3=2.5), cohort(tmp_path))
+    lines = [c for stage in ("evaluate", "subsets") for found in commands(study, stage).values() for c in found]
+    assert len(lines) == 4
+    assert all("--min-volume-mm3 2.5" in line for line in lines)
 
 
 def test_pictures_are_of_the_arms_own_images(tmp_path):

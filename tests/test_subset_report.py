@@ -11,10 +11,11 @@ from test_report import CHROMIUM, Page, chromium
 from dataset_conversion.faults import Fault
 from evaluation.report import page_templates
 from evaluation.subset_report import subset_values, write_subset_report
-from evaluation.subset_results import SubsetResults, read_subset_results
+from evaluation.subset_results import SubsetResults, joined, read_subset_results
 
 NAMES = ["t1_gd", "flair"]
 DICE = {"t1_gd+flair": (0.8, 0.6, 0.7), "t1_gd": (0.7, 0.6, 0.5), "flair": (0.2, 0.3, 0.1)}
+OK = {"status": "ok", "problem": "", "remedy": ""}
 EVIL = "<script>alert('x')</script>"
 
 
@@ -44,7 +45,7 @@ def results(*, drop_rows=(), **summary) -> SubsetResults:
             "mirroring": True,
         },
         "threshold": {"method": "argmax", "source": "None: the most probable label.", "values": {}},
-        "cases": {case: {"status": "ok", "problem": "", "remedy": ""} for case in ("P1", "P2", "P3")},
+        "cases": dict.fromkeys(("P1", "P2", "P3"), OK),
     }
     return SubsetResults(pd.DataFrame(rows), {**defaults, **summary})
 
@@ -71,6 +72,20 @@ def test_importance_is_paired_by_patient():
     assert importance.loc["flair", "mean"] == pytest.approx(0.05)
     assert importance.loc["flair", "n"] == 2
     assert importance.loc["t1_gd", "mean"] == pytest.approx(0.5)
+
+
+def test_patients_measured_apart_are_joined_as_if_measured_together():
+    whole = results()
+    first = results(drop_rows=[(case, pattern) for case in ("P2", "P3") for pattern in DICE], cases={"P1": OK})
+    # the second part lacks all sequences together
+    rest = [("P1", pattern) for pattern in DICE] + [("P2", "t1_gd+flair"), ("P3", "t1_gd+flair")]
+    parts = [results(drop_rows=rest, cases={"P2": OK, "P3": OK}), first]
+    complete = joined(parts).cases
+    assert list(complete["pattern"].unique()) == list(whole.cases["pattern"].unique())
+    assert set(joined(parts).outcomes) == {"P1", "P2", "P3"}
+    assert list(joined(parts).importance()["n"]) == [1, 1]
+    second = results(drop_rows=[("P1", pattern) for pattern in DICE], cases={"P2": OK, "P3": OK})
+    pd.testing.assert_frame_equal(joined([first, second]).table, whole.table)
 
 
 def test_what_is_written_is_read_again(tmp_path):
