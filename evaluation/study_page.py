@@ -65,6 +65,7 @@ def write_study_page(folder: Path, results: StudyResults) -> Path:
     values = {
         "results": results,
         "arms": results.arms.to_dict("records"),
+        "on_gpu": results.arms["gpu_mebibytes_training"].notna().any(),
         "colours": {"found": FOUND, "missed": MISSED, "false": FALSE},
         "model_colours": list(colours.values()),
         "number_of": {name: number for number, name in enumerate(names, start=1)},

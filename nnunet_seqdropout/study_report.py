@@ -1,5 +1,6 @@
 """What came out of a study, gathered from its folders into tables and one page."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
 from nnunet_seqdropout.study_state import Record
 from nnunet_seqdropout.study_steps import Steps
+from nnunet_seqdropout.training import GPU_MEBIBYTES
 
 
 def write_study_report(study: Study, steps: Steps) -> Path:
@@ -95,6 +97,11 @@ class _Trained:
         times = zip(self.curves["epoch_start_timestamps"], self.curves["epoch_end_timestamps"], strict=True)
         return sum(end - start for start, end in times)
 
+    @property
+    def gpu_mebibytes(self) -> float:
+        """NaN on a CPU."""
+        return max((peak for peak in self.curves.get(GPU_MEBIBYTES, ()) if not math.isnan(peak)), default=math.nan)
+
 
 def _trained(study: Study, arm: Arm) -> dict[str, _Trained]:
     """All models that the arm has trained, by step."""
@@ -138,6 +145,7 @@ def _arms(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, _Traine
             "slices": slices[0] if len(set(slices)) == 1 else float("nan"),
             "training_minutes": sum(model.seconds for model in models) / len(models) / 60,
             "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases) if whole else float("nan"),
+            "gpu_mebibytes_training": max(model.gpu_mebibytes for model in models),
             "mebibytes_training": max(record.mebibytes for record in training),
             "mebibytes_prediction": max(record.mebibytes for record in testing),
         }

@@ -23,6 +23,9 @@ from nnunet_seqdropout.training_patterns import DicePerPattern
 FOLDS_OF_NNUNET = 5
 """How many splits nnU-Net makes where none are declared."""
 
+GPU_MEBIBYTES = "gpu_mebibytes"
+"""The key in the checkpoints' ``logging``: the most memory that torch had reserved on the GPU, at every epoch's end."""
+
 
 class ConfiguredTrainer(DicePerPattern):
     """nnU-Net's trainer, set by class attributes, that rewrites its own copy of the plans before it builds anything.
@@ -78,6 +81,12 @@ class ConfiguredTrainer(DicePerPattern):
     def on_epoch_start(self) -> None:
         self._sow(1 + self.current_epoch)
         super().on_epoch_start()
+
+    def on_epoch_end(self) -> None:
+        if self.device.type == "cuda":
+            peak = torch.cuda.max_memory_reserved(self.device) / 2**20
+            self.log_ours(GPU_MEBIBYTES, peak, nothing=math.nan)
+        super().on_epoch_end()
 
     def save_checkpoint(self, filename: str) -> None:
         """As nnU-Net's, but whole or not at all: a killed training leaves the checkpoint before it."""

@@ -58,18 +58,23 @@ class DicePerPattern(nnUNetTrainer):
 
     def on_validation_epoch_end(self, val_outputs: list[dict]) -> None:
         super().on_validation_epoch_end(val_outputs)
-        history = self.logger.get_checkpoint()
-        if not self._patterns and LOGGED_AS not in history:
+        if not self._patterns and LOGGED_AS not in self.logger.get_checkpoint():
             return
         dice = dice_per_pattern(self._samples_of_all_processes(val_outputs))
         n_patches = sum(found["n_patches"] for found in dice.values())
         for name, found in dice.items():
             rounded = [round(value, 4) for value in found["dice"]]
             self.print_to_log_file(f"Pseudo dice of {name} {rounded} ({found['n_patches']} of {n_patches} patches)")
-        # the logger takes known keys only, and wants every list as long as the others: also after stock epochs
-        epochs = history.setdefault(LOGGED_AS, [])
-        epochs += [{} for _ in range(len(epochs), self.current_epoch)]
-        self.logger.log(LOGGED_AS, dice, self.current_epoch)
+        self.log_ours(LOGGED_AS, dice, nothing={})
+
+    def log_ours(self, key: str, value: Any, *, nothing: Any) -> None:
+        """Logs what nnU-Net does not. nothing: stands for each epoch before the first that was logged, such as stock's.
+
+        nnU-Net's logger takes known keys only, and wants every list as long as the others.
+        """
+        epochs = self.logger.get_checkpoint().setdefault(key, [])
+        epochs += [nothing] * (self.current_epoch - len(epochs))
+        self.logger.log(key, value, self.current_epoch)
 
     def _samples_of_all_processes(self, val_outputs: list[dict]) -> list[Sample]:
         samples = [sample for output in val_outputs for sample in output.get("samples", ())]

@@ -21,6 +21,7 @@ def worse(name: str, by: float) -> Evaluation:
 
 
 def results(**options) -> StudyResults:
+    given = {"synthetic": False, "warnings": (), "gpu_mebibytes": np.nan, **options}
     evaluations = [example("DropOut"), worse("DeepLabV3", 0.05), worse("nnU-Net", -0.02)]
     arms = pd.DataFrame(
         {
@@ -33,6 +34,7 @@ def results(**options) -> StudyResults:
             "slices": [6000, 6000, 6000],
             "training_minutes": [5.25, 5.0, 9.5],
             "seconds_per_volume": [1.5, 1.4, 2.25],
+            "gpu_mebibytes_training": given["gpu_mebibytes"],
             "mebibytes_training": [1500.0, 1400.0, 1600.0],
             "mebibytes_prediction": [1300.0, 1200.0, 1250.0],
         }
@@ -60,7 +62,6 @@ def results(**options) -> StudyResults:
         comparison=compare_with_all(evaluations[0], evaluations[1:]),
         reports={"DropOut": "evaluations/DropOut/report.html"},
     )
-    given = {"synthetic": False, "warnings": (), **options}
     return StudyResults(
         "DropOut against 2",
         given["synthetic"],
@@ -118,6 +119,12 @@ def test_every_model_stands_there_with_what_it_found_and_what_it_cost(page):
     assert [row[0] for row in short[1:]] == NAMES
     assert "6 of 10; 3.2; 0.500" in short[1][2]
     assert costs[1][:6] == ["DropOut", "SeqDropoutTrainer", "1", "15.6", "12", "6,000"]
+
+
+def test_the_memory_of_the_gpu_stands_there_where_one_was_used(page, tmp_path):
+    assert not any("GPU" in head for head in page.tables[1][0])
+    costs = Page(write_study_page(tmp_path, results(gpu_mebibytes=[5000.0, 4000.0, 6000.0]))).tables[1]
+    assert costs[1][costs[0].index("GPU, MiB: training")] == "5000"
 
 
 def test_each_other_model_is_compared_with_the_first(page):

@@ -176,6 +176,23 @@ def test_an_epoch_better_than_one_without_foreground_writes_checkpoint_best(make
     assert written == [True, True]
 
 
+def test_the_memory_that_a_gpu_needs_is_logged_for_every_epoch(make_trainer, monkeypatch):
+    """On a stand-in for a GPU; of the first epoch, trained without it, nothing is known."""
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 3 * 2**20)
+    trainer = make_trainer("TinySeqDropout")
+    trainer.initialize()
+    for device, tp in (("cpu", 0), ("cuda", 5)):
+        trainer.on_epoch_start()
+        trainer.on_train_epoch_start()
+        trainer.on_train_epoch_end([{"loss": np.array(0.0)}])
+        with np.errstate(invalid="ignore"):
+            trainer.on_validation_epoch_end([validation_output(tp)])
+        trainer.device = torch.device(device)
+        trainer.on_epoch_end()
+    logged = torch.load(Path(trainer.output_folder) / "checkpoint_best.pth", weights_only=False)["logging"]
+    assert logged["gpu_mebibytes"] == pytest.approx([np.nan, 3.0], nan_ok=True)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_an_undeclared_fold_is_refused(make_trainer, name):
     with pytest.raises(ValueError, match=r"Fold 2 is not declared: .*splits_final.json has 2 split\(s\)"):
