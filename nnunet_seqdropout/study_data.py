@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import SimpleITK as sitk
+
 from dataset_conversion.dataset_json import read_description, read_json
 from dataset_conversion.faults import Fault
+from dataset_conversion.images import read_image
 from dataset_conversion.outcomes import write_json
 from dataset_conversion.preflight_splits import read_splits
 from dataset_conversion.sequences import channel_of
@@ -61,6 +65,11 @@ class Cohort:
         if unknown := {*labels} - self.label_values:
             remedy = f"The data set has {', '.join(map(str, sorted(self.label_values)))}."
             raise Fault(f"targets: no label {', '.join(map(str, sorted(unknown)))}", file=self.folder, remedy=remedy)
+
+    def has(self, labels: Sequence[int], case: str) -> bool:
+        """Whether a training patient has a voxel of any of these labels. Raises Fault where it cannot be read."""
+        image = read_image(self.folder / "labelsTr" / f"{case}{self.file_ending}")
+        return bool(np.isin(sitk.GetArrayViewFromImage(image), labels).any())
 
     def validation_cases(self, folds: Sequence[int]) -> tuple[str, ...]:
         """Raises Fault where a fold is not declared."""

@@ -37,6 +37,8 @@ class Study:
         cohort.require_labels({label for labels in design.targets.values() for label in labels})
         if design.threshold != "argmax":
             self._require_validation_of_every_pattern()
+        if design.threshold == "youden":
+            self._require_lesions_in_every_validation_pattern()
 
     def absent_in_validation(self, scenario: str) -> tuple[str, ...]:
         """What no test patient has is taken from the validation patients too: the threshold is that of such images."""
@@ -53,6 +55,19 @@ class Study:
                 if not any(has <= patient for patient in calibrated):
                     problem = f"no validation patient has all of {', '.join(sorted(has))}, as test patient {case} has"
                     remedy = "Declare validation patients who do, or write threshold: argmax into the design."
+                    raise Fault(problem, file=self.cohort.folder, remedy=remedy)
+
+    def _require_lesions_in_every_validation_pattern(self) -> None:
+        """The Youden index needs one, and says so only when everything has been trained."""
+        (labels,) = self.design.targets.values()
+        diseased = {case for case in self.validation_cases if self.cohort.has(labels, case)}
+        for scenario in self.design.scenarios:
+            absent = {*self.absent_in_validation(scenario)}
+            patterns = {case: frozenset(self.cohort.present[case]) - absent for case in self.validation_cases}
+            for case, pattern in patterns.items():
+                if pattern not in {patterns[other] for other in diseased}:
+                    problem = f"no validation patient with {', '.join(sorted(pattern))}, as {case} has, has a lesion"
+                    remedy = "Declare one, or leave such patients out of the validation, or write threshold: argmax."
                     raise Fault(problem, file=self.cohort.folder, remedy=remedy)
 
     @property

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 from conftest import SEQUENCES
 
 from dataset_conversion.faults import Fault
@@ -24,12 +26,12 @@ DESIGN = Design("DropOut", ARMS, Budget(1, 10), {"lesion": (1,)})
 def cohort(tmp_path: Path, **present: tuple[str, ...]) -> Cohort:
     """A to D train, or validate by turns; V validates in the declared fold, S and T are tested, without bravo."""
     has = {**dict.fromkeys("ABCDV", SEQUENCES), "S": LIMITED, "T": LIMITED, **present}
-    folder = tmp_path / "Dataset001_Mets"
+    folder, lesion = tmp_path / "Dataset001_Mets", sitk.GetImageFromArray(np.ones((1, 1, 1), np.uint8))
     for kind, cases in (("Tr", "ABCDV"), ("Ts", "ST")):
         for part in ("images", "labels"):
             (folder / f"{part}{kind}").mkdir(parents=True, exist_ok=True)
         for case in cases:
-            (folder / f"labels{kind}" / f"{case}.nii.gz").write_bytes(case.encode())
+            sitk.WriteImage(lesion, str(folder / f"labels{kind}" / f"{case}.nii.gz"))
             for channel in range(len(SEQUENCES)):
                 (folder / f"images{kind}" / f"{case}_{channel:04d}.nii.gz").write_bytes(f"{case}{channel}".encode())
     channels = ", ".join(f'"{i}": "{name}"' for i, name in enumerate(SEQUENCES))
@@ -73,6 +75,21 @@ def test_a_test_pattern_that_no_validation_patient_covers_is_refused_before_trai
     with pytest.raises(Fault, match="test patient S"):
         Study(tmp_path / "out", DESIGN, cohort(tmp_path, V=("t1_pre", "t1_gd")))
     Study(tmp_path / "out", replace(DESIGN, threshold="argmax"), cohort(tmp_path, V=("t1_pre", "t1_gd")))
+
+
+def test_validation_patients_alike_without_a_lesion_are_refused_before_training(tmp_path):
+    """V and A validate. Bravo, which no test patient has, does not make V and A differ; t1_gd does."""
+    design = replace(DESIGN, folds=(0, 1))
+    without_lesion = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    for has, refused in ((LIMITED, False), (("bravo", "t1_pre", "flair"), True)):
+        mixed = cohort(tmp_path, V=has)
+        sitk.WriteImage(without_lesion, str(mixed.folder / "labelsTr" / "V.nii.gz"))
+        if refused:
+            with pytest.raises(Fault, match="no validation patient with flair, t1_pre, as V has, has a lesion"):
+                Study(tmp_path / "out", design, mixed)
+            Study(tmp_path / "out", replace(design, threshold=2), mixed)
+        else:
+            Study(tmp_path / "out", design, mixed)
 
 
 def test_a_scenario_takes_sequences_from_all_arms_alike(tmp_path):
