@@ -4,7 +4,7 @@ import gzip
 import zlib
 from io import BytesIO, IOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel
 import numpy as np
@@ -18,6 +18,7 @@ LARGEST_IMAGE_VOXELS = 2**30
 """A header that declares more is refused before memory is taken; change it here for larger images."""
 
 PROBABILITY_STEPS = 65535
+ProbabilityType = Literal["uint16", "float32"]
 _AGAIN = "Copy it again from its source."
 _CHUNK = 1 << 24
 
@@ -109,6 +110,11 @@ def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
         raise Fault(problem, file=path, remedy=f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; {_AGAIN}")
 
 
+def stored_type(path: Path) -> str:
+    """``uint16`` or the like, of a NIfTI that has been read without a fault."""
+    return nibabel.Nifti1Image.from_filename(path).get_data_dtype().name
+
+
 def _scaled(image: nibabel.Nifti1Image) -> NDArray:
     """Voxels in their stored type if there is nothing to scale, else in float64, which no scale overflows."""
     data: Any = image.dataobj
@@ -122,16 +128,24 @@ def _scaled(image: nibabel.Nifti1Image) -> NDArray:
     return stored * np.float64(data.slope) + np.float64(data.inter)
 
 
-def write_probability(probability: NDArray[np.floating], grid: sitk.Image, path: Path) -> None:
-    """Writes a map of probabilities, (Z, Y, X) on the grid, as uint16 with the slope 1/65535: half the size of float32,
-    at most 1/131070 from the truth. SimpleITK would not write the slope."""
+def write_probability(
+    probability: NDArray[np.floating], grid: sitk.Image, path: Path, *, stored_as: ProbabilityType = "uint16"
+) -> None:
+    """Writes a map of probabilities, (Z, Y, X) on the grid.
+
+    uint16 has the slope 1/65535: half the size of float32, at most 1/131070 from the truth, so that what is lower than
+    that becomes 0. SimpleITK would not write the slope.
+    """
     spacing, direction = np.asarray(grid.GetSpacing()), np.reshape(grid.GetDirection(), (3, 3))
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = direction * spacing, grid.GetOrigin()
     affine[:2] *= -1  # LPS to NIfTI's RAS
-    codes = np.round(np.asarray(probability, np.float64) * PROBABILITY_STEPS).astype(np.uint16)
-    image = nibabel.Nifti1Image(codes.T, affine)
-    image.header.set_slope_inter(1 / PROBABILITY_STEPS, 0)
+    if stored_as == "uint16":
+        codes = np.round(np.asarray(probability, np.float64) * PROBABILITY_STEPS).astype(np.uint16)
+        image = nibabel.Nifti1Image(codes.T, affine)
+        image.header.set_slope_inter(1 / PROBABILITY_STEPS, 0)
+    else:
+        image = nibabel.Nifti1Image(np.asarray(probability, np.float32).T, affine)
     image.header.set_xyzt_units("mm")
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)

@@ -1,7 +1,7 @@
 """Folders of predictions and references in, the tables of one evaluation out."""
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
 FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
 DEFAULT_THRESHOLD = 0.5
+NOTICED_AT_0 = 0.001
+"""Share of lesion voxels with probability 0 from which on it is said; it may cost half as much of the AUC."""
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What is kept of a patient until all are done."""
+    """What is kept of a patient until all are done.
+
+    n_voxels, n_voxels_at_0: of the lesions, and those of them whose probability is 0; none where there are label maps.
+    """
 
     measures: dict[str, str | float]
     lesions: pd.DataFrame
@@ -38,6 +43,8 @@ class CaseResult:
     mosaic: tuple["Slice", ...]
     warning: str
     threshold_of: str | None
+    n_voxels: int
+    n_voxels_at_0: int
 
 
 def evaluate_folders(
@@ -83,6 +90,8 @@ def evaluate_folders(
             mosaic=picture,
             warning=warning,
             threshold_of=owner,
+            n_voxels=0 if result.roc is None else result.roc.n_lesion,
+            n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
         )
 
     outcomes, results = map_cases(cases, evaluate_case, doing="Evaluating", n_workers=n_workers)
@@ -128,7 +137,7 @@ def evaluate_folders(
                 "n_matched": sum(result.n_one_to_one for result in results.values()),
                 "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",
             },
-            "warnings": [*_warnings(measures), *(result.warning for result in results.values() if result.warning)],
+            "warnings": _warnings(measures, results.values()),
             "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
         },
     )
@@ -165,11 +174,28 @@ def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, C
     return {"method": thresholds.method, "source": f"{source}.", "values": values}
 
 
-def _warnings(cases: pd.DataFrame) -> list[str]:
+def _warnings(cases: pd.DataFrame, results: Collection[CaseResult]) -> list[str]:
+    return [*_without_lesions(cases), *_at_0(results), *(result.warning for result in results if result.warning)]
+
+
+def _without_lesions(cases: pd.DataFrame) -> list[str]:
     if cases["n_lesions"].sum() == 0:
         return ["No patient has a lesion: sensitivity, recall and ROC are undefined."]
     without = cases.loc[cases["n_lesions"] == 0, "case"]
     return [f"{len(without)} patients have no lesion: {', '.join(without)}."] if len(without) else []
+
+
+def _at_0(results: Collection[CaseResult]) -> list[str]:
+    """Lesion voxels at 0 tie with nearly all of the background, which draws the AUC towards 1/2."""
+    n_voxels = sum(result.n_voxels for result in results)
+    n_at_0 = sum(result.n_voxels_at_0 for result in results)
+    if n_at_0 <= NOTICED_AT_0 * n_voxels:
+        return []
+    share = f"{100 * n_at_0 / n_voxels:.1f} %"
+    return [
+        f"{share} of the lesion voxels have the probability 0, as the background has: the AUC is too low, and no "
+        "threshold reaches them. If that is rounding, predict again with --save_probabilities float32."
+    ]
 
 
 def versions() -> dict[str, str]:

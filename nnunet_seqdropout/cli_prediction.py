@@ -29,7 +29,13 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     add_target(predict)
     add_trust_geometry(predict)
     add_threshold(predict)
-    predict.add_argument("--save_probabilities", action="store_true", help="write <case>_prob.nii.gz of the target")
+    predict.add_argument(
+        "--save_probabilities",
+        nargs="?",
+        const="uint16",
+        choices=("uint16", "float32"),
+        help="write <case>_prob.nii.gz of the target, in steps of 1/65535 or exact (uint16)",
+    )
     predict.add_argument(
         "--continue_prediction", "--c", action="store_true", help="leave alone what is there, whole and the same"
     )

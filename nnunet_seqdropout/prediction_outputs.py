@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataset_conversion.images import read_image, require_same_grid, staged, write_image
-from dataset_conversion.nifti import write_probability
+from dataset_conversion.nifti import ProbabilityType, stored_type, write_probability
 from dataset_conversion.outcomes import Outcome, attempt, write_json
 from dataset_conversion.sequences import pattern
 from evaluation.inputs import Target
@@ -37,7 +37,7 @@ class Choices:
     target: Target = field(default_factory=Target)
     thresholds: Thresholds | None = None
     threshold_source: str = "argmax"
-    save_probabilities: bool = False
+    save_probabilities: ProbabilityType | None = None
     resume: bool = False
 
 
@@ -71,7 +71,6 @@ class Writer:
         labels = segmentation.labels
         if record["threshold"] is not None:
             labels = with_threshold(segmentation, self.model, self.choices.target, probability, record["threshold"])
-        file_ending = self.model.predictor.dataset_json["file_ending"]
         image = sitk.GetImageFromArray(labels)
         image.CopyInformation(grid)
         objects = find_objects(np.isin(labels, self.choices.target.labels))
@@ -79,9 +78,9 @@ class Writer:
         table = object_table(objects, side="predicted", grid=place, probability=probability)
         table.insert(0, "case", case)
         with staged(self.target) as stage:
-            write_image(image, stage / f"{case}{file_ending}")
-            if self.choices.save_probabilities:
-                write_probability(probability, grid, stage / f"{case}_prob.nii.gz")
+            write_image(image, stage / self._label_map(case).name)
+            if stored_as := self.choices.save_probabilities:
+                write_probability(probability, grid, stage / self._probability(case).name, stored_as=stored_as)
             table.to_csv(stage / f"{case}_lesions.csv", index=False)
             for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz"):
                 (self.target / of_another_run).unlink(missing_ok=True)
@@ -89,18 +88,26 @@ class Writer:
 
     def is_done(self, case: str, found: CaseInput) -> bool:
         """Whether the case's files are there, can be read, and are what would be written now."""
-        file = self.target / f"{case}{self.model.predictor.dataset_json['file_ending']}"
-        outputs = [file, *([self.target / f"{case}_prob.nii.gz"] if self.choices.save_probabilities else [])]
+        file, probability = self._label_map(case), self._probability(case)
+        stored_as = self.choices.save_probabilities
         try:
             record = json.loads((self.target / f"{case}.json").read_text(encoding="utf-8"))
             inputs = found.read()
-            for output in outputs:
+            for output in [file, probability] if stored_as else [file]:
                 require_same_grid(next(iter(inputs.values())), read_image(output), files=(file, output))
             present = [channel in inputs for channel in range(len(self.model.channel_names))]
             expected = self._record(case, present, record["warnings"])
+            if stored_as and stored_type(probability) != stored_as:
+                return False
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return record == expected and (self.target / f"{case}_lesions.csv").is_file()
+
+    def _label_map(self, case: str) -> Path:
+        return self.target / f"{case}{self.model.predictor.dataset_json['file_ending']}"
+
+    def _probability(self, case: str) -> Path:
+        return self.target / f"{case}_prob.nii.gz"
 
     def _record(self, case: str, present: Sequence[bool], warnings: Sequence[str]) -> dict[str, Any]:
         model, names = self.model, self.model.channel_names

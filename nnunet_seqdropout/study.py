@@ -113,7 +113,7 @@ def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Mapp
         words += ["-m", str(study.model(arm, scenario)), "-f", *map(str, folds), "--argmax", *drop]
         words += [*_target_words(study, next(iter(study.design.targets))), *_mirroring_words(study)]
         if study.design.threshold != "argmax":
-            words.append("--save_probabilities")
+            words += ["--save_probabilities", "float32"]
         commands.append(words)
     return Step(
         name=f"predict/{scenario}/{arm.name}/{part}",

@@ -66,6 +66,29 @@ def test_a_map_in_sixteen_bits_gives_the_same(folders):
     pd.testing.assert_frame_equal(exact, coded, rtol=1e-4)
 
 
+def test_probabilities_too_small_for_sixteen_bits_are_said_and_counted_as_float32(folders):
+    """A hundred-thousandth is enough for a curve, but rounded to steps of 1/65535 it is 0."""
+    assert evaluate(folders) == 0
+    for file in list((folders / "test_p").glob("*.npz")):
+        file.unlink()
+    found = {}
+    for stored_as in ("uint16", "float32"):
+        for file in (folders / "test_gt").glob("*.nii.gz"):
+            _, probability = patient(int(file.name[1:].removesuffix(".nii.gz")))
+            tiny, grid = probability.astype(np.float32) / 2**17, sitk.ReadImage(str(file))
+            path = folders / "test_p" / f"{file.name.removesuffix('.nii.gz')}_prob.nii.gz"
+            write_probability(tiny, grid, path, stored_as=stored_as)
+        assert evaluate(folders, out=stored_as) == 0
+        found[stored_as] = read_evaluation(folders / stored_as)
+    (warning,) = found["uint16"].summary["warnings"]
+    assert "of the lesion voxels have the probability 0" in warning
+    assert "--save_probabilities float32" in warning
+    assert not found["float32"].summary["warnings"]
+    exact = read_evaluation(folders / "out").cases["auc"]
+    np.testing.assert_allclose(found["float32"].cases["auc"], exact)
+    assert (found["uint16"].cases["auc"] < exact).all()
+
+
 def test_limits_make_columns_of_their_own(folders):
     assert evaluate(folders, "--min-volume-mm3", "2.5,15,15.1") == 0
     row = rows(folders / "out" / "cases.csv")[0]

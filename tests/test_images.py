@@ -190,3 +190,8 @@ def test_a_probability_map_comes_back_within_half_a_step_on_its_grid(tmp_path):
     require_same_grid(grid, image, files=("a", "b"))
     stored = nibabel.load(tmp_path / "P_prob.nii.gz")
     assert (stored.get_data_dtype(), stored.dataobj.slope) == (np.uint16, np.float32(1 / 65535))
+    exact = np.float32(probability * 1e-9)
+    nifti.write_probability(exact, grid, tmp_path / "P_prob.nii.gz", stored_as="float32")
+    image = read_image(tmp_path / "P_prob.nii.gz")
+    np.testing.assert_array_equal(sitk.GetArrayViewFromImage(image), exact, strict=True)
+    require_same_grid(grid, image, files=("a", "b"))

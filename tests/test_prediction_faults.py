@@ -18,6 +18,7 @@ import SimpleITK as sitk
 import torch
 from conftest import SEQUENCES, write_case
 
+from dataset_conversion.images import read_image
 from nnunet_seqdropout.cli import main
 from nnunet_seqdropout.prediction import Model
 
@@ -379,6 +380,21 @@ def test_row_27_too_little_room_is_said_with_both_numbers(make_model, images, tm
     # resuming, nothing more is needed
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 0))
     assert predict(images, tmp_path / "out", model, "--save_probabilities", "--continue_prediction") == 0
+
+
+def test_maps_of_another_type_are_predicted_again_and_those_of_the_same_left_alone(make_model, images, tmp_path):
+    model, out = make_model("TinySeqDropout"), tmp_path / "out"
+    assert predict(images, out, model, "--save_probabilities") == 0
+    rounded = {file.name: read_image(file) for file in out.glob("*_prob.nii.gz")}
+    assert rounded
+    for n_expected in (len(rounded), 0):
+        before = {file: file.stat().st_mtime_ns for file in out.glob("*_prob.nii.gz")}
+        assert predict(images, out, model, "--save_probabilities", "float32", "--continue_prediction") == 0
+        assert sum(file.stat().st_mtime_ns != time for file, time in before.items()) == n_expected
+    for name, image in rounded.items():
+        exact, coded = (sitk.GetArrayFromImage(each) for each in (read_image(out / name), image))
+        assert exact.dtype == np.float32
+        assert 0 < np.abs(exact - coded).max() <= 0.5 / 65535 + 1e-7
 
 
 def test_row_31_without_a_gpu_it_falls_back_to_the_cpu_and_says_so(make_model, images, tmp_path, caplog, monkeypatch):
