@@ -44,7 +44,11 @@ def _study(arguments: argparse.Namespace) -> int:
     if arguments.only is not None and arguments.only not in design.names:
         raise Fault(f"no arm {arguments.only}", remedy=f"Choose among {', '.join(design.names)}.")
     cohort = read_cohort(arguments.i or raw_folder(arguments.d), n_workers=arguments.np)
-    machine = Machine(device(arguments.device).type, arguments.num_gpus, arguments.np)
+    if arguments.num_gpus > 1 and arguments.device != "cuda":
+        raise Fault(f"-num_gpus {arguments.num_gpus} with -device {arguments.device}", remedy="Leave one of them out.")
+    # a script for a cluster may be printed where there is no GPU
+    named = arguments.device if arguments.dry_run else device(arguments.device).type
+    machine = Machine(named, arguments.num_gpus, arguments.np)
     study = Study(arguments.o, design, cohort, machine)
     steps = prepare(study)
     if arguments.dry_run:

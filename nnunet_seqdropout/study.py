@@ -32,7 +32,7 @@ def _link(study: Study) -> None:
         link_images(study.cohort, study.test_cases, sequences, study.images(sequences, "test"), subset=test_subset)
     link_labels(study.cohort, study.test_cases, study.references / "test", subset=test_subset)
     link_labels(study.cohort, study.validation_cases, study.references / "val", subset="Tr")
-    write_if_new(study.references / "manifest.json", study.cohort.manifest)
+    write_if_new(study.references / "manifest.json", {"settings": {"synthetic": study.cohort.synthetic}})
 
 
 def _steps(study: Study, trainers: dict[str, Path]) -> Iterator[Step]:
@@ -57,10 +57,11 @@ def _plan(study: Study, sequences: tuple[str, ...], serves: frozenset[str]) -> S
     raw = study.raw(sequences)
     preprocessed = study.folder / "nnUNet_preprocessed" / raw.name
     workers = str(study.machine.n_workers)
+    configurations = dict.fromkeys(study.configuration(arm) for arm in study.design.arms if arm.name in serves)
     command = ("nnUNetv2_plan_and_preprocess", "-d", str(study.dataset_id(sequences)), *study.design.planning)
     return Step(
         name=f"plan/{raw.name}",
-        commands=[(*command, "-c", study.design.configuration, "--verify_dataset_integrity", "--clean")],
+        commands=[(*command, "-c", *configurations, "--verify_dataset_integrity", "--clean")],
         how=("-np", workers, "-npfp", workers),
         inputs=[raw],
         outputs=[preprocessed / name for name in ("dataset_fingerprint.json", f"{study.design.plans}.json")],
@@ -71,7 +72,7 @@ def _plan(study: Study, sequences: tuple[str, ...], serves: frozenset[str]) -> S
 
 def _train(study: Study, arm: Arm, scenario: str, fold: int, trainer: Path) -> Step:
     raw = study.raw(study.sequences(arm, scenario))
-    words = (str(study.dataset_id(study.sequences(arm, scenario))), study.design.configuration, str(fold))
+    words = (str(study.dataset_id(study.sequences(arm, scenario))), study.configuration(arm), str(fold))
     serves = [
         other.name
         for other in study.design.arms
@@ -87,7 +88,7 @@ def _train(study: Study, arm: Arm, scenario: str, fold: int, trainer: Path) -> S
         commands=[("nnUNetv2_train", *words, "-tr", trainer_name(arm), "-p", study.design.plans)],
         how=("--c", "-device", study.machine.device, *gpus),
         environment=alone,
-        inputs=[trainer],
+        inputs=[trainer, raw],  # the plan tells nothing of who validates
         after=[f"plan/{raw.name}"],
         outputs=[results / "checkpoint_final.pth", results / "validation" / "summary.json"],
         folder=results,
@@ -163,7 +164,7 @@ def _subsets(study: Study, arm: Arm) -> Step:
     kept = sorted(subsets([True] * len(has)), key=sum, reverse=True)
     patterns = ["--patterns", *(pattern(each, has) for each in kept)]
     options = [*threshold, *_measured_words(study, target), *_mirroring_words(study), *patterns]
-    images = {part: study.images(study.cohort.channel_names, part) for part in study.tested}
+    images = {part: study.images(study.sequences(arm, scenario), part) for part in study.tested}
     commands = []
     for part, folds in study.tested.items():
         folders = ["-i", images[part], "-gt", study.references / "test", "-o", study.subsets(arm, part)]

@@ -1,7 +1,6 @@
 """The data sets of a study: one for each choice of sequences, made of links to one converted data set."""
 
 import json
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,8 @@ from dataset_conversion.splits import N_FOLDS
 
 @dataclass(frozen=True)
 class Cohort:
-    """A raw data set of nnU-Net. present: case -> its sequences. splits: those declared, or nnU-Net's five.
+    """A raw data set of nnU-Net. present: case -> its sequences. labels: as in ``dataset.json``, with regions. splits:
+    those declared, or nnU-Net's five.
 
     training, test_cases: the cases that have a label in labelsTr, in labelsTs.
     """
@@ -30,7 +30,7 @@ class Cohort:
     channel_names: tuple[str, ...]
     file_ending: str
     present: Mapping[str, tuple[str, ...]]
-    label_values: frozenset[int]
+    labels: Mapping[str, int | list[int]]
     training: tuple[str, ...]
     test_cases: tuple[str, ...]
     splits: Sequence[Mapping[str, Sequence[str]]]
@@ -60,11 +60,18 @@ class Cohort:
             raise Fault("there is no sequence that all test patients have", file=self.folder, remedy=remedy)
         return tuple(in_all)
 
-    def require_labels(self, labels: Collection[int]) -> None:
-        """Raises Fault where one of them is no label of the data set."""
-        if unknown := {*labels} - self.label_values:
-            remedy = f"The data set has {', '.join(map(str, sorted(self.label_values)))}."
-            raise Fault(f"targets: no label {', '.join(map(str, sorted(unknown)))}", file=self.folder, remedy=remedy)
+    def require_target(self, labels: Collection[int]) -> None:
+        """Raises Fault where a model of the data set has no probability of them: unknown labels, undeclared regions."""
+        declared = {name: value for name, value in self.labels.items() if name not in ("background", "ignore")}
+        regions = [{*value} if isinstance(value, list) else {value} for value in declared.values()]
+        if any(isinstance(value, list) for value in declared.values()):
+            possible = {*labels} in regions
+        else:
+            possible = {*labels} <= set().union(*regions)
+        if not labels or not possible:
+            shown = ", ".join(f"{name} ({value})" for name, value in declared.items())
+            problem = f"targets: no label or region {', '.join(map(str, labels))}"
+            raise Fault(problem, file=self.folder, remedy=f"The data set has {shown}.")
 
     def has(self, labels: Sequence[int], case: str) -> bool:
         """Whether a training patient has a voxel of any of these labels. Raises Fault where it cannot be read."""
@@ -98,7 +105,7 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     for case, remark in declared.faults():
         raise Fault(f"{case}: {remark.problem}", file=folder, remedy=remark.remedy)
     splits = declared.declared or _splits_of_nnunet(folder, training)
-    labels = frozenset(description.label_values)
+    labels = read_json(folder / "dataset.json", dict)["labels"]
     return Cohort(folder, names, description.file_ending, present, labels, training, test, splits)
 
 
@@ -160,7 +167,7 @@ def link_labels(cohort: Cohort, cases: Sequence[str], folder: Path, *, subset: s
 
 
 def sync_links(folder: Path, wanted: Mapping[str, Path]) -> None:
-    """The folder holds these links and nothing else; those that are right stay. Copies, where links cannot be made."""
+    """The folder holds these links and nothing else; those that are right stay. Raises Fault where none can be made."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
         if file.name not in wanted or file.resolve() != wanted[file.name].resolve():
@@ -170,8 +177,9 @@ def sync_links(folder: Path, wanted: Mapping[str, Path]) -> None:
         if not link.exists():
             try:
                 link.symlink_to(source.resolve())
-            except OSError:
-                shutil.copy2(source, link)
+            except OSError as error:
+                remedy = "Name a folder on a file system with symbolic links with -o."
+                raise Fault(f"no link to {source} ({error})", file=link, remedy=remedy) from error
 
 
 def write_if_new(file: Path, content: dict | list) -> None:

@@ -26,12 +26,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Arm:
     """One way to train. sequences: those of the data set, or only those that the test patients have ("available").
 
-    settings: class attributes of the trainer for this arm alone.
+    configuration: None is that of the design. settings: class attributes of the trainer for this arm alone.
     """
 
     name: str
     trainer: str
     sequences: Literal["all", "available"]
+    configuration: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -85,6 +86,15 @@ class Design:
             raise Fault(
                 f"reference: {self.reference}", remedy=f"Name one of two or more arms: {', '.join(self.names)}."
             )
+        if not all(isinstance(labels, tuple) for each in (self.scenarios, self.targets) for labels in each.values()):
+            raise Fault(
+                "scenarios and targets are lists", remedy="Write as_acquired: [], metastasis: [1] and the like."
+            )
+        sizes = {"epochs": self.budget.epochs, "slices_per_epoch": self.budget.slices_per_epoch}
+        if not all(isinstance(size, int) and size > 0 for size in sizes.values()):
+            raise Fault(f"budget: {sizes}", remedy="Write whole numbers above 0.")
+        if isinstance(self.min_volume_mm3, bool) or not isinstance(self.min_volume_mm3, int | float):
+            raise Fault(f"min_volume_mm3: {self.min_volume_mm3}", remedy="Write one number.")
         if self.test not in ("imagesTs", "cross_validation"):
             raise Fault(f"test: {self.test}", remedy="Write imagesTs or cross_validation.")
         if self.threshold not in ("youden", "argmax") and not isinstance(self.threshold, int | float):
@@ -123,6 +133,10 @@ def read_design(file: Path) -> Design:
         if arm.trainer not in BASES or arm.sequences not in ("all", "available"):
             remedy = f"Choose among {', '.join(BASES)}, and sequences: all or available."
             raise Fault(f"arm {arm.name}: {arm.trainer} on {arm.sequences}", file=file, remedy=remedy)
+        configuration = arm.configuration or design.configuration
+        if "DeepLab25D" in BASES[arm.trainer] and configuration != "2d":
+            remedy = "Write configuration: 2d, for this arm alone if need be."
+            raise Fault(f"arm {arm.name}: {arm.trainer} with {configuration}", file=file, remedy=remedy)
     return design
 
 

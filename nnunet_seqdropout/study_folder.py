@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.sequences import channel_of
 from nnunet_seqdropout.folders import environment
 from nnunet_seqdropout.study_data import Cohort
 from nnunet_seqdropout.study_design import Arm, Design
@@ -33,12 +34,23 @@ class Study:
         self.test_cases = cohort.test_cases if design.test == "imagesTs" else self.validation_cases
         self.available = {name: cohort.available(self.test_cases, gone) for name, gone in design.scenarios.items()}
         self.sequence_sets = list(dict.fromkeys([cohort.channel_names, *self.available.values()]))
-        self.background = None if design.background is None else cohort.named([design.background])[0]
-        cohort.require_labels({label for labels in design.targets.values() for label in labels})
+        self.background = None if design.background is None else self._background(design.background)
+        for labels in design.targets.values():
+            cohort.require_target(labels)
+        self._require_each_to_validate_once()
+        self._require_folder_of_this_cohort()
         if design.threshold != "argmax":
             self._require_validation_of_every_pattern()
         if design.threshold == "youden":
             self._require_lesions_in_every_validation_pattern()
+
+    def _background(self, name: str) -> str:
+        channel = channel_of(name, self.cohort.channel_names)
+        if channel is None:
+            names = ", ".join(self.cohort.channel_names)
+            remedy = f"Write background: null into a design for no pictures, or one of {names}."
+            raise Fault(f"background: there is no {name} to draw on", file=self.cohort.folder, remedy=remedy)
+        return self.cohort.channel_names[channel]
 
     def absent_in_validation(self, scenario: str) -> tuple[str, ...]:
         """What no test patient has is taken from the validation patients too: the threshold is that of such images."""
@@ -46,10 +58,30 @@ class Study:
         anywhere = {name for case in self.test_cases for name in self.cohort.present[case]} - {*gone}
         return tuple(name for name in self.cohort.channel_names if name not in anywhere)
 
+    def _require_each_to_validate_once(self) -> None:
+        """A patient's predictions are those of the one model that did not see him."""
+        if twice := {case for case in self.validation_cases if self.validation_cases.count(case) > 1}:
+            problem = f"{', '.join(sorted(twice))} validate in several of the folds {self.design.folds}"
+            raise Fault(
+                problem, file=self.cohort.folder / "splits_final.json", remedy="Name fewer folds in the design."
+            )
+
+    def _require_folder_of_this_cohort(self) -> None:
+        """nnU-Net takes one data set for each number."""
+        for sequences in self.sequence_sets:
+            raw = self.raw(sequences)
+            if others := {*raw.parent.glob(f"{raw.name.partition('_')[0]}_*")} - {raw}:
+                problem = f"this is the study of another data set, {others.pop().name}"
+                raise Fault(problem, file=self.folder, remedy="Name another folder with -o.")
+
     def _require_validation_of_every_pattern(self) -> None:
         for scenario, gone in self.design.scenarios.items():
             absent = {*self.absent_in_validation(scenario)}
             calibrated = [{*self.cohort.present[case]} - absent for case in self.validation_cases]
+            for case, has in zip(self.validation_cases, calibrated, strict=True):
+                if not has:
+                    problem = f"validation patient {case} has no sequence that any test patient has"
+                    raise Fault(problem, file=self.cohort.folder, remedy="Leave him out of the validation.")
             for case in self.test_cases:
                 has = {*self.cohort.present[case]} - {*self.cohort.named(gone)}
                 if not any(has <= patient for patient in calibrated):
@@ -96,8 +128,11 @@ class Study:
         """What the arm is trained on."""
         return self.cohort.channel_names if arm.sequences == "all" else self.available[scenario]
 
+    def configuration(self, arm: Arm) -> str:
+        return arm.configuration or self.design.configuration
+
     def model(self, arm: Arm, scenario: str) -> Path:
-        name = f"{trainer_name(arm)}__{self.design.plans}__{self.design.configuration}"
+        name = f"{trainer_name(arm)}__{self.design.plans}__{self.configuration(arm)}"
         return self.folder / "nnUNet_results" / self.raw(self.sequences(arm, scenario)).name / name
 
     def predictions(self, arm: Arm, scenario: str, part: str) -> Path:
@@ -129,7 +164,8 @@ class Study:
         return [self.training_name(arm, scenario, fold) for fold in self.design.folds]
 
     def training_name(self, arm: Arm, scenario: str, fold: int) -> str:
-        return f"train/{trainer_name(arm)}/{self.raw(self.sequences(arm, scenario)).name}/fold_{fold}"
+        own = "" if self.configuration(arm) == self.design.configuration else f"__{arm.configuration}"
+        return f"train/{trainer_name(arm)}{own}/{self.raw(self.sequences(arm, scenario)).name}/fold_{fold}"
 
     def dataset_id(self, sequences: Sequence[str]) -> int:
         """The same for the same sequences, whatever else the design says: a bit for each channel."""

@@ -37,7 +37,7 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         learning=learning,
         questions=questions,
         subsets={arm.name: _subsets(study, arm) for arm in study.arms_for_subsets},
-        warnings=_warnings(arms, questions),
+        warnings=[*_one_training(study), *_warnings(arms, questions)],
     )
     with staged(study.folder) as stage:
         arms.to_csv(stage / "arms.csv", index=False)
@@ -138,17 +138,24 @@ def _arms(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, _Traine
         yield {
             "arm": arm.name,
             "trainer": arm.trainer,
+            "configuration": study.configuration(arm),
             "sequences": "; ".join(dict.fromkeys("+".join(study.sequences(arm, s)) for s in study.design.scenarios)),
             "n_models": len(models),
             "parameters": models[0].n_parameters,
             "slices_per_iteration": seen[0]["slices_per_iteration"],
-            "slices": slices[0] if len(set(slices)) == 1 else float("nan"),
+            "slices": min(slices),
+            "slices_most": max(slices),
             "training_minutes": sum(model.seconds for model in models) / len(models) / 60,
             "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases) if whole else float("nan"),
             "gpu_mebibytes_training": max(model.gpu_mebibytes for model in models),
-            "mebibytes_training": max(record.mebibytes for record in training),
-            "mebibytes_prediction": max(record.mebibytes for record in testing),
+            "mebibytes_training": _most_mebibytes(training),
+            "mebibytes_prediction": _most_mebibytes(testing),
         }
+
+
+def _most_mebibytes(records: Sequence[Record]) -> float:
+    """Of the runs that did all of their step; NaN where there is none."""
+    return max((record.mebibytes for record in records if not record.resumed), default=math.nan)
 
 
 def _mean_seconds(records: Sequence[Record]) -> float:
@@ -174,14 +181,15 @@ def _learning(trained: Mapping[str, Mapping[str, _Trained]]) -> Iterator[pd.Data
 def _facts(study: Study, steps: Steps) -> dict[str, str]:
     design, cohort = study.design, study.cohort
     threshold = {
-        "youden": "Youden index over the pooled voxels of the validation patients, for each model",
+        "youden": "Youden index over the pooled voxels of the validation patients, for each model and each pattern of "
+        "sequences; what no test patient has is taken from the validation patients too",
         "argmax": "none: the most probable label",
     }.get(str(design.threshold), f"the lowest with {design.threshold} false positives per validation patient at most")
     if len(design.folds) > 1 and design.threshold != "argmax":
         threshold += "; chosen on each fold's own model, applied to their ensemble"
     each = [f"fold {n}: {len(cohort.splits[n]['train'])} / {len(cohort.splits[n]['val'])}" for n in design.folds]
     whose = ", the validation patients of all folds" if design.test == "cross_validation" else ""
-    budget = design.budget
+    budget, configurations = design.budget, ", ".join(dict.fromkeys(map(study.configuration, design.arms)))
     trained = [record for step in steps.of(None) if step.stage == "train" and (record := steps.state.record(step.name))]
     versions = {f"{package} {number}" for record in trained for package, number in record.versions.items()}
     devices = {word for record in trained for word in record.how if word in ("cuda", "cpu", "mps")}
@@ -192,17 +200,28 @@ def _facts(study: Study, steps: Steps) -> dict[str, str]:
         "Sequences": ", ".join(cohort.channel_names),
         "All test patients have": available,
         "Budget": f"{budget.epochs} epochs of {budget.slices_per_epoch:,} slices for every model, seed {design.seed}",
-        "Configuration": f"{design.configuration}, {design.plans}; mirroring {'on' if design.mirroring else 'off'}",
+        "Configuration": f"{configurations}, {design.plans}; mirroring {'on' if design.mirroring else 'off'}",
         "Threshold": threshold,
         "Trained on": f"{', '.join(sorted(devices))}; {', '.join(sorted(versions))}",
     }
 
 
+def _one_training(study: Study) -> Iterator[str]:
+    """Where every test patient has every sequence, the dedicated model is the one that would be given zeros."""
+    arms_of: dict[tuple[str, ...], list[str]] = {}
+    for arm in study.design.arms:
+        trainings = [step for scenario in study.design.scenarios for step in study.training_steps(arm, scenario)]
+        arms_of.setdefault(tuple(trainings), []).append(arm.name)
+    for names in arms_of.values():
+        if len(names) > 1:
+            yield f"{' and '.join(names)} are one and the same training: their rows say the same, and count twice."
+
+
 def _warnings(arms: pd.DataFrame, questions: Sequence[Question]) -> list[str]:
     """A batch does not always divide the budget; a patient may not have been evaluated."""
     warnings = []
-    least, most = arms["slices"].min(), arms["slices"].max()
-    if arms["slices"].isna().any() or most > 1.01 * least:
+    least, most = arms["slices"].min(), arms["slices_most"].max()
+    if most > 1.01 * least:
         warnings.append(f"The models were not trained on equally many slices: from {least:,} to {most:,}.")
     for question in questions:
         for evaluation in question.evaluations:

@@ -19,6 +19,8 @@ from nnunet_seqdropout.study_state import Record, State
 
 log = logging.getLogger(__name__)
 
+_RUN = "import subprocess, sys; sys.exit(abs(subprocess.call(sys.argv[1:])))"
+
 PACKAGES = ("nnunet_seqdropout", "nnunetv2", "torch")
 
 
@@ -144,14 +146,19 @@ class Steps:
     def _execute(self, step: Step, command: Sequence[str], lock: int) -> float:
         """Runs it, its output into the log; the memory of its largest process, in MiB.
 
-        It inherits the lock: if only this process is killed, a second one does not start the same beside it.
+        The process between holds the lock as long as the command runs: if only this one is killed, a second one does
+        not start the same beside it. The command itself does not, nor what a killed training leaves behind.
         """
         words = [*command, *step.how]
         with self.log_file.open("a", encoding="utf-8") as stream:
             print(f"\n{time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}\n$ {shlex.join(words)}", file=stream, flush=True)
             environment = {**os.environ, **self.environment, **step.environment}
             process = subprocess.Popen(
-                words, stdout=stream, stderr=subprocess.STDOUT, env=environment, pass_fds=(lock,)
+                [sys.executable, "-c", _RUN, *words],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                pass_fds=(lock,),
             )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,6 +1,7 @@
 """The data sets of a study are links to one data set, for each choice of sequences."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,9 +115,20 @@ def test_a_patient_who_trains_and_validates_is_refused(raw):
 
 
 def test_a_target_that_is_no_label_is_refused(raw):
-    read_cohort(raw).require_labels([1])
-    with pytest.raises(Fault, match="no label 7"):
-        read_cohort(raw).require_labels([1, 7])
+    cohort = read_cohort(raw)
+    cohort.require_target([1])
+    for labels in ([1, 7], [0], []):
+        with pytest.raises(Fault, match="targets: no label or region"):
+            cohort.require_target(labels)
+
+
+def test_a_model_of_regions_tells_nothing_of_a_region_that_was_not_declared(raw):
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [1, 3], "enhancing": 3}
+    cohort = replace(read_cohort(raw), labels=labels)
+    for declared in ([3, 1], [1, 2, 3], [3]):
+        cohort.require_target(declared)
+    with pytest.raises(Fault, match=r"no label or region 1.*whole \(\[1, 2, 3\]\)"):
+        cohort.require_target([1])
 
 
 def test_a_fold_with_a_case_that_is_not_there_is_refused(raw):

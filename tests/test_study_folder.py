@@ -13,6 +13,7 @@ from nnunet_seqdropout.study import prepare
 from nnunet_seqdropout.study_data import Cohort
 from nnunet_seqdropout.study_design import Arm, Budget, Design
 from nnunet_seqdropout.study_folder import Machine, Study
+from nnunet_seqdropout.study_report import _one_training
 
 LIMITED = SEQUENCES[1:]
 ARMS = (
@@ -38,7 +39,7 @@ def cohort(tmp_path: Path, **present: tuple[str, ...]) -> Cohort:
     (folder / "dataset.json").write_text(f'{{"channel_names": {{{channels}}}, "file_ending": ".nii.gz"}}')
     splits = [{"train": list("ABCD"), "val": ["V"]}, {"train": ["V", "B", "C", "D"], "val": ["A"]}]
     training, test = tuple("ABCDV"), ("S", "T")
-    return Cohort(folder, SEQUENCES, ".nii.gz", has, frozenset({0, 1}), training, test, splits)
+    return Cohort(folder, SEQUENCES, ".nii.gz", has, {"background": 0, "lesion": 1}, training, test, splits)
 
 
 def commands(study: Study, stage: str) -> dict[str, list[str]]:
@@ -111,6 +112,70 @@ def test_a_scenario_in_between_keeps_the_data_sets_of_the_others(tmp_path):
     assert {*commands(one, "train")} <= {*commands(two, "train")}
 
 
+def test_arms_that_are_one_training_are_said_to_be(tmp_path):
+    """Where the test patients lack nothing, what is dedicated to them is what would be given zeros."""
+    incomplete = Study(tmp_path / "out", DESIGN, cohort(tmp_path))
+    complete = Study(tmp_path / "other", DESIGN, cohort(tmp_path, S=SEQUENCES, T=SEQUENCES))
+    assert list(_one_training(incomplete)) == []
+    (warning,) = _one_training(complete)
+    assert warning.startswith("nnU-Net and zeros are one and the same training")
+
+
+def test_a_training_is_bound_to_who_validates_and_to_the_images(tmp_path):
+    """nnU-Net's plans tell nothing of either."""
+    data, changed = cohort(tmp_path), []
+    for change in ("none", "splits", "image"):
+        if change == "splits":
+            data = replace(data, splits=[{"train": ["V", "B", "C", "D"], "val": ["A"]}])
+        if change == "image":
+            (data.folder / "imagesTr" / "C_0001.nii.gz").write_bytes(b"defaced")
+        steps = prepare(Study(tmp_path / "out", DESIGN, data))
+        changed.append(steps.fingerprint(next(step for step in steps.of("nnU-Net") if step.stage == "train")))
+    assert len(set(changed)) == 3
+
+
+def test_a_patient_who_validates_twice_is_refused(tmp_path):
+    data = cohort(tmp_path)
+    twice = replace(data, splits=[data.splits[0], {"train": ["B", "C", "D"], "val": ["V", "A"]}])
+    Study(tmp_path / "out", DESIGN, twice)
+    with pytest.raises(Fault, match=r"V validate in several of the folds"):
+        Study(tmp_path / "out", replace(DESIGN, folds=(0, 1)), twice)
+
+
+def test_the_folder_of_another_data_sets_study_is_refused(tmp_path):
+    prepare(Study(tmp_path / "out", DESIGN, cohort(tmp_path)))
+    names = ("t1n", "t1c", "t2w", "t2f")
+    data = cohort(tmp_path, **dict.fromkeys("ABCDVST", names))
+    with pytest.raises(Fault, match=r"study of another data set, Dataset01._bravo.*Name another folder"):
+        Study(tmp_path / "out", DESIGN, replace(data, channel_names=names))
+
+
+def test_a_validation_patient_with_nothing_that_is_tested_is_refused(tmp_path):
+    design = replace(DESIGN, folds=(0, 1))
+    with pytest.raises(Fault, match="validation patient A has no sequence that any test patient has"):
+        Study(tmp_path / "out", design, cohort(tmp_path, A=("bravo",)))
+
+
+def test_an_arm_with_dropout_on_what_is_available_has_its_own_table_of_subsets(tmp_path):
+    arms = (*ARMS, Arm("DropOut_available", "SeqDropoutTrainer", "available"))
+    study = Study(tmp_path / "out", replace(DESIGN, arms=arms), cohort(tmp_path))
+    (line,) = commands(study, "subsets")["subsets/DropOut_available"]
+    assert f"-i {study.images(LIMITED, 'test')} " in line
+    assert "--patterns t1_pre+t1_gd+flair " in line
+
+
+def test_an_arm_may_have_a_configuration_of_its_own(tmp_path):
+    arms = (*ARMS, Arm("3D", "nnUNetTrainer", "available", configuration="3d_fullres"))
+    study = Study(tmp_path / "out", replace(DESIGN, arms=arms), cohort(tmp_path))
+    planned = commands(study, "plan")
+    assert ["-c 2d 3d_fullres --verify" in line for lines in planned.values() for line in lines] == [False, True]
+    name = f"train/nnUNetTrainer_study__3d_fullres/{study.raw(LIMITED).name}/fold_0"
+    (line,) = commands(study, "train")[name]
+    assert line.startswith("nnUNetv2_train 14 3d_fullres 0 -tr nnUNetTrainer_study")
+    (line,) = commands(study, "predict")["predict/as_acquired/3D/test"]
+    assert "nnUNetTrainer_study__nnUNetPlans__3d_fullres -f 0" in line
+
+
 def test_in_cross_validation_each_patient_is_predicted_by_the_fold_that_did_not_see_him(tmp_path):
     design = replace(DESIGN, test="cross_validation", threshold="argmax", folds=(0, 1))
     study = Study(tmp_path / "out", design, cohort(tmp_path))
@@ -160,7 +225,7 @@ def test_pictures_are_of_the_arms_own_images(tmp_path):
         f"-i {study.images(LIMITED, 'test')} --background t1_gd" in evaluated["evaluate/as_acquired/lesion/nnU-Net"][0]
     )
     assert (study.images(LIMITED, "test") / "S_0001.nii.gz").read_bytes() == b"S2"
-    with pytest.raises(Fault, match="unknown sequence"):
+    with pytest.raises(Fault, match=r"no pet to draw on.*background: null"):
         Study(tmp_path / "out", replace(DESIGN, background="pet"), cohort(tmp_path))
 
 

@@ -32,6 +32,7 @@ def results(**options) -> StudyResults:
             "parameters": [15_600_000, 15_500_000, 20_600_000],
             "slices_per_iteration": 12,
             "slices": [6000, 6000, 6000],
+            "slices_most": [6000, 6000, 6012],
             "training_minutes": [5.25, 5.0, 9.5],
             "seconds_per_volume": [1.5, 1.4, 2.25],
             "gpu_mebibytes_training": given["gpu_mebibytes"],
@@ -60,7 +61,7 @@ def results(**options) -> StudyResults:
         sequences=["t1_gd"],
         evaluations=evaluations,
         comparison=compare_with_all(evaluations[0], evaluations[1:]),
-        reports={"DropOut": "evaluations/DropOut/report.html"},
+        reports={name: f"evaluations/{name}/report.html" for name in NAMES},
     )
     return StudyResults(
         "DropOut against 2",
@@ -119,12 +120,21 @@ def test_every_model_stands_there_with_what_it_found_and_what_it_cost(page):
     assert [row[0] for row in short[1:]] == NAMES
     assert "6 of 10; 3.2; 0.500" in short[1][2]
     assert costs[1][:6] == ["DropOut", "SeqDropoutTrainer", "1", "15.6", "12", "6,000"]
+    assert costs[3][5] == "6,000 to 6,012"
+
+
+def test_a_difference_of_fewer_patients_says_of_how_many(page):
+    """Of four, P3 has no lesion and P10 no precision."""
+    heads, first = page.tables[3][0], page.tables[3][1]
+    cells = [first[heads.index(name)] for name in ("Dice", "Precision", "False positives")]
+    assert [cell.rpartition(") ")[2] for cell in cells[:2]] == ["3 patients", "2 patients"]
+    assert "patients" not in cells[2]
 
 
 def test_the_memory_of_the_gpu_stands_there_where_one_was_used(page, tmp_path):
     assert not any("GPU" in head for head in page.tables[1][0])
     costs = Page(write_study_page(tmp_path, results(gpu_mebibytes=[5000.0, 4000.0, 6000.0]))).tables[1]
-    assert costs[1][costs[0].index("GPU, MiB: training")] == "5000"
+    assert costs[1][costs[0].index("GPU, MiB: training")] == "5,000"
 
 
 def test_each_other_model_is_compared_with_the_first(page):

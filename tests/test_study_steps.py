@@ -1,5 +1,6 @@
 """Each step runs once; what has changed runs again, and what depends on it."""
 
+import fcntl
 import json
 import os
 import signal
@@ -221,6 +222,19 @@ def test_when_only_the_study_is_killed_its_command_still_holds_the_step(tmp_path
     (tmp_path / "go").touch()
     assert second.wait() == 0
     assert lines(tmp_path / "begun") == 2
+
+
+def test_what_a_killed_command_leaves_behind_does_not_hold_the_step(tmp_path):
+    """nnU-Net's augmentation workers outlive a training that was killed."""
+    step = Step("train", [["sh", "-c", f"sleep 60 & echo $! > {tmp_path / 'worker'}; kill -9 $$"]], [tmp_path / "n"])
+    with pytest.raises(Fault, match="failed"):
+        Steps(State(tmp_path), [step], {}).run()
+    worker = int((tmp_path / "worker").read_text())
+    os.kill(worker, 0)
+    (lock,) = (tmp_path / "locks").glob("train*")
+    with lock.open() as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.kill(worker, signal.SIGKILL)
 
 
 def test_a_killed_step_runs_again(tmp_path):
