@@ -22,8 +22,13 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="folder above the cases")
     parser.add_argument("target", type=Path)
     arguments = parser.parse_args()
-    for file in tqdm(sorted(arguments.source.rglob("*.nii.gz")), desc="Halving", unit="file"):
-        folder = arguments.target / file.parent.relative_to(arguments.source)
+    write_halved(arguments.source, arguments.target)
+
+
+def write_halved(source: Path, target: Path) -> None:
+    """Those that are there are left alone."""
+    for file in tqdm(sorted(source.rglob("*.nii.gz")), desc="Halving", unit="file"):
+        folder = target / file.parent.relative_to(source)
         if not (folder / file.name).is_file():
             with staged(folder) as stage:
                 write_image(halved(read_image(file), is_label=file.name.endswith("_seg.nii.gz")), stage / file.name)
