@@ -9,6 +9,7 @@ from pathlib import Path
 from dataset_conversion.faults import Fault
 from dataset_conversion.sequences import channel_of
 from nnunet_seqdropout.folders import environment
+from nnunet_seqdropout.study_checks import require_possible
 from nnunet_seqdropout.study_data import Cohort
 from nnunet_seqdropout.study_design import Arm, Design
 from nnunet_seqdropout.study_trainers import trainer_name
@@ -35,14 +36,7 @@ class Study:
         self.available = {name: cohort.available(self.test_cases, gone) for name, gone in design.scenarios.items()}
         self.sequence_sets = list(dict.fromkeys([cohort.channel_names, *self.available.values()]))
         self.background = None if design.background is None else self._background(design.background)
-        for labels in design.targets.values():
-            cohort.require_target(labels)
-        self._require_each_to_validate_once()
-        self._require_folder_of_this_cohort()
-        if design.threshold != "argmax":
-            self._require_validation_of_every_pattern()
-        if design.threshold == "youden":
-            self._require_lesions_in_every_validation_pattern()
+        require_possible(self)
 
     def _background(self, name: str) -> str:
         channel = channel_of(name, self.cohort.channel_names)
@@ -57,50 +51,6 @@ class Study:
         gone = self.cohort.named(self.design.scenarios[scenario])
         anywhere = {name for case in self.test_cases for name in self.cohort.present[case]} - {*gone}
         return tuple(name for name in self.cohort.channel_names if name not in anywhere)
-
-    def _require_each_to_validate_once(self) -> None:
-        """A patient's predictions are those of the one model that did not see him."""
-        if twice := {case for case in self.validation_cases if self.validation_cases.count(case) > 1}:
-            problem = f"{', '.join(sorted(twice))} validate in several of the folds {self.design.folds}"
-            raise Fault(
-                problem, file=self.cohort.folder / "splits_final.json", remedy="Name fewer folds in the design."
-            )
-
-    def _require_folder_of_this_cohort(self) -> None:
-        """nnU-Net takes one data set for each number."""
-        for sequences in self.sequence_sets:
-            raw = self.raw(sequences)
-            if others := {*raw.parent.glob(f"{raw.name.partition('_')[0]}_*")} - {raw}:
-                problem = f"this is the study of another data set, {others.pop().name}"
-                raise Fault(problem, file=self.folder, remedy="Name another folder with -o.")
-
-    def _require_validation_of_every_pattern(self) -> None:
-        for scenario, gone in self.design.scenarios.items():
-            absent = {*self.absent_in_validation(scenario)}
-            calibrated = [{*self.cohort.present[case]} - absent for case in self.validation_cases]
-            for case, has in zip(self.validation_cases, calibrated, strict=True):
-                if not has:
-                    problem = f"validation patient {case} has no sequence that any test patient has"
-                    raise Fault(problem, file=self.cohort.folder, remedy="Leave him out of the validation.")
-            for case in self.test_cases:
-                has = {*self.cohort.present[case]} - {*self.cohort.named(gone)}
-                if not any(has <= patient for patient in calibrated):
-                    problem = f"no validation patient has all of {', '.join(sorted(has))}, as test patient {case} has"
-                    remedy = "Declare validation patients who do, or write threshold: argmax into the design."
-                    raise Fault(problem, file=self.cohort.folder, remedy=remedy)
-
-    def _require_lesions_in_every_validation_pattern(self) -> None:
-        """The Youden index needs one, and says so only when everything has been trained."""
-        (labels,) = self.design.targets.values()
-        diseased = {case for case in self.validation_cases if self.cohort.has(labels, case)}
-        for scenario in self.design.scenarios:
-            absent = {*self.absent_in_validation(scenario)}
-            patterns = {case: frozenset(self.cohort.present[case]) - absent for case in self.validation_cases}
-            for case, pattern in patterns.items():
-                if pattern not in {patterns[other] for other in diseased}:
-                    problem = f"no validation patient with {', '.join(sorted(pattern))}, as {case} has, has a lesion"
-                    remedy = "Declare one, or leave such patients out of the validation, or write threshold: argmax."
-                    raise Fault(problem, file=self.cohort.folder, remedy=remedy)
 
     @property
     def environment(self) -> dict[str, str]:

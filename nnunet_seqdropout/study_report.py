@@ -1,15 +1,10 @@
 """What came out of a study, gathered from its folders into tables and one page."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import torch
 
-from dataset_conversion.dataset_json import read_json
 from dataset_conversion.images import staged
 from evaluation.comparison import compare_with_all
 from evaluation.figures import learning_figure, write_figures
@@ -18,16 +13,14 @@ from evaluation.study_page import Question, StudyResults, write_study_page
 from evaluation.subset_results import SubsetResults, joined, read_subset_results
 from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
-from nnunet_seqdropout.study_state import Record
+from nnunet_seqdropout.study_models import arms_table, learning_table, trained_models
 from nnunet_seqdropout.study_steps import Steps
-from nnunet_seqdropout.training import GPU_MEBIBYTES
 
 
 def write_study_report(study: Study, steps: Steps) -> Path:
     """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``table.csv``, ``comparisons.csv`` and the figures."""
-    trained = {arm.name: _trained(study, arm) for arm in study.design.arms}
-    arms = pd.DataFrame(_arms(study, steps, trained))
-    learning = pd.concat(_learning(trained), ignore_index=True)
+    trained = trained_models(study)
+    arms, learning = arms_table(study, steps, trained), learning_table(trained)
     questions = list(_questions(study))
     results = StudyResults(
         title=f"{study.design.reference} against {len(study.design.arms) - 1} other models",
@@ -81,101 +74,6 @@ def _table(question: Question) -> pd.DataFrame:
         for metric, average in evaluation.summary["metrics"].items()
     ]
     return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """One model. folder: of its fold. curves: what nnU-Net logged, a value for every epoch."""
-
-    folder: Path
-    n_parameters: int
-    curves: Mapping[str, Sequence[float]]
-
-    @property
-    def seconds(self) -> float:
-        """Of all epochs, those before an interruption too."""
-        times = zip(self.curves["epoch_start_timestamps"], self.curves["epoch_end_timestamps"], strict=True)
-        return sum(end - start for start, end in times)
-
-    @property
-    def gpu_mebibytes(self) -> float:
-        """NaN on a CPU."""
-        return max((peak for peak in self.curves.get(GPU_MEBIBYTES, ()) if not math.isnan(peak)), default=math.nan)
-
-
-def _trained(study: Study, arm: Arm) -> dict[str, _Trained]:
-    """All models that the arm has trained, by step."""
-    return {
-        step: _read(study.model(arm, scenario) / f"fold_{fold}")
-        for scenario in study.design.scenarios
-        for step, fold in zip(study.training_steps(arm, scenario), study.design.folds, strict=True)
-    }
-
-
-def _read(fold: Path) -> _Trained:
-    """From the study's own checkpoint, written by nnU-Net.
-
-    Running statistics are no parameters; nor does what nnU-Net's decoder holds of its encoder count twice.
-    """
-    checkpoint = torch.load(fold / "checkpoint_final.pth", map_location="cpu", weights_only=False)
-    counted = {
-        tensor.data_ptr(): tensor.numel()
-        for name, tensor in checkpoint["network_weights"].items()
-        if name.rpartition(".")[2] in ("weight", "bias")
-    }
-    return _Trained(fold, sum(counted.values()), checkpoint["logging"])
-
-
-def _arms(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, _Trained]]) -> Iterator[dict[str, Any]]:
-    for arm in study.design.arms:
-        models = list(trained[arm.name].values())
-        seen = [read_json(model.folder.parent / "plans.json", dict)["seqdropout"] for model in models]
-        slices = [s["epochs"] * s["iterations_per_epoch"] * s["slices_per_iteration"] for s in seen]
-        training = [record for name in trained[arm.name] if (record := steps.state.record(name)) is not None]
-        tests = [f"predict/{scenario}/{arm.name}/test" for scenario in study.design.scenarios]
-        testing = [record for name in tests if (record := steps.state.record(name)) is not None]
-        whole = not any(record.resumed for record in testing)
-        yield {
-            "arm": arm.name,
-            "trainer": arm.trainer,
-            "configuration": study.configuration(arm),
-            "sequences": "; ".join(dict.fromkeys("+".join(study.sequences(arm, s)) for s in study.design.scenarios)),
-            "n_models": len(models),
-            "parameters": models[0].n_parameters,
-            "slices_per_iteration": seen[0]["slices_per_iteration"],
-            "slices": min(slices),
-            "slices_most": max(slices),
-            "training_minutes": sum(model.seconds for model in models) / len(models) / 60,
-            "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases) if whole else float("nan"),
-            "gpu_mebibytes_training": max(model.gpu_mebibytes for model in models),
-            "mebibytes_training": _most_mebibytes(training),
-            "mebibytes_prediction": _most_mebibytes(testing),
-        }
-
-
-def _most_mebibytes(records: Sequence[Record]) -> float:
-    """Of the runs that did all of their step; NaN where there is none."""
-    return max((record.mebibytes for record in records if not record.resumed), default=math.nan)
-
-
-def _mean_seconds(records: Sequence[Record]) -> float:
-    return sum(record.seconds for record in records) / len(records)
-
-
-def _learning(trained: Mapping[str, Mapping[str, _Trained]]) -> Iterator[pd.DataFrame]:
-    for arm, models in trained.items():
-        for model in models.values():
-            yield pd.DataFrame(
-                {
-                    "arm": arm,
-                    "data": model.folder.parent.parent.name,
-                    "fold": model.folder.name,
-                    "epoch": range(len(model.curves["train_losses"])),
-                    "train_loss": model.curves["train_losses"],
-                    "val_loss": model.curves["val_losses"],
-                    "pseudo_dice": model.curves["ema_fg_dice"],
-                }
-            )
 
 
 def _facts(study: Study, steps: Steps) -> dict[str, str]:
