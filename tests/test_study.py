@@ -97,7 +97,7 @@ def test_a_study_killed_at_three_random_moments_ends_with_the_same_tables(hospit
     for seconds in moments:
         run(hospitals, tmp_path / "killed", seconds=seconds)
     run(hospitals, tmp_path / "killed")
-    for name in ("table.csv", "comparisons.csv", "subsets/DropOut/subsets.csv"):
+    for name in ("table.csv", "comparisons.csv", "subsets/DropOut/test/subsets.csv"):
         tables = [pd.read_csv(tmp_path / kind / name) for kind in ("undisturbed", "killed")]
         pd.testing.assert_frame_equal(*tables)
     for out in (tmp_path / "undisturbed", tmp_path / "killed"):
