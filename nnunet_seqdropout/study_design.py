@@ -26,14 +26,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Arm:
     """One way to train. sequences: those of the data set, or only those that the test patients have ("available").
 
-    configuration: None is that of the design. settings: class attributes of the trainer for this arm alone.
+    settings: class attributes of the trainer for this arm alone. configuration: None is that of the design.
     """
 
     name: str
     trainer: str
     sequences: Literal["all", "available"]
-    configuration: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    configuration: str | None = None
 
     @property
     def drops(self) -> bool:
