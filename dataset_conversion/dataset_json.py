@@ -40,6 +40,14 @@ def label_values(labels: Mapping[str, int | list[int]]) -> set[int]:
     return {int(v) for label in labels.values() for v in (label if isinstance(label, list) else [label])}
 
 
+def regions(labels: Mapping[str, int | list[int]]) -> list[set[int]]:
+    """The labels of each region, in the order of a model's channels; empty where the model is one of labels."""
+    declared = [value for name, value in labels.items() if name not in ("background", "ignore")]
+    if not any(isinstance(value, list) for value in declared):
+        return []
+    return [set(value) if isinstance(value, list) else {value} for value in declared]
+
+
 def read_json(file: Path, kind: type) -> Any:
     """The content of a file, or an empty one of that type where there is no file. Raises Fault where it is no such."""
     if not file.is_file():

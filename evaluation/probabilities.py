@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from dataset_conversion.dataset_json import regions
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import on_grid_of, read_image
 
@@ -62,11 +63,8 @@ def read_npz(
 
 def _channels(labels: Sequence[int], dataset: Mapping) -> list[int]:
     """Those that hold the target: its labels' classes, or the one region that nnU-Net was trained on."""
-    known = [value for name, value in dataset.get("labels", {}).items() if name != "background"]
-    if not any(isinstance(value, list) for value in known):
-        return list(labels)
-    regions = [set(value) if isinstance(value, list) else {value} for value in known]
-    return [i for i, region in enumerate(regions) if region == set(labels)]
+    declared = regions(dataset.get("labels", {}))
+    return [i for i, region in enumerate(declared) if region == set(labels)] if declared else list(labels)
 
 
 def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floating]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from dataset_conversion.dataset_json import read_description, read_json
+from dataset_conversion.dataset_json import label_values, read_description, read_json, regions
 from dataset_conversion.faults import Fault
 from dataset_conversion.images import read_image
 from dataset_conversion.outcomes import write_json
@@ -63,11 +63,8 @@ class Cohort:
     def require_target(self, labels: Collection[int]) -> None:
         """Raises Fault where a model of the data set has no probability of them: unknown labels, undeclared regions."""
         declared = {name: value for name, value in self.labels.items() if name not in ("background", "ignore")}
-        regions = [{*value} if isinstance(value, list) else {value} for value in declared.values()]
-        if any(isinstance(value, list) for value in declared.values()):
-            possible = {*labels} in regions
-        else:
-            possible = {*labels} <= set().union(*regions)
+        declared_regions = regions(declared)
+        possible = {*labels} in declared_regions if declared_regions else {*labels} <= label_values(declared)
         if not labels or not possible:
             shown = ", ".join(f"{name} ({value})" for name, value in declared.items())
             problem = f"targets: no label or region {', '.join(map(str, labels))}"
