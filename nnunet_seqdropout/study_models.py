@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,6 @@ class TrainedModel:
         return max((peak for peak in self.curves.get(GPU_MEBIBYTES, ()) if not math.isnan(peak)), default=math.nan)
 
 
-def _of_arm(study: Study, arm: Arm) -> dict[str, TrainedModel]:
-    return {
-        step: _read(study.model(arm, scenario) / f"fold_{fold}")
-        for scenario in study.design.scenarios
-        for step, fold in zip(study.training_steps(arm, scenario), study.design.folds, strict=True)
-    }
-
-
 def _read(fold: Path) -> TrainedModel:
     """From the study's own checkpoint, written by nnU-Net.
 
@@ -60,8 +53,16 @@ def _read(fold: Path) -> TrainedModel:
 
 
 def trained_models(study: Study) -> dict[str, dict[str, TrainedModel]]:
-    """The models of every arm, by step; arms may share them."""
-    return {arm.name: _of_arm(study, arm) for arm in study.design.arms}
+    """The models of every arm, by step; one that arms share is read once."""
+    read = cache(_read)
+    return {
+        arm.name: {
+            step: read(study.model(arm, scenario) / f"fold_{fold}")
+            for scenario in study.design.scenarios
+            for step, fold in zip(study.training_steps(arm, scenario), study.design.folds, strict=True)
+        }
+        for arm in study.design.arms
+    }
 
 
 def arms_table(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, TrainedModel]]) -> pd.DataFrame:
