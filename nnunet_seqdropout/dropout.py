@@ -1,7 +1,9 @@
 """Sequence dropout: whole MRI sequences become zero in training, and what is left is rescaled."""
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import sqrt
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -10,7 +12,9 @@ from torch import nn
 
 from nnunet_seqdropout.subsets import Presence, SubsetLaw, subset_probabilities
 
-_cached_probabilities = lru_cache(maxsize=1024)(subset_probabilities)
+Rescale = Literal["paper", "sqrt", "none"]
+"""What the sequences present are multiplied by: the paper's N/(N-k), its square root, which keeps the variance of the
+first layer's sum rather than its mean, or nothing."""
 
 
 def present_sequences(x: torch.Tensor) -> torch.Tensor:
@@ -18,25 +22,43 @@ def present_sequences(x: torch.Tensor) -> torch.Tensor:
     return x.ne(0).flatten(2).any(-1)
 
 
-def rescaling_factor(present: torch.Tensor) -> torch.Tensor:
-    """The paper's N/(N-k) for k absent of N sequences: (B, N) bool -> (B,) float32.
+def sequences_to_draw_from(x: torch.Tensor) -> torch.Tensor:
+    """As ``present_sequences``, but a patch that is zero throughout, background alone, counts as complete."""
+    present = present_sequences(x)
+    return present | ~present.any(-1, keepdim=True)
+
+
+def factor(n_present: int, n_sequences: int, rescale: Rescale = "paper") -> float:
+    """What the sequences present are multiplied by, N/(N-k) for k absent of N; 1 where none is, or none is absent.
 
     It keeps the pixel statistics of the input relatively constant (Grøvik et al., Neural Network Details): 4/3 with
-    one of four sequences absent, 2 with two. Nothing absent gives exactly 1; so does nothing present, where there is
-    nothing to rescale.
+    one of four sequences absent, 2 with two. Raises ValueError for an unknown ``rescale``.
     """
-    n_present = present.sum(-1)
-    return torch.where(n_present > 0, present.shape[-1] / n_present.clamp(min=1), 1.0)
+    if rescale not in get_args(Rescale):
+        raise ValueError(f"Unknown rescale '{rescale}': choose one of {', '.join(get_args(Rescale))}.")
+    if rescale == "none" or not n_present:
+        return 1.0
+    ratio = n_sequences / n_present
+    return sqrt(ratio) if rescale == "sqrt" else ratio
 
 
-def keep_and_rescale(x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Zeroes all sequences but those kept and multiplies these by N/(N-k): (B, N, *spatial), (B, N) -> like x."""
+def rescaling_factor(present: torch.Tensor, rescale: Rescale = "paper") -> torch.Tensor:
+    """``factor`` of every sample: (B, N) bool -> (B,) float32."""
+    n_sequences = present.shape[-1]
+    of_number = [factor(n, n_sequences, rescale) for n in range(n_sequences + 1)]
+    return torch.tensor(of_number, dtype=torch.float32, device=present.device)[present.sum(-1)]
+
+
+def keep_and_rescale(x: torch.Tensor, kept: torch.Tensor, rescale: Rescale = "paper") -> torch.Tensor:
+    """Zeroes all sequences but those kept and multiplies these by their factor: (B, N, *spatial), (B, N) -> like x."""
     tail = (1,) * (x.ndim - 2)
-    scaled = x * rescaling_factor(kept).to(x.dtype).view(-1, 1, *tail)
+    scaled = x * rescaling_factor(kept, rescale).to(x.dtype).view(-1, 1, *tail)
     return torch.where(kept.view(*kept.shape, *tail), scaled, 0)
 
 
-def rescale_in_evaluation(network: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+def rescale_in_evaluation(
+    network: nn.Module, inputs: tuple[torch.Tensor], *, rescale: Rescale = "paper"
+) -> tuple[torch.Tensor]:
     """Forward pre-hook: in evaluation mode a network receives its input rescaled by what is absent from it.
 
     In training mode it receives the input as it is: ``SequenceDropout`` has rescaled it. "Absent" is a sequence that
@@ -48,16 +70,28 @@ def rescale_in_evaluation(network: nn.Module, inputs: tuple[torch.Tensor]) -> tu
         return (x,)
     known = getattr(network, "present_in_case", None)
     present = present_sequences(x) if known is None else known.to(x.device).expand(len(x), -1)
-    return (keep_and_rescale(x, present),)
+    return (keep_and_rescale(x, present, rescale),)
+
+
+def add_rescaling(network: nn.Module, rescale: Rescale) -> None:
+    """From now on the network receives its input rescaled when it predicts; ``rescaling_of`` tells how."""
+    network.register_forward_pre_hook(partial(rescale_in_evaluation, rescale=rescale))
+
+
+def rescaling_of(network: nn.Module) -> Rescale | None:
+    """How the network rescales its input; None: it was trained without sequence dropout and takes it as it is."""
+    for hook in network._forward_pre_hooks.values():
+        if isinstance(hook, partial) and hook.func is rescale_in_evaluation:
+            return hook.keywords["rescale"]
+    return None
 
 
 class RecordPresence(BasicTransform):
     """First in the pipeline: notes which sequences of the patch are there, before noise revives an absent one."""
 
     def apply(self, data_dict: dict, **params: object) -> dict:
-        """Adds ``present``, (N,) bool, to the sample. A patch that is zero throughout counts as complete."""
-        present = present_sequences(data_dict["image"][None])[0]
-        return {**data_dict, "present": present if present.any() else torch.ones_like(present)}
+        """Adds ``present``, (N,) bool, to the sample: see ``sequences_to_draw_from``."""
+        return {**data_dict, "present": sequences_to_draw_from(data_dict["image"][None])[0]}
 
 
 class SequenceDropout(ImageOnlyTransform):
@@ -65,7 +99,9 @@ class SequenceDropout(ImageOnlyTransform):
 
     Needs ``present`` from ``RecordPresence``. Draws with numpy, which nnU-Net reseeds in every worker.
 
-    always_keep: (N,) flags of the sequences that are never dropped where they are present.
+    always_keep: (N,) flags of the sequences that are never dropped where they are present. weights: see
+    ``subset_probabilities``. ``strength`` is the share of the samples in which anything may be dropped, 1 unless a
+    trainer warms the dropout up; it lies in shared memory, where the augmentation workers see it change.
     """
 
     def __init__(
@@ -74,23 +110,41 @@ class SequenceDropout(ImageOnlyTransform):
         *,
         drop_probability: float = 0.25,
         always_keep: Sequence[bool] | None = None,
+        weights: Mapping[Presence, float] | None = None,
+        rescale: Rescale = "paper",
     ) -> None:
         super().__init__()
         self.law = law
         self.drop_probability = drop_probability
         self.always_keep = None if always_keep is None else tuple(always_keep)
+        self.weights = None if weights is None else dict(weights)
+        self.rescale: Rescale = rescale
+        self.strength = torch.ones(()).share_memory_()
+        self._known: dict[Presence, dict[Presence, float]] = {}
 
     def probabilities(self, present: Presence) -> dict[Presence, float]:
         """See ``subset_probabilities``, also for what it raises."""
-        return _cached_probabilities(
-            present, law=self.law, drop_probability=self.drop_probability, always_keep=self.always_keep
-        )
+        if present not in self._known:
+            self._known[present] = subset_probabilities(
+                present,
+                law=self.law,
+                drop_probability=self.drop_probability,
+                always_keep=self.always_keep,
+                weights=self.weights,
+            )
+        return self._known[present]
+
+    def draw(self, present: Presence, generator: Any = np.random) -> Presence:
+        """A subset of the sequences present. generator: numpy's own, or one of numpy's generators."""
+        probabilities = self.probabilities(present)
+        candidates = list(probabilities)
+        return candidates[generator.choice(len(candidates), p=list(probabilities.values()))]
 
     def get_parameters(self, **data_dict: torch.Tensor) -> dict[str, torch.Tensor]:
-        probabilities = self.probabilities(tuple(data_dict["present"].tolist()))
-        candidates = list(probabilities)
-        drawn = np.random.choice(len(candidates), p=list(probabilities.values()))
-        return {"kept": torch.tensor(candidates[drawn])}
+        present = tuple(data_dict["present"].tolist())
+        strength = self.strength.item()
+        drops = strength >= 1 or np.random.random() < strength
+        return {"kept": torch.tensor(self.draw(present) if drops else present)}
 
     def _apply_to_image(self, img: torch.Tensor, *, kept: torch.Tensor) -> torch.Tensor:
-        return keep_and_rescale(img[None], kept[None])[0]
+        return keep_and_rescale(img[None], kept[None], self.rescale)[0]

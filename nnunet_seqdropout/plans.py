@@ -1,6 +1,7 @@
 """Stock plans in, our plans out: architecture, slab depth and batch size of the 2.5D network; pure functions."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -8,6 +9,9 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from nnunet_seqdropout.network import DeepLabV3Slab
+
+RATES_OF_DEEPLAB, MAP_OF_DEEPLAB = (12, 24, 36), 65
+"""The atrous rates of DeepLabV3 at stride 8, and the map of its crops of 513 pixels that they belong to."""
 
 GIBIBYTE = 1024**3
 SMALLEST_BATCH = 2
@@ -63,7 +67,7 @@ def with_deeplab(
         memory=_memory_target(plans) / stored_bytes_per_window(n_sequences, n_classes, height, width, network_settings),
         dataset=sum(depths) * median_height * median_width / (height * width),
     )
-    changed = deepcopy(dict(plans))
+    changed = with_settings(plans, decoder=list(network_settings.get("decoder", ())))
     changed["configurations"][configuration].update(
         patch_size=[int(max(depths)), height, width],
         batch_size=batch_size,
@@ -74,6 +78,21 @@ def with_deeplab(
         },
     )
     return changed
+
+
+def fitting_rates(height: int, width: int, output_stride: int) -> list[int]:
+    """DeepLabV3's own rates, 12, 24 and 36 on a map of 65, for the map that a patch gives; no rate is below 1.
+
+    They go by the shorter side, so that the outer taps of every branch lie inside the map where they did in the
+    original. A patch of 513 at stride 16 gives 6, 12 and 18, as Chen et al. chose there.
+    """
+    map_size = min(height, width) / output_stride
+    return [max(1, round(rate * map_size / MAP_OF_DEEPLAB)) for rate in RATES_OF_DEEPLAB]
+
+
+def rates_outside(rates: Sequence[int], height: int, width: int, output_stride: int) -> list[int]:
+    """The atrous rates whose outer taps lie outside the map for every pixel: such a branch is a 1x1 convolution."""
+    return [rate for rate in rates if rate >= math.ceil(max(height, width) / output_stride)]
 
 
 def _batch_size(*, memory: float, dataset: float) -> int:

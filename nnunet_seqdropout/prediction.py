@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from torch._dynamo import OptimizedModule
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.sequences import channel_of, pattern
-from nnunet_seqdropout.dropout import rescale_in_evaluation
+from nnunet_seqdropout.dropout import factor, rescaling_of
 from nnunet_seqdropout.folders import folds_there
 
 log = logging.getLogger(__name__)
@@ -71,11 +70,11 @@ class Model:
     @property
     def rescales(self) -> bool:
         """Whether it was trained with sequence dropout and takes its input times N/(N-k)."""
-        return rescale_in_evaluation in self._network._forward_pre_hooks.values()
+        return rescaling_of(self._network) is not None
 
     def factor(self, present: Sequence[bool]) -> float:
         """What the sequences that are there are multiplied by, all exactly once."""
-        return float(Fraction(len(present), sum(present))) if self.rescales else 1.0
+        return factor(sum(present), len(present), rescaling_of(self._network) or "none")
 
     def warnings(self, present: Sequence[bool]) -> list[str]:
         """What to say of a case with these sequences."""

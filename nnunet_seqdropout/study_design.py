@@ -14,6 +14,8 @@ SHIPPED = Path(__file__).with_name("designs")
 BASES: Mapping[str, tuple[str, ...]] = {
     "SeqDropoutTrainer": ("WithSequenceDropout", "DeepLab25D"),
     "DeepLabV3Trainer": ("DeepLab25D",),
+    "SeqDropoutPlusTrainer": ("WithSequenceDropout", "DeepLab25DPlus"),
+    "DeepLabV3PlusTrainer": ("DeepLab25DPlus",),
     "nnUNetTrainerSeqDropout": ("WithSequenceDropout",),
     "nnUNetTrainer": ("ConfiguredTrainer",),
 }
@@ -134,7 +136,7 @@ def read_design(file: Path) -> Design:
             remedy = f"Choose among {', '.join(BASES)}, and sequences: all or available."
             raise Fault(f"arm {arm.name}: {arm.trainer} on {arm.sequences}", file=file, remedy=remedy)
         configuration = arm.configuration or design.configuration
-        if "DeepLab25D" in BASES[arm.trainer] and configuration != "2d":
+        if {"DeepLab25D", "DeepLab25DPlus"} & {*BASES[arm.trainer]} and configuration != "2d":
             remedy = "Write configuration: 2d, for this arm alone if need be."
             raise Fault(f"arm {arm.name}: {arm.trainer} with {configuration}", file=file, remedy=remedy)
     return design

@@ -3,8 +3,9 @@
 import math
 import os
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,14 +15,27 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
+from dataset_conversion.sequences import pattern
 from nnunet_seqdropout import __version__
-from nnunet_seqdropout.dropout import RecordPresence, SequenceDropout, rescale_in_evaluation
+from nnunet_seqdropout.dropout import (
+    RecordPresence,
+    Rescale,
+    SequenceDropout,
+    add_rescaling,
+    keep_and_rescale,
+    sequences_to_draw_from,
+)
+from nnunet_seqdropout.lesion_sampling import BalancedByLesion
+from nnunet_seqdropout.optimisers import OptimizerType, WarmedUpPolyLR, adamw
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings
-from nnunet_seqdropout.subsets import SubsetLaw
+from nnunet_seqdropout.subsets import SubsetLaw, subsets
 from nnunet_seqdropout.training_patterns import DicePerPattern
 
 FOLDS_OF_NNUNET = 5
 """How many splits nnU-Net makes where none are declared."""
+
+VALIDATION_SEED = 20210122
+"""Of the subsets that the online validation is given."""
 
 GPU_MEBIBYTES = "gpu_mebibytes"
 """The key in the checkpoints' ``logging``: the most memory that torch had reserved on the GPU, at every epoch's end."""
@@ -36,6 +50,9 @@ class ConfiguredTrainer(DicePerPattern):
     many to validate, as in nnU-Net; a sample of a 3D configuration counts as many slices as its patch has.
     seed: without augmentation workers (nnUNet_n_proc_DA=0) and on the CPU the same training gives the same weights,
     resumed or not.
+    optimizer_type, learning_rate, warmup_epochs: nnU-Net's SGD at 0.01 unless set; a warm-up rises linearly.
+    forced_foreground: whether the patches that nnU-Net centres on the foreground are drawn by voxel, as in nnU-Net, or
+    by lesion, small ones as often as large ones.
     """
 
     epochs: ClassVar[int | None] = None
@@ -45,9 +62,17 @@ class ConfiguredTrainer(DicePerPattern):
     largest_batch: ClassVar[int | None] = None
     save_every_epochs: ClassVar[int | None] = None
     seed: ClassVar[int | None] = None
+    optimizer_type: ClassVar[OptimizerType] = "sgd"
+    learning_rate: ClassVar[float | None] = None
+    warmup_epochs: ClassVar[int] = 0
+    forced_foreground: ClassVar[Literal["voxels", "lesions"]] = "voxels"
 
     def initialize(self) -> None:
         self._refuse_undeclared_fold()
+        require_one_of("optimizer_type", self.optimizer_type, get_args(OptimizerType))
+        require_one_of("forced_foreground", self.forced_foreground, ("voxels", "lesions"))
+        if self.learning_rate is not None:
+            self.initial_lr = self.learning_rate
         if self.epochs is not None:
             self.num_epochs = self.epochs
         if self.iterations_per_epoch is not None:
@@ -76,7 +101,26 @@ class ConfiguredTrainer(DicePerPattern):
 
     def rewrite_plans(self, plans: Plans) -> Plans:
         """The plans that this trainer trains by; the mixins add theirs."""
-        return with_settings(plans, version=__version__)
+        return with_settings(
+            plans,
+            version=__version__,
+            optimizer_type=self.optimizer_type,
+            learning_rate=self.initial_lr,
+            warmup_epochs=self.warmup_epochs,
+            forced_foreground=self.forced_foreground,
+        )
+
+    def configure_optimizers(self) -> tuple:
+        optimizer, schedule = super().configure_optimizers()
+        if self.optimizer_type == "adamw":
+            optimizer = adamw(self.network.parameters(), self.initial_lr)
+        elif not self.warmup_epochs:
+            return optimizer, schedule
+        return optimizer, WarmedUpPolyLR(optimizer, self.initial_lr, self.num_epochs, self.warmup_epochs)
+
+    def get_tr_and_val_datasets(self) -> tuple:
+        training, validation = super().get_tr_and_val_datasets()
+        return BalancedByLesion(training) if self.forced_foreground == "lesions" else training, validation
 
     def on_epoch_start(self) -> None:
         self._sow(1 + self.current_epoch)
@@ -134,6 +178,12 @@ class ConfiguredTrainer(DicePerPattern):
             ema[-1] = ema[-2] if len(ema) > 1 else 0.0
 
 
+def require_one_of(setting: str, value: object, known: Sequence[str]) -> None:
+    """Raises ValueError where a class attribute has a value that it cannot have."""
+    if value not in known:
+        raise ValueError(f"{setting} is {value!r}: choose one of {', '.join(known)}.")
+
+
 class Demo:
     """A few short epochs that a CPU finishes in minutes; the same number of slices for every trainer."""
 
@@ -146,22 +196,35 @@ class Demo:
 class WithSequenceDropout(ConfiguredTrainer):
     """Adds sequence dropout to whatever network the trainer trains (Grøvik et al., Neural Network Details).
 
+    In its online validation, which chooses ``checkpoint_best``, sequences are absent, too: the subsets are drawn by the
+    same law, the same ones in every epoch. The final validation sees all that a patient has, as in nnU-Net.
+
     subset_law, drop_probability: see ``subsets.subset_probabilities``. always_keep: names of channels that are never
-    dropped. Raises ValueError for an unknown name there, an unknown law, a droppable CT channel and a cascade.
+    dropped. subset_weights: under the law "weights", availability pattern -> weight, such as {"t1_pre+flair": 0}.
+    rescale: see ``dropout.factor``. dropout_warmup_epochs: how many epochs it takes until every sample is subject to
+    dropout. Raises ValueError for an unknown name or law, a droppable CT channel and a cascade.
     """
 
     subset_law: ClassVar[SubsetLaw] = "uniform_subsets"
     drop_probability: ClassVar[float] = 0.25
     always_keep: ClassVar[tuple[str, ...]] = ()
+    subset_weights: ClassVar[Mapping[str, float]] = {}
+    rescale: ClassVar[Rescale] = "paper"
+    dropout_warmup_epochs: ClassVar[int] = 0
 
     def rewrite_plans(self, plans: Plans) -> Plans:
         self._refuse_what_cannot_be_dropped()
+        self._dropout = self._configured_dropout()
+        self._dropout.probabilities((True,) * len(self._sequences))
         return with_settings(
             super().rewrite_plans(plans),
             sequences=list(self._sequences),
             subset_law=self.subset_law,
             drop_probability=self.drop_probability,
             always_keep=list(self.always_keep),
+            subset_weights=dict(self.subset_weights),
+            rescale=self.rescale,
+            dropout_warmup_epochs=self.dropout_warmup_epochs,
         )
 
     @classmethod
@@ -177,21 +240,44 @@ class WithSequenceDropout(ConfiguredTrainer):
         network = super().build_network_architecture(
             plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision
         )
-        network.register_forward_pre_hook(rescale_in_evaluation)
+        # a model of version 0.1.0 says nothing of it, and has the paper's
+        add_rescaling(network, plans_manager.plans.get("seqdropout", {}).get("rescale", "paper"))
         return network
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> BasicTransform:
         stock = super().get_training_transforms(*args, **kwargs)
         return ComposeTransforms([RecordPresence(), stock, self._dropout])
 
-    @property
-    def _dropout(self) -> SequenceDropout:
-        always_keep = [name in self.always_keep for name in self._sequences]
-        return SequenceDropout(self.subset_law, drop_probability=self.drop_probability, always_keep=always_keep)
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self._dropout.strength.fill_(min(1.0, (self.current_epoch + 1) / (self.dropout_warmup_epochs + 1)))
+
+    def on_validation_epoch_start(self) -> None:
+        super().on_validation_epoch_start()
+        self._validation_subsets = np.random.default_rng([VALIDATION_SEED, self.local_rank])
+
+    def validation_step(self, batch: dict) -> dict:
+        """nnU-Net's, on a drawn subset of each sample's sequences; the network rescales them as in prediction."""
+        present = sequences_to_draw_from(batch["data"])
+        kept = torch.tensor([self._dropout.draw(tuple(p), self._validation_subsets) for p in present.tolist()])
+        return super().validation_step({**batch, "data": keep_and_rescale(batch["data"], kept, "none")})
+
+    def _configured_dropout(self) -> SequenceDropout:
+        known = {pattern(p, self._sequences): p for p in subsets([True] * len(self._sequences))}
+        if unknown := self.subset_weights.keys() - known.keys():
+            raise ValueError(f"subset_weights names {', '.join(unknown)}; name subsets such as {' or '.join(known)}.")
+        return SequenceDropout(
+            self.subset_law,
+            drop_probability=self.drop_probability,
+            always_keep=[name in self.always_keep for name in self._sequences],
+            weights={known[name]: weight for name, weight in self.subset_weights.items()},
+            rescale=self.rescale,
+        )
 
     def _refuse_what_cannot_be_dropped(self) -> None:
         if self.is_cascaded:
             raise ValueError(f"{self.configuration_name} is a cascade; train 2d or 3d_fullres with sequence dropout.")
+        require_one_of("rescale", self.rescale, get_args(Rescale))
         for name in self.always_keep:
             if name not in self._sequences:
                 raise ValueError(f"always_keep names '{name}'; this data set has {', '.join(self._sequences)}.")
@@ -201,4 +287,3 @@ class WithSequenceDropout(ConfiguredTrainer):
                     f"Channel '{name}' is normalised as CT, which turns the zeros of an absent image into another "
                     "constant: it cannot be dropped. Add it to always_keep, or rename it in dataset.json."
                 )
-        self._dropout.probabilities((True,) * len(self._sequences))
