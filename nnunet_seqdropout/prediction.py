@@ -111,8 +111,10 @@ class Model:
     def logits(self, case: Preprocessed, *, warn: Callable[[str], object] = log.warning) -> torch.Tensor:
         """(classes, Z, Y, X) on the preprocessed grid: nnU-Net's sliding window, mirroring and ensemble.
 
-        A case for which the device has not enough memory is predicted on the CPU; ``warn`` is told so.
+        A case that fits into one tile is predicted without nnU-Net's Gaussian weights, which only rounding in float16
+        would be left of. One for which the device has not enough memory is predicted on the CPU; ``warn`` is told so.
         """
+        self.predictor.use_gaussian = not self._fits_one_tile(case.data)
         with _presence_known(self._network, case.present):
             try:
                 return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
@@ -154,6 +156,11 @@ class Model:
         if set(labels) not in regions:
             raise Fault(f"the model has no region {set(labels)}", remedy=f"Choose among {regions}.")
         return segmentation.probabilities[regions.index(set(labels))]
+
+    def _fits_one_tile(self, data: torch.Tensor) -> bool:
+        """Whether nnU-Net's sliding window has one position, for a 2D patch one in each slice."""
+        patch = self.predictor.configuration_manager.patch_size
+        return all(size <= tile for size, tile in zip(data.shape[-len(patch) :], patch, strict=True))
 
     @property
     def _network(self) -> nn.Module:

@@ -138,10 +138,14 @@ class Writer:
         if record["absent"]:
             missing = ", ".join(f"{name} (_{names.index(name):04d})" for name in record["absent"])
             n_present = len(names) - len(record["absent"])
-            factor = Fraction(record["factor"]).limit_denominator(len(names))
-            log.info(
-                "%s: missing %s, using %d of %d, factor %s", record["case"], missing, n_present, len(names), factor
-            )
+            shown = (record["case"], missing, n_present, len(names), _printed(record["factor"], len(names)))
+            log.info("%s: missing %s, using %d of %d, factor %s", *shown)
+
+
+def _printed(factor: float, n_sequences: int) -> str:
+    """As N/(N-k) where it is that, else a decimal number."""
+    fraction = Fraction(factor).limit_denominator(n_sequences)
+    return str(fraction) if float(fraction) == factor else f"{factor:.3g}"
 
 
 def with_threshold(

@@ -12,6 +12,9 @@ from nnunet_seqdropout.dropout import rescale_in_evaluation
 from nnunet_seqdropout.network import DeepLabV3Slab, cpu_computes_in_bfloat16
 
 ADVERTISED = ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0"]
+PAPER: dict = {}
+PLUS = {"decoder": (4, 2, 1), "output_stride": 16, "atrous_rates": (1, 2, 3)}
+both_heads = pytest.mark.parametrize("head", [PAPER, PLUS], ids=["paper", "plus"])
 
 
 def network(n_sequences=3, n_classes=2, **settings) -> DeepLabV3Slab:
@@ -34,20 +37,22 @@ def slice_by_slice(net: DeepLabV3Slab, slab: torch.Tensor) -> torch.Tensor:
     return torch.cat(centres, dim=2)
 
 
+@both_heads
 @pytest.mark.parametrize("depth", [1, 3, 5, 12])
 @pytest.mark.parametrize("n_slices", [1, 3, 5])
 @torch.inference_mode()
-def test_a_slab_is_segmented_as_its_windows_one_by_one(depth, n_slices):
-    net = network(n_slices=n_slices, windows_per_batch=4).eval()
+def test_a_slab_is_segmented_as_its_windows_one_by_one(head, depth, n_slices):
+    net = network(n_slices=n_slices, windows_per_batch=4, **head).eval()
     slab = torch.randn(2, 3, depth, 37, 45)
     result = net(slab)
     assert result.shape == (2, 2, depth, 37, 45)
     torch.testing.assert_close(result, slice_by_slice(net, slab), rtol=1e-4, atol=1e-5)
 
 
+@both_heads
 @torch.inference_mode()
-def test_a_slice_depends_on_its_five_slices_and_on_no_other():
-    net = network().eval()
+def test_a_slice_depends_on_its_five_slices_and_on_no_other(head):
+    net = network(**head).eval()
     slab = torch.randn(1, 3, 14, 32, 32)
     before = net(slab)
     slab[:, :, 6] += 1
@@ -55,9 +60,10 @@ def test_a_slice_depends_on_its_five_slices_and_on_no_other():
     assert changed.nonzero().flatten().tolist() == [4, 5, 6, 7, 8]
 
 
+@both_heads
 @torch.inference_mode()
-def test_slices_that_are_only_padding_cost_nothing_and_change_nothing():
-    net = network(windows_per_batch=4).eval()
+def test_slices_that_are_only_padding_cost_nothing_and_change_nothing(head):
+    net = network(windows_per_batch=4, **head).eval()
     slab = torch.zeros(1, 3, 60, 32, 32)
     slab[:, :, 20:24] = torch.randn(1, 3, 4, 32, 32)
     computed = []
@@ -69,8 +75,9 @@ def test_slices_that_are_only_padding_cost_nothing_and_change_nothing():
     torch.testing.assert_close(result, slice_by_slice(net, slab), rtol=1e-4, atol=1e-5)
 
 
-def test_training_mode_takes_a_window_to_its_centre_slice():
-    assert network().train()(torch.randn(2, 3, 5, 40, 33)).shape == (2, 2, 1, 40, 33)
+@both_heads
+def test_training_mode_takes_a_window_to_its_centre_slice(head):
+    assert network(**head).train()(torch.randn(2, 3, 5, 40, 33)).shape == (2, 2, 1, 40, 33)
 
 
 @pytest.mark.parametrize("mode", ["train", "window"])
@@ -81,16 +88,18 @@ def test_a_window_of_another_depth_is_refused(mode):
         net(torch.randn(2, 3, 7, 32, 32))
 
 
-def test_training_works_with_a_batch_of_one():
-    net = network().train()
+@both_heads
+def test_training_works_with_a_batch_of_one(head):
+    net = network(**head).train()
     net(torch.randn(1, 3, 5, 32, 32)).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
+@both_heads
 @pytest.mark.parametrize("backbone", ADVERTISED)
 @pytest.mark.parametrize("output_stride", [8, 16])
-def test_any_backbone_that_dilates_trains_without_an_unused_parameter(backbone, output_stride):
-    net = network(backbone=backbone, output_stride=output_stride).train()
+def test_any_backbone_that_dilates_trains_without_an_unused_parameter(head, backbone, output_stride):
+    net = network(backbone=backbone, **{**head, "output_stride": output_stride}).train()
     features = []
     net.encoder.register_forward_hook(lambda module, inputs, output: features.append(output[-1]))
     net(torch.randn(2, 3, 5, 64, 64)).sum().backward()
@@ -106,6 +115,10 @@ def test_any_backbone_that_dilates_trains_without_an_unused_parameter(backbone, 
         ({"backbone": "no_such_net"}, "'no_such_net'.*Choose a timm backbone"),
         ({"output_stride": 4}, "choose 8 or 16"),
         ({"n_slices": 4}, "give an odd number"),
+        ({**PLUS, "decoder": (2, 4)}, "from coarse to fine"),
+        ({**PLUS, "decoder": (16, 4)}, "from coarse to fine"),
+        ({**PLUS, "decoder": (4, 3)}, "'resnet18' has no features for the decoder at stride 3"),
+        ({**PLUS, "backbone": "no_such_net"}, "'no_such_net'.*Choose a timm backbone"),
         ({"deep_supervision": True}, "deep supervision switched off"),
     ],
 )
@@ -139,10 +152,11 @@ def test_bfloat16_on_the_cpu_is_switched_by_the_attribute():
     torch.testing.assert_close(exact(slab), fast(slab), rtol=0.1, atol=0.05)
 
 
+@both_heads
 @pytest.mark.parametrize("mode", ["train", "slab", "window"])
-def test_autocast_around_the_network_is_respected(mode):
+def test_autocast_around_the_network_is_respected(head, mode):
     """CUDA's AMP is an outer autocast; the CPU's stands in for it here."""
-    net = network().train(mode == "train")
+    net = network(**head).train(mode == "train")
     net.window_mode = mode == "window"
     computed = []
     net.head.register_forward_hook(lambda module, inputs, output: computed.append(output.dtype))
@@ -152,9 +166,10 @@ def test_autocast_around_the_network_is_respected(mode):
     assert result.dtype == torch.float32
 
 
+@both_heads
 @pytest.mark.slow
-def test_torch_compile_gives_the_same_in_training_and_evaluation():
-    net = network()
+def test_torch_compile_gives_the_same_in_training_and_evaluation(head):
+    net = network(**head)
     net.register_forward_pre_hook(rescale_in_evaluation)
     for module in net.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -172,9 +187,9 @@ def test_torch_compile_gives_the_same_in_training_and_evaluation():
         torch.testing.assert_close(compiled(window), net(window), rtol=1e-3, atol=1e-4)
 
 
-def _two_steps(rank: int, folder: str) -> None:
+def _two_steps(rank: int, folder: str, head: dict) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    net = network().train()
+    net = network(**head).train()
     net.register_forward_pre_hook(rescale_in_evaluation)
     net = DistributedDataParallel(net)
     options = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": True}
@@ -192,20 +207,22 @@ def _two_steps(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_two_processes_hold_equal_weights_after_two_steps(tmp_path):
-    mp.spawn(_two_steps, args=(str(tmp_path),), nprocs=2)
+@both_heads
+def test_two_processes_hold_equal_weights_after_two_steps(head, tmp_path):
+    mp.spawn(_two_steps, args=(str(tmp_path), head), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert first["unused"] == second["unused"] == []
-    start = dict(network().named_parameters())
+    start = dict(network(**head).named_parameters())
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name])
     assert any(not torch.equal(weight, start[name]) for name, weight in first["weights"].items())
 
 
+@both_heads
 @pytest.mark.parametrize("backbone", ADVERTISED)
-def test_synchronised_batch_norm_changes_nothing_but_the_batch_norm(backbone):
+def test_synchronised_batch_norm_changes_nothing_but_the_batch_norm(head, backbone):
     """nnU-Net converts the network with torch's function under DDP; timm's own layers would lose their activations."""
-    net = network(backbone=backbone).eval()
+    net = network(backbone=backbone, **head).eval()
     slab = torch.randn(1, 3, 3, 32, 32)
     with torch.inference_mode():
         before = net(slab)
@@ -215,8 +232,61 @@ def test_synchronised_batch_norm_changes_nothing_but_the_batch_norm(backbone):
     assert kinds == {torch.nn.SyncBatchNorm}
 
 
+@both_heads
 @torch.inference_mode()
-def test_a_slab_without_any_image_is_segmented_too():
-    net = network().eval()
+def test_a_slab_without_any_image_is_segmented_too(head):
+    net = network(**head).eval()
     slab = torch.zeros(1, 3, 4, 32, 32)
     torch.testing.assert_close(net(slab), slice_by_slice(net, slab))
+
+
+@pytest.mark.parametrize(("decoder", "stride"), [((4,), 4), ((4, 2), 2), ((4, 2, 1), 1)])
+def test_the_decoder_ends_at_its_last_stride(decoder, stride):
+    net = network(**{**PLUS, "decoder": decoder}).train()
+    sizes = []
+    net.head.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[-2:]))
+    assert net(torch.randn(2, 3, 5, 64, 48)).shape == (2, 2, 1, 64, 48)
+    assert sizes == [(64 // stride, 48 // stride)]
+
+
+@torch.inference_mode()
+def test_the_decoder_is_given_the_encoders_maps_and_the_image():
+    net = network(**PLUS).eval()
+    net.window_mode = True
+    received = []
+    net.head.register_forward_pre_hook(lambda module, inputs: received.append(inputs))
+    window = torch.randn(1, 3, 5, 64, 64)
+    net(window)
+    ((deepest, (at_4, at_2, image)),) = received
+    # ResNet-18: 64 channels after its first layer and its stem, 512 after its last
+    assert [tuple(m.shape) for m in (deepest, at_4, at_2)] == [(1, 512, 4, 4), (1, 64, 16, 16), (1, 64, 32, 32)]
+    assert torch.equal(image, window.flatten(1, 2))
+
+
+@both_heads
+@torch.inference_mode()
+def test_batches_of_one_size_give_the_same(head, monkeypatch):
+    """On a GPU the last batch is filled up; the switch stands in for one here."""
+    net = network(windows_per_batch=4, **head).eval()
+    slab = torch.randn(1, 3, 9, 32, 32)
+    slab[:, :, :4] = 0
+    before = net(slab)
+    monkeypatch.setattr(DeepLabV3Slab, "_equal_batches", staticmethod(lambda device: True))
+    computed = []
+    net.head.register_forward_hook(lambda module, inputs, output: computed.append(len(output)))
+    torch.testing.assert_close(net(slab), before, rtol=1e-4, atol=1e-5)
+    # five slices, the two before them that see them, one empty window
+    assert computed == [4, 4]
+
+
+def test_batches_are_filled_up_on_a_gpu_only():
+    assert not DeepLabV3Slab._equal_batches(torch.device("cpu"))
+    assert DeepLabV3Slab._equal_batches(torch.device("cuda"))
+
+
+def test_the_papers_network_has_the_parameters_that_it_had_in_version_0_1_0():
+    """Counted there: ``sum(p.numel())`` of 15 channels and two classes, and its first and last names."""
+    weights = network().state_dict()
+    names = list(weights)
+    assert (names[0], names[-1], len(names)) == ("encoder.conv1.weight", "head.4.bias", 164)
+    assert sum(p.numel() for p in network().parameters()) == 15_936_834
