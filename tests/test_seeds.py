@@ -116,9 +116,11 @@ def test_totals_are_means_over_seeds_and_whole_where_they_are(one):
 
 
 def test_thirds_add_up_to_whole_totals():
-    """Of three seeds one finds a lesion in P1, and two find two in P2: 1/3 + 5/3."""
-    seeds = [replace(two_seeds()[0], cases=two_seeds()[0].cases.assign(n_found=n)) for n in ([1, 1], [0, 2], [0, 2])]
-    assert averaged(seeds, name="A").summary["totals"]["n_found"] == 2
+    """One seed of three finds a lesion in each of six patients: 2, and not 1.9999999999999998."""
+    six = pd.DataFrame({"case": list("ABCDEF"), "pattern": NAN, "dice": NAN, "precision": NAN, "n_lesions": 1, "fp": 0})
+    seeds = [replace(two_seeds()[0], cases=six.assign(n_found=n)) for n in (1, 0, 0)]
+    n_found = averaged(seeds, name="A").summary["totals"]["n_found"]
+    assert (n_found, type(n_found)) == (2, int)
 
 
 def test_curves_are_means_at_each_rate_and_each_threshold(one):

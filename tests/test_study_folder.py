@@ -202,6 +202,8 @@ def test_every_seed_is_trained_predicted_and_measured_in_folders_of_its_own(tmp_
     assert "--name DropOut_seed3 " in evaluated
     (measured,) = commands(study, "subsets")["subsets/DropOut_seed3"]
     assert f"--threshold-file {study.folder}/evaluations/as_acquired/lesion/DropOut_seed3/thresholds.json" in measured
+    assert f"-o {study.folder}/subsets/DropOut_seed3/test " in measured
+    assert steps.steps["subsets/DropOut_seed3"].outputs == [study.folder / "subsets" / "DropOut_seed3"]
 
 
 def test_more_seeds_run_nothing_anew(tmp_path):
