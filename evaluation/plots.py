@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from evaluation.colours import MODELS
-from evaluation.labels import label
+from evaluation.labels import counted, label
 from evaluation.results import Evaluation
 
 LINES: Final = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
@@ -95,7 +95,7 @@ def draw_sensitivity_by_size(ax: Axes, evaluations: Sequence[Evaluation]) -> Non
                 reach = [[max(0, share - size["ci_low"])], [max(0, size["ci_high"] - share)]]
                 ax.errorbar(place + aside, share, reach, fmt="o", color=colour, markersize=7, capsize=4)
     sizes = summaries[0]["sensitivity_by_size"]
-    ax.set_xticks(range(len(sizes)), [f"{_range(size)}\nn = {size['n_lesions']}" for size in sizes])
+    ax.set_xticks(range(len(sizes)), [f"{_range(size)}\nn = {counted(size['n_lesions'])}" for size in sizes])
     ax.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(-0.02, 1.02), xlabel="Diameter (mm)", ylabel="Share of lesions found")
     ax.grid(axis="x", visible=False)
     _legend(ax, evaluations)
@@ -122,9 +122,9 @@ def _range(size: Mapping[str, Any]) -> str:
 
 
 def draw_learning(ax: Axes, learning: pd.DataFrame, names: Sequence[str]) -> None:
-    """The moving average of the pseudo Dice over the epochs, for every model and fold."""
+    """The moving average of the pseudo Dice over the epochs, for every model, fold and seed."""
     for name, colour, line in zip(names, cycle(MODELS), cycle(LINES)):
-        for number, (_, curve) in enumerate(learning[learning["arm"] == name].groupby(["data", "fold"])):
+        for number, (_, curve) in enumerate(learning[learning["arm"] == name].groupby(["data", "fold", "seed"])):
             label = name if number == 0 else None
             ax.plot(curve["epoch"], curve["pseudo_dice"], linestyle=line, color=colour, linewidth=1.2, label=label)
     ax.set(xlabel="Epoch", ylabel="Pseudo Dice, moving average", ylim=(-0.02, 1.02))

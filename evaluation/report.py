@@ -15,7 +15,7 @@ from dataset_conversion.pages import data_uri, templates
 from evaluation.arrows import Arrow
 from evaluation.contents import contents
 from evaluation.figures import STYLE, draw_figures
-from evaluation.labels import label, limit, printed, printed_p, signed
+from evaluation.labels import counted, label, limit, printed, printed_p, signed
 from evaluation.mosaic import Slice
 from evaluation.results import Evaluation
 
@@ -69,6 +69,7 @@ def page_templates() -> jinja2.Environment:
         "printed": printed,
         "printed_p": printed_p,
         "signed": signed,
+        "counted": counted,
         "label": label,
         "limit": limit,
         "degrees": _degrees,

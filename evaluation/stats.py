@@ -62,8 +62,8 @@ def band(curves: NDArray[np.float64]) -> tuple[NDArray, NDArray, NDArray]:
     return mean, np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
 
 
-def proportion(n_found: int, n: int) -> tuple[float, float, float]:
-    """A share and its 95 % Wilson interval; NaN where n is 0."""
+def proportion(n_found: float, n: float) -> tuple[float, float, float]:
+    """A share and its 95 % Wilson interval; NaN where n is 0. The counts may be means of several trainings."""
     if not n:
         return np.nan, np.nan, np.nan
     share, z = n_found / n, NormalDist().inv_cdf((1 + CONFIDENCE) / 2)

@@ -14,6 +14,7 @@ from evaluation.figures import draw_figures, learning_figure
 from evaluation.labels import false_positives
 from evaluation.report import captioned, page_templates
 from evaluation.results import Evaluation
+from evaluation.seeds import OfSeed, spread
 from evaluation.subset_report import subset_values
 from evaluation.subset_results import SubsetResults
 
@@ -30,7 +31,7 @@ class Question:
     """All models on the same patients with the same sequences, for one target; the reference model first.
 
     folder: its name below ``evaluations``. sequences: what all patients have. comparison: see ``compare_with_all``.
-    reports: model -> its own report, relative to the page.
+    seeds: model -> what each of its seeds gave, one at least; ``evaluations`` are those of ``averaged``.
     """
 
     title: str
@@ -38,14 +39,15 @@ class Question:
     sequences: Sequence[str]
     evaluations: Sequence[Evaluation]
     comparison: pd.DataFrame
-    reports: Mapping[str, str]
+    seeds: Mapping[str, Sequence[OfSeed]]
 
 
 @dataclass(frozen=True)
 class StudyResults:
     """facts: words about data, protocol and machine. arms: a row per model: what it is and what it cost.
 
-    learning: ``model, fold, epoch, train_loss, val_loss, pseudo_dice``. subsets: model -> its results on every subset.
+    learning: ``arm, data, fold, seed, epoch, train_loss, val_loss, pseudo_dice``. subsets: model -> its results on
+    every subset.
     """
 
     title: str
@@ -73,11 +75,18 @@ def write_study_page(folder: Path, results: StudyResults) -> Path:
         "learning": captioned({"learning": learning_figure(results.learning, names)}),
         "subsets": {name: subset_values(subsets) for name, subsets in results.subsets.items()},
         "paper": PAPER_TABLE_3,
+        "several_seeds": _several_seeds(results.questions),
     }
     text = page_templates().get_template("study.html.jinja").render(**values)
     with staged(folder) as stage:
         (stage / "report.html").write_text(text, encoding="utf-8")
     return folder / "report.html"
+
+
+def _several_seeds(questions: Sequence[Question]) -> dict[str, list[int]]:
+    """The seeds of each model that has more than one."""
+    of_all = {name: [each.seed for each in seeds] for question in questions for name, seeds in question.seeds.items()}
+    return {name: seeds for name, seeds in of_all.items() if len(seeds) > 1}
 
 
 def _shown(question: Question) -> dict[str, Any]:
@@ -89,6 +98,10 @@ def _shown(question: Question) -> dict[str, Any]:
         "question": question,
         "models": [{"name": e.name, "summary": e.summary} for e in question.evaluations],
         "metrics": metrics,
+        "spread": {
+            name: {metric: spread([each.evaluation for each in seeds], metric) for metric in metrics}
+            for name, seeds in question.seeds.items()
+        },
         "compared": list(dict.fromkeys(row["metric"] for row in rows)),
         "against": {
             name: {str(row["metric"]): row for row in rows if row["against"] == name}

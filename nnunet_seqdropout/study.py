@@ -5,8 +5,8 @@ from pathlib import Path
 
 from dataset_conversion.sequences import pattern
 from nnunet_seqdropout.study_data import link_dataset, link_images, link_labels, write_if_new
-from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
+from nnunet_seqdropout.study_runs import Run
 from nnunet_seqdropout.study_state import State
 from nnunet_seqdropout.study_steps import Step, Steps
 from nnunet_seqdropout.study_trainers import trainer_name, write_trainers
@@ -37,20 +37,21 @@ def _link(study: Study) -> None:
 
 def _steps(study: Study, trainers: dict[str, Path]) -> Iterator[Step]:
     """In the order in which they can run, stage by stage."""
-    pairs = [(arm, scenario) for scenario in study.design.scenarios for arm in study.design.arms]
+    pairs = [(run, scenario) for scenario in study.design.scenarios for run in study.runs]
     for sequences in study.sequence_sets:
-        serves = frozenset(arm.name for arm, scenario in pairs if study.sequences(arm, scenario) == sequences)
+        serves = frozenset(run.arm.name for run, scenario in pairs if study.sequences(run.arm, scenario) == sequences)
         if serves:
             yield _plan(study, sequences, serves)
     trainings = [_train(study, *pair, fold, trainers[pair[0].name]) for pair in pairs for fold in study.design.folds]
     yield from {step.name: step for step in trainings}.values()
-    for arm, scenario in pairs:
-        yield from _predict(study, arm, scenario)
-    for arm, scenario in pairs:
+    for run, scenario in pairs:
+        yield from _predict(study, run, scenario)
+    for run, scenario in pairs:
         for target in study.design.targets:
-            yield _evaluate(study, arm, scenario, target)
-    for arm in study.arms_for_subsets:
-        yield _subsets(study, arm)
+            yield _evaluate(study, run, scenario, target)
+    for run in study.runs:
+        if run.arm.drops:
+            yield _subsets(study, run)
 
 
 def _plan(study: Study, sequences: tuple[str, ...], serves: frozenset[str]) -> Step:
@@ -70,22 +71,22 @@ def _plan(study: Study, sequences: tuple[str, ...], serves: frozenset[str]) -> S
     )
 
 
-def _train(study: Study, arm: Arm, scenario: str, fold: int, trainer: Path) -> Step:
-    raw = study.raw(study.sequences(arm, scenario))
-    words = (str(study.dataset_id(study.sequences(arm, scenario))), study.configuration(arm), str(fold))
+def _train(study: Study, run: Run, scenario: str, fold: int, trainer: Path) -> Step:
+    raw = study.raw(study.sequences(run.arm, scenario))
+    words = (str(study.dataset_id(study.sequences(run.arm, scenario))), study.configuration(run.arm), str(fold))
     serves = [
-        other.name
-        for other in study.design.arms
+        other.arm.name
+        for other in study.runs
         for at in study.design.scenarios
-        if study.training_name(other, at, fold) == study.training_name(arm, scenario, fold)
+        if study.training_name(other, at, fold) == study.training_name(run, scenario, fold)
     ]
-    results = study.model(arm, scenario) / f"fold_{fold}"
+    results = study.model(run, scenario) / f"fold_{fold}"
     # without augmentation workers a training on the CPU can be repeated to the bit
     alone = {"nnUNet_n_proc_DA": "0"} if study.machine.device == "cpu" else {}
     gpus = ("-num_gpus", str(study.machine.n_gpus)) if study.machine.n_gpus > 1 else ()
     return Step(
-        name=study.training_name(arm, scenario, fold),
-        commands=[("nnUNetv2_train", *words, "-tr", trainer_name(arm), "-p", study.design.plans)],
+        name=study.training_name(run, scenario, fold),
+        commands=[("nnUNetv2_train", *words, "-tr", trainer_name(run), "-p", study.design.plans)],
         how=("--c", "-device", study.machine.device, *gpus),
         environment=alone,
         inputs=[trainer, raw],  # the plan tells nothing of who validates
@@ -96,14 +97,14 @@ def _train(study: Study, arm: Arm, scenario: str, fold: int, trainer: Path) -> S
     )
 
 
-def _predict(study: Study, arm: Arm, scenario: str) -> Iterator[Step]:
+def _predict(study: Study, run: Run, scenario: str) -> Iterator[Step]:
     if study.design.threshold != "argmax":
-        yield _predict_part(study, arm, scenario, "val", study.validated)
-    yield _predict_part(study, arm, scenario, "test", study.tested)
+        yield _predict_part(study, run, scenario, "val", study.validated)
+    yield _predict_part(study, run, scenario, "test", study.tested)
 
 
-def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Mapping[str, Sequence[int]]) -> Step:
-    sequences, target = study.sequences(arm, scenario), study.predictions(arm, scenario, part)
+def _predict_part(study: Study, run: Run, scenario: str, part: str, inputs: Mapping[str, Sequence[int]]) -> Step:
+    sequences, target = study.sequences(run.arm, scenario), study.predictions(run, scenario, part)
     dropped = (
         study.absent_in_validation(scenario) if part == "val" else study.cohort.named(study.design.scenarios[scenario])
     )
@@ -111,75 +112,75 @@ def _predict_part(study: Study, arm: Arm, scenario: str, part: str, inputs: Mapp
     commands = []
     for images, folds in inputs.items():
         words = ["seqdropout", "predict", "-i", str(study.images(sequences, images)), "-o", str(target)]
-        words += ["-m", str(study.model(arm, scenario)), "-f", *map(str, folds), "--argmax", *drop]
+        words += ["-m", str(study.model(run, scenario)), "-f", *map(str, folds), "--argmax", *drop]
         words += [*_target_words(study, next(iter(study.design.targets))), *_mirroring_words(study)]
         if study.design.threshold != "argmax":
             words += ["--save_probabilities", "float32"]
         commands.append(words)
     return Step(
-        name=f"predict/{scenario}/{arm.name}/{part}",
+        name=f"predict/{scenario}/{run.name}/{part}",
         commands=commands,
         how=("--continue_prediction", "-device", study.machine.device),
         inputs=[study.images(sequences, images) for images in inputs],
-        after=study.training_steps(arm, scenario),
+        after=study.training_steps(run, scenario),
         outputs=[target],
         folder=target,
-        arms=frozenset([arm.name]),
+        arms=frozenset([run.arm.name]),
     )
 
 
-def _evaluate(study: Study, arm: Arm, scenario: str, target: str) -> Step:
-    threshold, after = [], [f"predict/{scenario}/{arm.name}/test"]
+def _evaluate(study: Study, run: Run, scenario: str, target: str) -> Step:
+    threshold, after = [], [f"predict/{scenario}/{run.name}/test"]
     if study.design.threshold != "argmax":
-        validation = study.predictions(arm, scenario, "val")
+        validation = study.predictions(run, scenario, "val")
         threshold = ["--val-gt", str(study.references / "val"), "--val-p", str(validation)]
-        after.append(f"predict/{scenario}/{arm.name}/val")
+        after.append(f"predict/{scenario}/{run.name}/val")
     if isinstance(study.design.threshold, int | float):
         threshold += ["--fp-budget", str(study.design.threshold)]
-    pictures, sequences = [], study.sequences(arm, scenario)
+    pictures, sequences = [], study.sequences(run.arm, scenario)
     if study.background in study.available[scenario]:
         pictures = ["-i", str(study.images(sequences, "test")), "--background", str(study.background)]
-    folders = ["-gt", study.references / "test", "-p", study.predictions(arm, scenario, "test")]
-    output = study.evaluation(arm, scenario, target)
-    words = [*map(str, folders), "-o", str(output), "--name", arm.name, *_measured_words(study, target)]
+    folders = ["-gt", study.references / "test", "-p", study.predictions(run, scenario, "test")]
+    output = study.evaluation(run, scenario, target)
+    words = [*map(str, folders), "-o", str(output), "--name", run.name, *_measured_words(study, target)]
     return Step(
-        name=f"evaluate/{scenario}/{target}/{arm.name}",
+        name=f"evaluate/{scenario}/{target}/{run.name}",
         commands=[["seqdropout", "evaluate", *words, *threshold, *pictures]],
         how=("-np", str(study.machine.n_workers)),
         inputs=[study.references / "test", study.references / "val", study.references / "manifest.json"],
         after=after,
         outputs=[output],
         folder=output,
-        arms=frozenset([arm.name]),
+        arms=frozenset([run.arm.name]),
     )
 
 
-def _subsets(study: Study, arm: Arm) -> Step:
+def _subsets(study: Study, run: Run) -> Step:
     scenario, target = next(iter(study.design.scenarios)), next(iter(study.design.targets))
-    threshold, after = [], study.training_steps(arm, scenario)
+    threshold, after = [], study.training_steps(run, scenario)
     if study.design.threshold != "argmax":
-        threshold = ["--threshold-file", study.evaluation(arm, scenario, target) / "thresholds.json"]
-        after = [f"evaluate/{scenario}/{target}/{arm.name}"]
+        threshold = ["--threshold-file", study.evaluation(run, scenario, target) / "thresholds.json"]
+        after = [f"evaluate/{scenario}/{target}/{run.name}"]
     has = study.available[scenario]
     kept = sorted(subsets([True] * len(has)), key=sum, reverse=True)
     patterns = ["--patterns", *(pattern(each, has) for each in kept)]
     options = [*threshold, *_measured_words(study, target), *_mirroring_words(study), *patterns]
-    images = {part: study.images(study.sequences(arm, scenario), part) for part in study.tested}
+    images = {part: study.images(study.sequences(run.arm, scenario), part) for part in study.tested}
     commands = []
     for part, folds in study.tested.items():
-        folders = ["-i", images[part], "-gt", study.references / "test", "-o", study.subsets(arm, part)]
-        model = ["-m", study.model(arm, scenario), "-f", *folds]
+        folders = ["-i", images[part], "-gt", study.references / "test", "-o", study.subsets(run, part)]
+        model = ["-m", study.model(run, scenario), "-f", *folds]
         commands.append([str(word) for word in ["seqdropout", "subsets", *folders, *model, *options]])
-    output = study.folder / "subsets" / arm.name
+    output = study.folder / "subsets" / run.name
     return Step(
-        name=f"subsets/{arm.name}",
+        name=f"subsets/{run.name}",
         commands=commands,
         how=("-device", study.machine.device),
         inputs=[*images.values(), study.references / "test"],
         after=after,
         outputs=[output],
         folder=output,
-        arms=frozenset([arm.name]),
+        arms=frozenset([run.arm.name]),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 
 from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study_seeds import one_spelling, require_seeds
 
 SHIPPED = Path(__file__).with_name("designs")
 BASES: Mapping[str, tuple[str, ...]] = {
@@ -28,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class Arm:
     """One way to train. sequences: those of the data set, or only those that the test patients have ("available").
 
-    settings: class attributes of the trainer for this arm alone. configuration: None is that of the design.
+    settings: class attributes of the trainer for this arm alone. configuration, seeds: None are those of the design.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Arm:
     sequences: Literal["all", "available"]
     settings: Mapping[str, Any] = field(default_factory=dict)
     configuration: str | None = None
+    seeds: tuple[int, ...] | None = None
 
     @property
     def drops(self) -> bool:
@@ -59,8 +61,8 @@ class Design:
 
     test: the patients of imagesTs, or the validation patients of every fold. threshold: "youden", "argmax", or a number
     of false positives per validation patient. targets: name -> labels. settings: class attributes of all trainers that
-    know them. mirroring: nnU-Net's test-time augmentation, for every arm alike. planning: further words for
-    nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
+    know them. seeds: with each of them every arm is trained. mirroring: nnU-Net's test-time augmentation, for every arm
+    alike. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
     """
 
     reference: str
@@ -75,7 +77,7 @@ class Design:
     plans: str = "nnUNetPlans"
     planning: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
     min_volume_mm3: float = 10.0
     background: str | None = None
     mirroring: bool = True
@@ -103,6 +105,10 @@ class Design:
             raise Fault(f"threshold: {self.threshold}", remedy="Write youden, argmax or a number of false positives.")
         if not self.folds or not all(isinstance(fold, int) for fold in self.folds):
             raise Fault(f"folds: {self.folds}", remedy="Write numbers, such as [0].")
+        require_seeds(self.seeds, where="seeds")
+        for arm in self.arms:
+            if arm.seeds is not None:
+                require_seeds(arm.seeds, where=f"arm {arm.name}: seeds")
         if self.test == "cross_validation" and self.threshold != "argmax":
             remedy = "Write threshold: argmax; a threshold must not be chosen on the patients that it is tested on."
             raise Fault("test: cross_validation has no validation patients of its own", remedy=remedy)
@@ -121,7 +127,7 @@ def read_design(file: Path) -> Design:
     """
     content = _with_base(file)
     try:
-        arms = [Arm(name=name, **values) for name, values in content.pop("arms").items()]
+        arms = [_arm(name, values) for name, values in content.pop("arms").items()]
         design = Design(
             arms=tuple(sorted(arms, key=lambda arm: arm.name != content["reference"])),
             budget=Budget(**content.pop("budget")),
@@ -142,6 +148,11 @@ def read_design(file: Path) -> Design:
     return design
 
 
+def _arm(name: str, values: Mapping[str, Any]) -> Arm:
+    """Its settings stay as they are written: a list of the file is a list of the trainer."""
+    return Arm(name=name, **{key: _frozen(value) if key == "seeds" else value for key, value in values.items()})
+
+
 def _with_base(file: Path, *, seen: Sequence[Path] = ()) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -149,6 +160,7 @@ def _with_base(file: Path, *, seen: Sequence[Path] = ()) -> dict[str, Any]:
         raise Fault(f"cannot be read ({error})", file=file, remedy="Write it in YAML, see docs/study.md.") from error
     if not isinstance(content, dict) or file in seen:
         raise Fault("not the design of a study", file=file, remedy="Write it as in docs/study.md.")
+    content = one_spelling(content, file=file)
     if (base := content.pop("base", None)) is None:
         return content
     shipped = SHIPPED / f"{base}.yaml"

@@ -12,6 +12,7 @@ from nnunet_seqdropout.folders import environment
 from nnunet_seqdropout.study_checks import require_possible
 from nnunet_seqdropout.study_data import Cohort
 from nnunet_seqdropout.study_design import Arm, Design
+from nnunet_seqdropout.study_runs import Run, all_runs
 from nnunet_seqdropout.study_trainers import trainer_name
 
 
@@ -30,7 +31,7 @@ class Study:
     def __init__(self, folder: Path, design: Design, cohort: Cohort, machine: Machine | None = None) -> None:
         """Raises Fault where the data set lacks what the design names, before anything is trained."""
         self.folder, self.design, self.cohort = folder.resolve(), design, cohort
-        self.machine = machine or Machine()
+        self.machine, self.runs = machine or Machine(), all_runs(design)
         self.validation_cases = cohort.validation_cases(design.folds)
         self.test_cases = cohort.test_cases if design.test == "imagesTs" else self.validation_cases
         self.available = {name: cohort.available(self.test_cases, gone) for name, gone in design.scenarios.items()}
@@ -81,18 +82,18 @@ class Study:
     def configuration(self, arm: Arm) -> str:
         return arm.configuration or self.design.configuration
 
-    def model(self, arm: Arm, scenario: str) -> Path:
-        name = f"{trainer_name(arm)}__{self.design.plans}__{self.configuration(arm)}"
-        return self.folder / "nnUNet_results" / self.raw(self.sequences(arm, scenario)).name / name
+    def model(self, run: Run, scenario: str) -> Path:
+        name = f"{trainer_name(run)}__{self.design.plans}__{self.configuration(run.arm)}"
+        return self.folder / "nnUNet_results" / self.raw(self.sequences(run.arm, scenario)).name / name
 
-    def predictions(self, arm: Arm, scenario: str, part: str) -> Path:
-        return self.folder / "predictions" / scenario / arm.name / part
+    def predictions(self, run: Run, scenario: str, part: str) -> Path:
+        return self.folder / "predictions" / scenario / run.name / part
 
-    def evaluation(self, arm: Arm, scenario: str, target: str) -> Path:
-        return self.folder / "evaluations" / scenario / target / arm.name
+    def evaluation(self, run: Run, scenario: str, target: str) -> Path:
+        return self.folder / "evaluations" / scenario / target / run.name
 
-    def subsets(self, arm: Arm, part: str) -> Path:
-        return self.folder / "subsets" / arm.name / part
+    def subsets(self, run: Run, part: str) -> Path:
+        return self.folder / "subsets" / run.name / part
 
     @property
     def arms_for_subsets(self) -> list[Arm]:
@@ -110,12 +111,12 @@ class Study:
         """The validation patients of each fold."""
         return {f"val_{fold}": [fold] for fold in self.design.folds}
 
-    def training_steps(self, arm: Arm, scenario: str) -> list[str]:
-        return [self.training_name(arm, scenario, fold) for fold in self.design.folds]
+    def training_steps(self, run: Run, scenario: str) -> list[str]:
+        return [self.training_name(run, scenario, fold) for fold in self.design.folds]
 
-    def training_name(self, arm: Arm, scenario: str, fold: int) -> str:
-        own = "" if self.configuration(arm) == self.design.configuration else f"__{arm.configuration}"
-        return f"train/{trainer_name(arm)}{own}/{self.raw(self.sequences(arm, scenario)).name}/fold_{fold}"
+    def training_name(self, run: Run, scenario: str, fold: int) -> str:
+        own = "" if self.configuration(run.arm) == self.design.configuration else f"__{run.arm.configuration}"
+        return f"train/{trainer_name(run)}{own}/{self.raw(self.sequences(run.arm, scenario)).name}/fold_{fold}"
 
     def dataset_id(self, sequences: Sequence[str]) -> int:
         """The same for the same sequences, whatever else the design says: a bit for each channel."""

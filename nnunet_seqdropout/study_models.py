@@ -13,6 +13,7 @@ import torch
 from dataset_conversion.dataset_json import read_json
 from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
+from nnunet_seqdropout.study_runs import runs_of
 from nnunet_seqdropout.study_state import Record
 from nnunet_seqdropout.study_steps import Steps
 from nnunet_seqdropout.training import GPU_MEBIBYTES
@@ -23,6 +24,7 @@ class TrainedModel:
     """One model. folder: of its fold. curves: what nnU-Net logged, a value for every epoch."""
 
     folder: Path
+    seed: int
     n_parameters: int
     curves: Mapping[str, Sequence[float]]
 
@@ -38,7 +40,7 @@ class TrainedModel:
         return max((peak for peak in self.curves.get(GPU_MEBIBYTES, ()) if not math.isnan(peak)), default=math.nan)
 
 
-def _read(fold: Path) -> TrainedModel:
+def _read(fold: Path, seed: int) -> TrainedModel:
     """From the study's own checkpoint, written by nnU-Net.
 
     Running statistics are no parameters; nor does what nnU-Net's decoder holds of its encoder count twice.
@@ -49,7 +51,7 @@ def _read(fold: Path) -> TrainedModel:
         for name, tensor in checkpoint["network_weights"].items()
         if name.rpartition(".")[2] in ("weight", "bias")
     }
-    return TrainedModel(fold, sum(counted.values()), checkpoint["logging"])
+    return TrainedModel(fold, seed, sum(counted.values()), checkpoint["logging"])
 
 
 def trained_models(study: Study) -> dict[str, dict[str, TrainedModel]]:
@@ -57,9 +59,10 @@ def trained_models(study: Study) -> dict[str, dict[str, TrainedModel]]:
     read = cache(_read)
     return {
         arm.name: {
-            step: read(study.model(arm, scenario) / f"fold_{fold}")
+            step: read(study.model(run, scenario) / f"fold_{fold}", run.seed)
+            for run in runs_of(arm, study.design)
             for scenario in study.design.scenarios
-            for step, fold in zip(study.training_steps(arm, scenario), study.design.folds, strict=True)
+            for step, fold in zip(study.training_steps(run, scenario), study.design.folds, strict=True)
         }
         for arm in study.design.arms
     }
@@ -71,11 +74,11 @@ def arms_table(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, Tr
 
 
 def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedModel]) -> dict[str, Any]:
-    models = list(trained.values())
+    models, runs = list(trained.values()), runs_of(arm, study.design)
     seen = [read_json(model.folder.parent / "plans.json", dict)["seqdropout"] for model in models]
     slices = [s["epochs"] * s["iterations_per_epoch"] * s["slices_per_iteration"] for s in seen]
     training = [record for name in trained if (record := steps.state.record(name)) is not None]
-    tests = [f"predict/{scenario}/{arm.name}/test" for scenario in study.design.scenarios]
+    tests = [f"predict/{scenario}/{run.name}/test" for run in runs for scenario in study.design.scenarios]
     testing = [record for name in tests if (record := steps.state.record(name)) is not None]
     whole = not any(record.resumed for record in testing)
     return {
@@ -83,6 +86,7 @@ def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedMode
         "trainer": arm.trainer,
         "configuration": study.configuration(arm),
         "sequences": "; ".join(dict.fromkeys("+".join(study.sequences(arm, s)) for s in study.design.scenarios)),
+        "seeds": "; ".join(str(run.seed) for run in runs),
         "n_models": len(models),
         "parameters": models[0].n_parameters,
         "slices_per_iteration": seen[0]["slices_per_iteration"],
@@ -118,6 +122,7 @@ def _learning(trained: Mapping[str, Mapping[str, TrainedModel]]) -> Iterator[pd.
                     "arm": arm,
                     "data": model.folder.parent.parent.name,
                     "fold": model.folder.name,
+                    "seed": model.seed,
                     "epoch": range(len(model.curves["train_losses"])),
                     "train_loss": model.curves["train_losses"],
                     "val_loss": model.curves["val_losses"],

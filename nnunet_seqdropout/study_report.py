@@ -9,16 +9,20 @@ from dataset_conversion.images import staged
 from evaluation.comparison import compare_with_all
 from evaluation.figures import learning_figure, write_figures
 from evaluation.results import read_evaluation
+from evaluation.seeds import OfSeed, averaged, averaged_subsets
 from evaluation.study_page import Question, StudyResults, write_study_page
+from evaluation.study_tables import models_table, seeds_table
 from evaluation.subset_results import SubsetResults, joined, read_subset_results
 from nnunet_seqdropout.study_design import Arm
 from nnunet_seqdropout.study_folder import Study
 from nnunet_seqdropout.study_models import arms_table, learning_table, trained_models
+from nnunet_seqdropout.study_runs import runs_of
 from nnunet_seqdropout.study_steps import Steps
 
 
 def write_study_report(study: Study, steps: Steps) -> Path:
-    """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``table.csv``, ``comparisons.csv`` and the figures."""
+    """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``table.csv``, ``seeds.csv``, ``comparisons.csv`` and the
+    figures."""
     trained = trained_models(study)
     arms, learning = arms_table(study, steps, trained), learning_table(trained)
     questions = list(_questions(study))
@@ -35,7 +39,8 @@ def write_study_report(study: Study, steps: Steps) -> Path:
     with staged(study.folder) as stage:
         arms.to_csv(stage / "arms.csv", index=False)
         learning.to_csv(stage / "learning.csv", index=False)
-        pd.concat([_table(question) for question in questions]).to_csv(stage / "table.csv", index=False)
+        pd.concat([models_table(question) for question in questions]).to_csv(stage / "table.csv", index=False)
+        pd.concat([seeds_table(question) for question in questions]).to_csv(stage / "seeds.csv", index=False)
         compared = [question.comparison.assign(question=question.title) for question in questions]
         pd.concat(compared).to_csv(stage / "comparisons.csv", index=False)
         learning_figure(learning, study.design.names).savefig(stage / "learning.png", dpi=150)
@@ -48,32 +53,32 @@ def _questions(study: Study) -> Iterator[Question]:
     design = study.design
     for scenario in design.scenarios:
         for target in design.targets:
-            folders = {arm.name: study.evaluation(arm, scenario, target) for arm in design.arms}
-            found = {name: read_evaluation(folder) for name, folder in folders.items()}
-            evaluations = list(found.values())
-            reports = {name: folder.relative_to(study.folder) / "report.html" for name, folder in folders.items()}
+            seeds = {arm.name: _of_seeds(study, arm, scenario, target) for arm in design.arms}
+            evaluations = [averaged([each.evaluation for each in found], name=name) for name, found in seeds.items()]
             yield Question(
                 title=f"{target}, {scenario}".replace("_", " "),
                 folder=f"{scenario}/{target}",
                 sequences=study.available[scenario],
                 evaluations=evaluations,
                 comparison=compare_with_all(evaluations[0], evaluations[1:]),
-                reports={name: file.as_posix() for name, file in reports.items()},
+                seeds=seeds,
             )
 
 
+def _of_seeds(study: Study, arm: Arm, scenario: str, target: str) -> list[OfSeed]:
+    found = []
+    for run in runs_of(arm, study.design):
+        folder = study.evaluation(run, scenario, target)
+        report = (folder.relative_to(study.folder) / "report.html").as_posix()
+        found.append(OfSeed(run.seed, read_evaluation(folder), report))
+    return found
+
+
 def _subsets(study: Study, arm: Arm) -> SubsetResults:
-    return joined([read_subset_results(study.subsets(arm, part)) for part in study.tested])
-
-
-def _table(question: Question) -> pd.DataFrame:
-    """A row per model and metric: ``question, arm, metric, mean, sd, ci_low, ci_high, n, n_undefined``."""
-    rows = [
-        {"question": question.title, "arm": evaluation.name, "metric": metric, **average}
-        for evaluation in question.evaluations
-        for metric, average in evaluation.summary["metrics"].items()
-    ]
-    return pd.DataFrame(rows)
+    of_seeds = []
+    for run in runs_of(arm, study.design):
+        of_seeds.append(joined([read_subset_results(study.subsets(run, part)) for part in study.tested]))
+    return averaged_subsets(of_seeds)
 
 
 def _facts(study: Study, steps: Steps) -> dict[str, str]:
@@ -97,19 +102,34 @@ def _facts(study: Study, steps: Steps) -> dict[str, str]:
         f"{len(study.test_cases)} to test{whose}",
         "Sequences": ", ".join(cohort.channel_names),
         "All test patients have": available,
-        "Budget": f"{budget.epochs} epochs of {budget.slices_per_epoch:,} slices for every model, seed {design.seed}",
+        "Budget": f"{budget.epochs} epochs of {budget.slices_per_epoch:,} slices for every model, {_seeds(study)}",
         "Configuration": f"{configurations}, {design.plans}; mirroring {'on' if design.mirroring else 'off'}",
         "Threshold": threshold,
         "Trained on": f"{', '.join(sorted(devices))}; {', '.join(sorted(versions))}",
     }
 
 
+def _seeds(study: Study) -> str:
+    """Those of all arms in one, or of each."""
+    words = {}
+    for arm in study.design.arms:
+        numbers = [str(run.seed) for run in runs_of(arm, study.design)]
+        words[arm.name] = f"{'seed' if len(numbers) == 1 else 'seeds'} {', '.join(numbers)}"
+    each = {*words.values()}
+    return each.pop() if len(each) == 1 else "; ".join(f"{name}: {those}" for name, those in words.items())
+
+
 def _one_training(study: Study) -> Iterator[str]:
     """Where every test patient has every sequence, the dedicated model is the one that would be given zeros."""
     arms_of: dict[tuple[str, ...], list[str]] = {}
     for arm in study.design.arms:
-        trainings = [step for scenario in study.design.scenarios for step in study.training_steps(arm, scenario)]
-        arms_of.setdefault(tuple(trainings), []).append(arm.name)
+        trainings = [
+            step
+            for run in runs_of(arm, study.design)
+            for scenario in study.design.scenarios
+            for step in study.training_steps(run, scenario)
+        ]
+        arms_of.setdefault(tuple(sorted(trainings)), []).append(arm.name)
     for names in arms_of.values():
         if len(names) > 1:
             yield f"{' and '.join(names)} are one and the same training: their rows say the same, and count twice."
@@ -122,7 +142,7 @@ def _warnings(arms: pd.DataFrame, questions: Sequence[Question]) -> list[str]:
     if most > 1.01 * least:
         warnings.append(f"The models were not trained on equally many slices: from {least:,} to {most:,}.")
     for question in questions:
-        for evaluation in question.evaluations:
+        for evaluation in (each.evaluation for seeds in question.seeds.values() for each in seeds):
             left_out = [case for case, outcome in evaluation.summary["cases"].items() if outcome["status"] != "ok"]
             if left_out:
                 warnings.append(f"{question.title}, {evaluation.name}: without {', '.join(left_out)}.")

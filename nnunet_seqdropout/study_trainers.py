@@ -1,4 +1,4 @@
-"""The trainer of each arm, written as a file for nnU-Net's finder: its budget and settings are class attributes."""
+"""The trainer of each run, written as a file for nnU-Net's finder: its budget and settings are class attributes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,42 +8,46 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.images import staged
 from nnunet_seqdropout import training, training_25d
 from nnunet_seqdropout.study_design import BASES, Arm, Design
+from nnunet_seqdropout.study_runs import Run, all_runs
 
 _BUDGET = {"epochs", "slices_per_epoch", "iterations_per_epoch", "largest_batch", "save_every_epochs", "seed"}
 
 
-def trainer_name(arm: Arm) -> str:
-    """Arms with the same trainer and no settings of their own share it, and so their training on the same data."""
-    own = f"_{arm.name}" if arm.settings else ""
-    return f"{arm.trainer}_study{own}".replace("-", "_").replace(".", "_")
+def trainer_name(run: Run) -> str:
+    """Arms with the same trainer and no settings of their own share it, seed by seed, and so their training on the same
+    data."""
+    own = f"_{run.arm.name}" if run.arm.settings else ""
+    return f"{run.arm.trainer}_study{own}{run.suffix}".replace("-", "_").replace(".", "_")
 
 
-def trainer_source(arm: Arm, design: Design) -> str:
+def trainer_source(run: Run, design: Design) -> str:
     """The text of the file ``<trainer_name>.py``."""
-    bases = BASES[arm.trainer]
+    bases = BASES[run.arm.trainer]
     lines = ['"""Written by seqdropout study: its budget and settings."""', ""]
     for module in (training, training_25d):
         if names := [base for base in bases if _class(base).__module__ == module.__name__]:
             lines.append(f"from {module.__name__} import {', '.join(names)}")
-    lines += ["", "", f"class {trainer_name(arm)}({', '.join(bases)}):"]
-    lines += [f"    {name} = {value!r}" for name, value in _attributes(arm, design).items()]
+    lines += ["", "", f"class {trainer_name(run)}({', '.join(bases)}):"]
+    lines += [f"    {name} = {value!r}" for name, value in _attributes(run, design).items()]
     return "\n".join(lines) + "\n"
 
 
 def write_trainers(folder: Path, design: Design) -> dict[str, Path]:
-    """The file of each arm's trainer; one that is there with the same text is left alone.
+    """The file of each run's trainer; one that is there with the same text is left alone.
 
-    Raises Fault where a setting is unknown, or two arms would have one name in nnU-Net.
+    Raises Fault where a setting is unknown, or two trainings would have one name in nnU-Net.
     """
-    files = {arm.name: folder / f"{trainer_name(arm)}.py" for arm in design.arms}
-    own = [trainer_name(arm) for arm in design.arms if arm.settings]
-    if twice := {name for name in own if own.count(name) > 1}:
+    runs = all_runs(design)
+    files = {run.name: folder / f"{trainer_name(run)}.py" for run in runs}
+    own = [trainer_name(run) for run in runs if run.arm.settings]
+    shared = {trainer_name(run) for run in runs if not run.arm.settings}
+    if twice := {name for name in own if own.count(name) > 1 or name in shared}:
         raise Fault(f"two arms are called {twice.pop()} in nnU-Net", remedy="Choose names that differ in a letter.")
     known = {name for arm in design.arms for name in _settings_of(arm)}
     if unknown := design.settings.keys() - known:
         raise Fault(f"no trainer has the setting {', '.join(unknown)}", remedy="See README, Trainers.")
-    for arm in design.arms:
-        source, file = trainer_source(arm, design), files[arm.name]
+    for run in runs:
+        source, file = trainer_source(run, design), files[run.name]
         if not file.is_file() or file.read_text(encoding="utf-8") != source:
             with staged(folder) as stage:
                 (stage / file.name).write_text(source, encoding="utf-8")
@@ -55,8 +59,9 @@ def _settings_of(arm: Arm) -> set[str]:
     return {n for base in BASES[arm.trainer] for n in dir(_class(base)) if not n.startswith("_")} - _BUDGET
 
 
-def _attributes(arm: Arm, design: Design) -> Mapping[str, Any]:
+def _attributes(run: Run, design: Design) -> Mapping[str, Any]:
     """Raises Fault where the arm sets what its trainer does not have."""
+    arm = run.arm
     known = _settings_of(arm)
     if unknown := arm.settings.keys() - known:
         problem = f"arm {arm.name}: {arm.trainer} has no setting {', '.join(sorted(unknown))}"
@@ -67,7 +72,7 @@ def _attributes(arm: Arm, design: Design) -> Mapping[str, Any]:
         "slices_per_epoch": design.budget.slices_per_epoch,
         "largest_batch": design.budget.largest_batch,
         "save_every_epochs": max(1, design.budget.epochs // 20),
-        "seed": design.seed,
+        "seed": run.seed,
     }
     return {**budget, **common, **arm.settings}
 

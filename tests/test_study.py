@@ -60,6 +60,22 @@ def test_a_dry_run_of_one_arm_shows_its_steps_alone(hospitals, tmp_path, capsys)
     assert printed.count("nnUNetv2_plan_and_preprocess") == 1
 
 
+def test_a_dry_run_of_two_seeds_trains_predicts_and_measures_with_each(hospitals, tmp_path, capsys):
+    (hospitals.root / "seeds.yaml").write_text(TINY + "seeds: [0, 4]")
+    words = study(hospitals, tmp_path / "out", "--dry-run", "--only", "DropOut")
+    words[words.index("--design") + 1] = str(hospitals.root / "seeds.yaml")
+    assert main(words) == 0
+    lines = [line.removeprefix("nnUNet_n_proc_DA=0 ") for line in capsys.readouterr().out.splitlines()]
+    trained = [line.partition(" -p ")[0] for line in lines if line.startswith("nnUNetv2_train")]
+    names = ["SeqDropoutTrainer_study", "SeqDropoutTrainer_study_seed4"]
+    assert trained == [f"nnUNetv2_train 15 2d 0 -tr {name}" for name in names]
+    commands = [" ".join(line.split()[:2]) for line in lines if line.startswith("seqdropout")]
+    assert [commands.count(f"seqdropout {name}") for name in ("predict", "evaluate", "subsets")] == [4, 2, 2]
+    trainers = [tmp_path / "out" / "trainers" / f"{name}.py" for name in names]
+    assert [file.read_text().splitlines()[-1] for file in trainers] == ["    backbone = 'resnet18'"] * 2
+    assert ["    seed = 4" in file.read_text() for file in trainers] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -4,6 +4,7 @@ import pytest
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study_design import SHIPPED, read_design
+from nnunet_seqdropout.study_runs import all_runs
 
 
 def written(folder, text):
@@ -39,7 +40,7 @@ def test_the_small_design_differs_in_nothing_but_size():
 
 def test_a_design_takes_from_its_base_what_it_does_not_say(tmp_path):
     design = read_design(written(tmp_path, "base: paper\nseed: 7\nscenarios: {all: [], no_flair: [flair]}"))
-    assert design.seed == 7
+    assert design.seeds == (7,)
     assert design.scenarios == {"all": (), "no_flair": ("flair",)}
     assert design.reference == "DropOut"
 
@@ -53,6 +54,33 @@ def test_lists_become_what_the_design_declares(tmp_path):
     assert design.folds == (0, 1)
     assert design.planning == ("-pl", "nnUNetPlannerResEncM")
     assert design.targets == {"lesion": (1,)}
+
+
+def test_seeds_are_those_of_all_arms_or_of_one(tmp_path):
+    of_b = MINIMAL.replace("sequences: available}", "sequences: available, seeds: [4]}")
+    design = read_design(written(tmp_path, of_b + "seeds: [0, 1, 2]"))
+    assert (design.seeds, [arm.seeds for arm in design.arms]) == ((0, 1, 2), [None, (4,)])
+    runs = [(run.name, run.arm.name, run.seed) for run in all_runs(design)]
+    assert runs == [("A", "A", 0), ("A_seed1", "A", 1), ("A_seed2", "A", 2), ("B_seed4", "B", 4)]
+
+
+def test_one_seed_changes_no_name(tmp_path):
+    for text, seed in ((MINIMAL, 0), (MINIMAL + "seed: 5", 5), (MINIMAL + "seeds: [5]", 5)):
+        runs = all_runs(read_design(written(tmp_path, text)))
+        assert [(run.name, run.seed) for run in runs] == [("A", seed), ("B", seed)]
+
+
+def test_seeds_take_the_place_of_the_seed_of_the_base(tmp_path):
+    (tmp_path / "base.yaml").write_text(MINIMAL + "seed: 5")
+    assert read_design(written(tmp_path, "base: base.yaml\nseeds: [1, 2]")).seeds == (1, 2)
+    (tmp_path / "base.yaml").write_text(MINIMAL + "seeds: [1, 2]")
+    assert read_design(written(tmp_path, "base: base.yaml\nseed: 5")).seeds == (5,)
+
+
+def test_a_seed_of_one_arm_with_the_name_of_another_arm_is_refused(tmp_path):
+    text = MINIMAL.replace("  B:", "  A_seed1:") + "seeds: [0, 1]"
+    with pytest.raises(Fault, match="both called A_seed1"):
+        all_runs(read_design(written(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +106,17 @@ def test_lists_become_what_the_design_declares(tmp_path):
         (MINIMAL.replace("slices_per_epoch: 30", "slices_per_epoch: 0"), "whole numbers"),
         (MINIMAL + "min_volume_mm3: [5, 10]", "one number"),
         (MINIMAL + "configuration: 3d_fullres", "A: SeqDropoutTrainer with 3d_fullres"),
+        (MINIMAL + "seed: 0\nseeds: [0, 1]", "Write seeds alone"),
+        (MINIMAL + "seeds: [0, 1, 0]", "seeds: [0, 1, 0]"),
+        (MINIMAL + "seeds: [0, 1.5]", "different whole numbers from 0"),
+        (MINIMAL + "seeds: [true]", "different whole numbers from 0"),
+        (MINIMAL + "seeds: [0, -1]", "different whole numbers from 0"),
+        (MINIMAL + "seeds: []", "seeds: []"),
+        (MINIMAL + "seeds: 3", "seeds: 3"),
+        (MINIMAL + "seed: [0, 1]", "such as seeds: [0, 1, 2]"),
+        (MINIMAL + "seed: zero", "different whole numbers from 0"),
+        (MINIMAL.replace("sequences: all}", "sequences: all, seeds: [1, 1]}"), "arm A: seeds: [1, 1]"),
+        (MINIMAL.replace("sequences: all}", "sequences: all, seeds: []}"), "arm A: seeds: []"),
         ("base: nothing", "cannot be read"),
         ("base: design.yaml", "not the design"),
     ],

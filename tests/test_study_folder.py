@@ -176,6 +176,62 @@ def test_an_arm_may_have_a_configuration_of_its_own(tmp_path):
     assert "nnUNetTrainer_study__nnUNetPlans__3d_fullres -f 0" in line
 
 
+def test_every_seed_is_trained_predicted_and_measured_in_folders_of_its_own(tmp_path):
+    """The second seed of DropOut; zeros keeps to the first, whose names are those of a study with one seed."""
+    arms = (ARMS[0], ARMS[1], replace(ARMS[2], seeds=(0,)))
+    study = Study(tmp_path / "out", replace(DESIGN, arms=arms, seeds=(0, 3)), cohort(tmp_path))
+    one = prepare(Study(tmp_path / "one", DESIGN, cohort(tmp_path)))
+    steps = prepare(study)
+    assert [name for name in steps.steps if name in one.steps] == [*one.steps]
+    raw = {name: study.raw(sequences).name for name, sequences in (("all", SEQUENCES), ("limited", LIMITED))}
+    assert {*steps.steps} - {*one.steps} == {
+        f"train/SeqDropoutTrainer_study_seed3/{raw['all']}/fold_0",
+        f"train/nnUNetTrainer_study_seed3/{raw['limited']}/fold_0",
+        *(f"predict/as_acquired/{arm}_seed3/{part}" for arm in ("DropOut", "nnU-Net") for part in ("val", "test")),
+        "evaluate/as_acquired/lesion/DropOut_seed3",
+        "evaluate/as_acquired/lesion/nnU-Net_seed3",
+        "subsets/DropOut_seed3",
+    }
+    (trained,) = commands(study, "train")[f"train/SeqDropoutTrainer_study_seed3/{raw['all']}/fold_0"]
+    assert trained.startswith("nnUNetv2_train 15 2d 0 -tr SeqDropoutTrainer_study_seed3 ")
+    (predicted,) = commands(study, "predict")["predict/as_acquired/DropOut_seed3/test"]
+    assert f"-o {study.folder}/predictions/as_acquired/DropOut_seed3/test " in predicted
+    assert "/SeqDropoutTrainer_study_seed3__nnUNetPlans__2d " in predicted
+    (evaluated,) = commands(study, "evaluate")["evaluate/as_acquired/lesion/DropOut_seed3"]
+    assert f"-p {study.folder}/predictions/as_acquired/DropOut_seed3/test " in evaluated
+    assert "--name DropOut_seed3 " in evaluated
+    (measured,) = commands(study, "subsets")["subsets/DropOut_seed3"]
+    assert f"--threshold-file {study.folder}/evaluations/as_acquired/lesion/DropOut_seed3/thresholds.json" in measured
+    assert f"-o {study.folder}/subsets/DropOut_seed3/test " in measured
+    assert steps.steps["subsets/DropOut_seed3"].outputs == [study.folder / "subsets" / "DropOut_seed3"]
+
+
+def test_more_seeds_run_nothing_anew(tmp_path):
+    steps = [
+        prepare(Study(tmp_path / "out", replace(DESIGN, seeds=seeds), cohort(tmp_path))) for seeds in ((5,), (5, 0))
+    ]
+    before, after = ({name: s.fingerprint(step) for name, step in s.steps.items()} for s in steps)
+    assert before.items() < after.items()
+
+
+def test_one_arm_is_all_its_seeds(tmp_path):
+    steps = prepare(Study(tmp_path / "out", replace(DESIGN, seeds=(0, 1)), cohort(tmp_path)))
+    stages = [step.stage for step in steps.of("DropOut")]
+    assert [stages.count(stage) for stage in ("plan", "train", "predict", "evaluate", "subsets")] == [1, 2, 4, 2, 2]
+
+
+def test_arms_share_a_training_seed_by_seed(tmp_path):
+    """Where the test patients lack nothing, nnU-Net and zeros are the same; zeros has seed 0 alone."""
+    complete = cohort(tmp_path, S=SEQUENCES, T=SEQUENCES)
+    arms = (*ARMS[:2], replace(ARMS[2], seeds=(0,)))
+    study = Study(tmp_path / "out", replace(DESIGN, arms=arms, seeds=(0, 1)), complete)
+    trained = [step for step in prepare(study).of(None) if step.stage == "train"]
+    assert [sorted(step.arms) for step in trained] == [["DropOut"], ["DropOut"], ["nnU-Net", "zeros"], ["nnU-Net"]]
+    assert list(_one_training(study)) == []
+    (both,) = _one_training(Study(tmp_path / "out", replace(DESIGN, seeds=(0, 1)), complete))
+    assert both.startswith("nnU-Net and zeros are one")
+
+
 def test_in_cross_validation_each_patient_is_predicted_by_the_fold_that_did_not_see_him(tmp_path):
     design = replace(DESIGN, test="cross_validation", threshold="argmax", folds=(0, 1))
     study = Study(tmp_path / "out", design, cohort(tmp_path))
@@ -189,7 +245,7 @@ def test_in_cross_validation_each_patient_is_predicted_by_the_fold_that_did_not_
     images = {part: study.images(study.cohort.channel_names, part) for part in ("val_0", "val_1")}
     measured = commands(study, "subsets")["subsets/DropOut"]
     assert [line.partition(" -m ")[0] for line in measured] == [
-        f"seqdropout subsets -i {folder} -gt {study.references / 'test'} -o {study.subsets(design.arms[0], part)}"
+        f"seqdropout subsets -i {folder} -gt {study.references / 'test'} -o {study.subsets(study.runs[0], part)}"
         for part, folder in images.items()
     ]
     assert ["-f 0 " in line for line in measured] == [True, False]

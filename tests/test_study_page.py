@@ -1,13 +1,17 @@
 """The page of a study says what its tables say, and what they do not show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from example_evaluation import CASES, example
+from example_evaluation import CASES, averages, example
 from test_report import Page
+from test_subset_report import results as subsets
 
 from evaluation.comparison import compare, compare_with_all
 from evaluation.results import Evaluation
+from evaluation.seeds import OfSeed, averaged
 from evaluation.study_page import Question, StudyResults, write_study_page
 
 NAMES = ["DropOut", "DeepLabV3", "nnU-Net"]
@@ -23,6 +27,10 @@ def worse(name: str, by: float) -> Evaluation:
 def results(**options) -> StudyResults:
     given = {"synthetic": False, "warnings": (), "gpu_mebibytes": np.nan, **options}
     evaluations = [example("DropOut"), worse("DeepLabV3", 0.05), worse("nnU-Net", -0.02)]
+    seeds = {e.name: [OfSeed(0, e, f"evaluations/{e.name}/report.html")] for e in evaluations}
+    for name, second in given.get("second", {}).items():
+        seeds[name].append(OfSeed(7, second, f"evaluations/{name}_seed7/report.html"))
+    evaluations = [averaged([each.evaluation for each in of], name=name) for name, of in seeds.items()]
     arms = pd.DataFrame(
         {
             "arm": NAMES,
@@ -46,6 +54,7 @@ def results(**options) -> StudyResults:
                 "arm": name,
                 "data": "D",
                 "fold": "fold_0",
+                "seed": 0,
                 "epoch": epoch,
                 "train_loss": 0,
                 "val_loss": 0,
@@ -61,7 +70,7 @@ def results(**options) -> StudyResults:
         sequences=["t1_gd"],
         evaluations=evaluations,
         comparison=compare_with_all(evaluations[0], evaluations[1:]),
-        reports={name: f"evaluations/{name}/report.html" for name in NAMES},
+        seeds=seeds,
     )
     return StudyResults(
         "DropOut against 2",
@@ -75,9 +84,22 @@ def results(**options) -> StudyResults:
     )
 
 
+def second_seed(name: str) -> Evaluation:
+    """Every Dice lower by 0.2, so 0.3 in the mean for 0.5; of P2's lesions none found, so 5 of 10 for 6."""
+    cases = CASES.assign(dice=CASES["dice"] - 0.2, n_found=[3, 0, 0, 2])
+    return replace(example(f"{name}_seed7", metrics=averages(cases)), cases=cases)
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Page:
     return Page(write_study_page(tmp_path_factory.mktemp("study"), results()))
+
+
+@pytest.fixture(scope="module")
+def page_of_seeds(tmp_path_factory) -> Page:
+    """DropOut with the seeds 0 and 7, the others with one."""
+    given = results(second={"DropOut": second_seed("DropOut")})
+    return Page(write_study_page(tmp_path_factory.mktemp("study"), given))
 
 
 def test_differences_are_paired_and_keep_their_sign():
@@ -165,3 +187,46 @@ def test_synthetic_patients_and_unequal_budgets_are_said_on_top(tmp_path):
     page = Page(write_study_page(tmp_path, results(synthetic=True, warnings=["not equally many slices"])))
     assert "Synthetic patients: these numbers show that the machinery works" in page.text
     assert "not equally many slices" in page.text
+
+
+def test_the_spread_over_seeds_stands_beside_the_mean_over_patients(page_of_seeds):
+    """Dice 0.5 and 0.3 in the mean: 0.4, and 0.2/sqrt(2) apart."""
+    heads, first, second = page_of_seeds.tables[2][:3]
+    dice = heads.index("Dice")
+    assert first[dice].startswith("0.400 ± ")
+    assert "± 0.141 over 2 seeds" in first[dice]
+    assert "over" not in second[dice]
+    assert (first[-1], second[-1]) == ("that of each seed", "0.76")
+
+
+def test_a_mean_of_lesions_found_has_a_decimal_only_if_it_is_not_whole(page_of_seeds):
+    short = page_of_seeds.tables[0]
+    assert [row[2].split()[1:4] for row in short[1:3]] == [["5.5", "of", "10"], ["6", "of", "10"]]
+
+
+def test_every_seed_stands_in_a_table_and_leads_to_its_own_report(page_of_seeds):
+    table = page_of_seeds.table("Seed")
+    assert [row[:2] for row in table[1:]] == [["DropOut", "0"], ["", "7"]]
+    dice = table[0].index("Dice")
+    assert [(row[dice], row[-1]) for row in table[1:]] == [("0.500", "0.76"), ("0.300", "0.76")]
+    reports = [address for address in page_of_seeds.addresses if address.endswith("report.html")]
+    names = ["DeepLabV3", "nnU-Net", "DropOut", "DropOut_seed7"]
+    assert reports == [f"evaluations/{name}/report.html" for name in names]
+
+
+def test_what_it_shows_is_true_for_one_seed_and_for_several(page, page_of_seeds, tmp_path):
+    second = {name: second_seed(name) for name in NAMES}
+    all_of_several = Page(write_study_page(tmp_path, results(second=second)))
+    one_seed, spread, one_draw = "with one seed on the same number", "spread over seeds stands beside", "to one draw"
+    says = [[words in shown.text for words in (one_seed, spread, one_draw)] for shown in (page, page_of_seeds)]
+    assert says == [[True, False, False], [False, True, True]]
+    assert [words in all_of_several.text for words in (one_seed, spread, one_draw)] == [False, True, False]
+    assert "with several seeds: DropOut." in page_of_seeds.text
+    assert "several seeds" not in page.text
+    assert "Seed by seed" not in page.text
+
+
+def test_subsets_of_several_seeds_say_so(tmp_path):
+    given = results(second={"DropOut": second_seed("DropOut")})
+    shown = Page(write_study_page(tmp_path, replace(given, subsets={"DropOut": subsets(), "nnU-Net": subsets()})))
+    assert shown.text.count("mean over the seeds 0, 7, each with thresholds of its own") == 1

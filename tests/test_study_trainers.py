@@ -5,6 +5,7 @@ from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study_design import SHIPPED, Arm, Budget, Design, read_design
+from nnunet_seqdropout.study_runs import Run, all_runs
 from nnunet_seqdropout.study_trainers import trainer_name, trainer_source, write_trainers
 from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
 from nnunet_seqdropout.training_25d import DeepLab25D
@@ -16,12 +17,12 @@ def design_of(*arms: Arm, **settings) -> Design:
 
 @pytest.fixture
 def found(tmp_path, monkeypatch):
-    """The classes that nnU-Net finds, by arm."""
+    """The classes that nnU-Net finds, by run."""
 
     def find(design: Design) -> dict[str, type]:
         write_trainers(tmp_path, design)
         monkeypatch.setenv("nnUNet_extTrainer", str(tmp_path))
-        return {arm.name: recursive_find_trainer_class_by_name(trainer_name(arm)) for arm in design.arms}
+        return {run.name: recursive_find_trainer_class_by_name(trainer_name(run)) for run in all_runs(design)}
 
     return find
 
@@ -47,13 +48,13 @@ def test_an_arm_with_settings_of_its_own_has_a_trainer_of_its_own(found):
     plain, own = Arm("A", "SeqDropoutTrainer", "all"), Arm("B-2", "SeqDropoutTrainer", "all", {"n_slices": 3})
     trainers = found(design_of(plain, own))
     assert (trainers["A"].n_slices, trainers["B-2"].n_slices) == (5, 3)
-    assert trainer_name(own) == "SeqDropoutTrainer_study_B_2"
+    assert trainer_name(Run(own)) == "SeqDropoutTrainer_study_B_2"
 
 
 def test_a_setting_that_the_trainer_does_not_have_is_refused():
     arm, other = Arm("A", "SeqDropoutTrainer", "all", {"backbnoe": "resnet18"}), Arm("B", "nnUNetTrainer", "all")
     with pytest.raises(Fault, match="backbnoe"):
-        trainer_source(arm, design_of(arm, other))
+        trainer_source(Run(arm), design_of(arm, other))
 
 
 @pytest.mark.parametrize("setting", ["epochs", "slices_per_epoch", "seed"])
@@ -81,3 +82,21 @@ def test_a_trainer_that_says_the_same_is_not_written_again(tmp_path):
     before = file.stat().st_mtime_ns
     write_trainers(tmp_path, design)
     assert file.stat().st_mtime_ns == before
+
+
+def test_every_seed_of_an_arm_has_a_trainer_that_differs_in_the_seed_alone(found, tmp_path):
+    arms = Arm("A", "SeqDropoutTrainer", "all", {"n_slices": 3}), Arm("B", "nnUNetTrainer", "all", seeds=(2,))
+    design = Design("A", arms, Budget(3, 60, 4), {"lesion": (1,)}, seeds=(0, 1))
+    trainers = found(design)
+    assert {name: (t.__name__, t.seed) for name, t in trainers.items()} == {
+        "A": ("SeqDropoutTrainer_study_A", 0),
+        "A_seed1": ("SeqDropoutTrainer_study_A_seed1", 1),
+        "B_seed2": ("nnUNetTrainer_study_seed2", 2),
+    }
+    assert [trainers[name].n_slices for name in ("A", "A_seed1")] == [3, 3]
+
+
+def test_an_arm_that_is_called_like_the_seed_of_a_shared_trainer_is_refused(tmp_path):
+    arms = Arm("A", "SeqDropoutTrainer", "all"), Arm("seed1", "SeqDropoutTrainer", "all", {"n_slices": 3}, seeds=(0,))
+    with pytest.raises(Fault, match="SeqDropoutTrainer_study_seed1"):
+        write_trainers(tmp_path, Design("A", arms, Budget(1, 1), {"lesion": (1,)}, seeds=(0, 1)))

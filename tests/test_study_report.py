@@ -1,0 +1,115 @@
+"""The report of a study whose models were never trained: checkpoints, evaluations and subsets written by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from example_evaluation import CASES, example
+from test_report import Page
+from test_study_folder import ARMS, DESIGN, cohort
+from test_subset_report import results as subsets
+
+from evaluation.cohort import averages, strata
+from evaluation.figures import learning_figure
+from nnunet_seqdropout.study import prepare
+from nnunet_seqdropout.study_folder import Study
+from nnunet_seqdropout.study_report import write_study_report
+from nnunet_seqdropout.study_runs import Run
+from nnunet_seqdropout.study_state import Record
+
+
+def train(study: Study, run: Run) -> None:
+    """Two epochs of three iterations; the pseudo Dice of the last tells the seed."""
+    fold = study.model(run, "as_acquired") / "fold_0"
+    fold.mkdir(parents=True, exist_ok=True)
+    curves = {"train_losses": [1.0, 0.5], "val_losses": [1.0, 0.5], "ema_fg_dice": [0.1, run.seed / 10]}
+    curves |= {"epoch_start_timestamps": [0.0, 60.0], "epoch_end_timestamps": [60.0, 120.0]}
+    network = {"layer.weight": torch.zeros(2, 3), "layer.running_mean": torch.zeros(2)}
+    torch.save({"network_weights": network, "logging": curves}, fold / "checkpoint_final.pth")
+    trained = {"epochs": 2, "iterations_per_epoch": 3, "slices_per_iteration": 4}
+    (fold.parent / "plans.json").write_text(json.dumps({"seqdropout": trained}))
+
+
+def evaluate(study: Study, run: Run) -> None:
+    """With the seed 3 every Dice is lower by 0.2, P4 could not be used, and subsets have two false positives more."""
+    further = run.seed == 3
+    cases = CASES.assign(dice=CASES["dice"] - (0.2 if further else 0))
+    found = example(run.name, metrics=averages(cases), strata=strata(cases))
+    if further:
+        outcomes = {**found.summary["cases"], "P4": {"status": "failed", "problem": "", "remedy": ""}}
+        found = replace(found, summary={**found.summary, "cases": outcomes})
+    replace(found, cases=cases).write(study.evaluation(run, "as_acquired", "lesion"))
+    if run.arm.drops:
+        table = subsets().cases
+        replace(subsets(), cases=table.assign(fp=table["fp"] + 2 * further)).write(study.subsets(run, "test"))
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory) -> Path:
+    """DropOut and nnU-Net with the seeds 0 and 3, zeros with 0 alone."""
+    folder = tmp_path_factory.mktemp("study")
+    design = replace(DESIGN, arms=(*ARMS[:2], replace(ARMS[2], seeds=(0,))), seeds=(0, 3))
+    study = Study(folder / "out", design, cohort(folder))
+    steps = prepare(study)
+    for run in study.runs:
+        train(study, run)
+        evaluate(study, run)
+        predicted = Record("", seconds=4 + run.seed, mebibytes=10 + run.seed)
+        steps.state.write(f"predict/as_acquired/{run.name}/test", predicted)
+    return write_study_report(study, steps).parent
+
+
+def test_learning_and_arms_know_the_seed(reported):
+    last = pd.read_csv(reported / "learning.csv").query("epoch == 1")
+    rows = last[["arm", "seed", "pseudo_dice"]].values.tolist()
+    assert rows == [["DropOut", 0, 0], ["DropOut", 3, 0.3], ["nnU-Net", 0, 0], ["nnU-Net", 3, 0.3], ["zeros", 0, 0]]
+    arms = pd.read_csv(reported / "arms.csv")
+    assert arms["n_models"].tolist() == [2, 2, 1]
+    assert arms["seeds"].tolist() == ["0; 3", "0; 3", "0"]
+    assert arms["training_minutes"].tolist() == [2, 2, 2]
+    assert arms["seconds_per_volume"].tolist() == [2.75, 2.75, 2]  # 4 and 7 seconds for two patients
+    assert arms["mebibytes_prediction"].tolist() == [13, 13, 10]
+
+
+def test_the_tables_have_the_mean_over_seeds_and_each_seed(reported):
+    table = pd.read_csv(reported / "table.csv").set_index(["arm", "metric"])
+    assert table.loc[("DropOut", "dice"), ["mean", "n_seeds"]].tolist() == pytest.approx([0.4, 2])
+    assert table.loc[("DropOut", "dice"), "sd_seeds"] == pytest.approx(0.2 / 2**0.5)
+    assert table.loc[("zeros", "dice"), "mean"] == pytest.approx(0.5)
+    seeds = pd.read_csv(reported / "seeds.csv").set_index(["arm", "seed", "metric"])["mean"]
+    assert [seeds[("nnU-Net", seed, "dice")] for seed in (0, 3)] == pytest.approx([0.5, 0.3])
+    compared = pd.read_csv(reported / "comparisons.csv").set_index(["against", "metric"])
+    assert compared.loc[("zeros", "dice"), "difference"] == pytest.approx(-0.1)
+
+
+def test_the_page_leads_to_every_report_and_names_the_seeds(reported):
+    page = Page(reported / "report.html")
+    assert "DropOut: seeds 0, 3; nnU-Net: seeds 0, 3; zeros: seed 0" in page.text
+    names = ["zeros", "DropOut", "DropOut_seed3", "nnU-Net", "nnU-Net_seed3"]
+    reports = [address for address in page.addresses if address.endswith("report.html")]
+    assert reports == [f"evaluations/as_acquired/lesion/{name}/report.html" for name in names]
+    assert (reported / "evaluations" / "as_acquired" / "lesion" / "figures" / "dice.png").is_file()
+
+
+def test_who_was_left_out_is_said_with_the_seed(reported):
+    page = Page(reported / "report.html")
+    assert "lesion, as acquired, DropOut_seed3: without P4." in page.text
+    assert "DropOut: without" not in page.text
+
+
+def test_the_table_of_subsets_has_the_means_over_seeds(reported):
+    """3 false positives with one seed, 5 with the other."""
+    table = Page(reported / "report.html").table("flair")
+    column = table[0].index("False positives")
+    assert {row[column].split()[0] for row in table[1:]} == {"4.0"}
+
+
+def test_every_seed_has_a_learning_curve_of_its_own(reported):
+    """DropOut and nnU-Net two, zeros one; the legend names each arm once."""
+    names = ["DropOut", "nnU-Net", "zeros"]
+    (ax,) = learning_figure(pd.read_csv(reported / "learning.csv"), names).axes
+    assert [len(line.get_xdata()) for line in ax.lines] == [2] * 5
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == names
