@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,14 @@ def main() -> None:
     os.environ.update({"nnUNet_n_proc_DA": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
     arguments.work.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(arguments.np, max_tasks_per_child=1) as pool:
-        for seed in arguments.seeds:
-            for variant in VARIANTS:
-                file = arguments.work / f"{variant.replace(' ', '_').replace(':', '')}_seed{seed}.json"
-                if not file.is_file():
-                    pool.submit(train_and_measure, arguments.dataset, variant, {**budget, "seed": seed}, file)
+        trainings = []
+        for seed, variant in product(arguments.seeds, VARIANTS):
+            file = arguments.work / f"{variant.replace(' ', '_').replace(':', '')}_seed{seed}.json"
+            if not file.is_file():
+                own = {**budget, "seed": seed}
+                trainings.append(pool.submit(train_and_measure, arguments.dataset, variant, own, file))
+        for training in trainings:
+            training.result()
     table = pd.concat([pd.DataFrame(json.loads(file.read_text())) for file in sorted(arguments.work.glob("*.json"))])
     table.to_csv(arguments.work / "choices.csv", index=False)
     of_seeds = table.groupby(["variant", "pattern", "seed"], sort=False)[["dice", "found", "false"]].mean()

@@ -32,7 +32,7 @@ def dilated_encoder(backbone: str, in_channels: int, output_stride: int, *, low_
     if absent := {*low_level} - {*strides[:-1]}:
         shown = ", ".join(map(str, sorted(absent)))
         raise ValueError(
-            f"Backbone '{backbone}' has no features at stride {shown}, which the decoder asks for. {REMEDY}"
+            f"Backbone '{backbone}' has no features for the decoder at stride {shown}. {REMEDY}"
         )
     return _with_separate_activations(encoder)
 
