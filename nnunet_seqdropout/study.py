@@ -49,9 +49,8 @@ def _steps(study: Study, trainers: dict[str, Path]) -> Iterator[Step]:
     for run, scenario in pairs:
         for target in study.design.targets:
             yield _evaluate(study, run, scenario, target)
-    for run in study.runs:
-        if run.arm.drops:
-            yield _subsets(study, run)
+    for arm in study.design.arms:
+        yield from (_subsets(study, run) for run in study.runs_for_subsets(arm))
 
 
 def _plan(study: Study, sequences: tuple[str, ...], serves: frozenset[str]) -> Step:

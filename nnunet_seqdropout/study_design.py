@@ -61,7 +61,8 @@ class Design:
 
     test: the patients of imagesTs, or the validation patients of every fold. threshold: "youden", "argmax", or a number
     of false positives per validation patient. targets: name -> labels. settings: class attributes of all trainers that
-    know them. seeds: with each of them every arm is trained. mirroring: nnU-Net's test-time augmentation, for every arm
+    know them. seeds: with each of them every arm is trained. subset_tables: whose models of an arm with dropout are
+    measured on every subset of the sequences. mirroring: nnU-Net's test-time augmentation, for every arm
     alike. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
     """
 
@@ -81,6 +82,7 @@ class Design:
     min_volume_mm3: float = 10.0
     background: str | None = None
     mirroring: bool = True
+    subset_tables: Literal["every_seed", "first_seed", "none"] = "every_seed"
 
     def __post_init__(self) -> None:
         for kind, names in (("arm", self.names), ("scenario", self.scenarios), ("target", self.targets)):
@@ -103,6 +105,8 @@ class Design:
             raise Fault(f"test: {self.test}", remedy="Write imagesTs or cross_validation.")
         if self.threshold not in ("youden", "argmax") and not isinstance(self.threshold, int | float):
             raise Fault(f"threshold: {self.threshold}", remedy="Write youden, argmax or a number of false positives.")
+        if self.subset_tables not in ("every_seed", "first_seed", "none"):
+            raise Fault(f"subset_tables: {self.subset_tables}", remedy="Write every_seed, first_seed or none.")
         if not self.folds or not all(isinstance(fold, int) for fold in self.folds):
             raise Fault(f"folds: {self.folds}", remedy="Write numbers, such as [0].")
         require_seeds(self.seeds, where="seeds")

@@ -12,7 +12,7 @@ from nnunet_seqdropout.folders import environment
 from nnunet_seqdropout.study_checks import require_possible
 from nnunet_seqdropout.study_data import Cohort
 from nnunet_seqdropout.study_design import Arm, Design
-from nnunet_seqdropout.study_runs import Run, all_runs
+from nnunet_seqdropout.study_runs import Run, all_runs, runs_of
 from nnunet_seqdropout.study_trainers import trainer_name
 
 
@@ -95,10 +95,10 @@ class Study:
     def subsets(self, run: Run, part: str) -> Path:
         return self.folder / "subsets" / run.name / part
 
-    @property
-    def arms_for_subsets(self) -> list[Arm]:
-        """The arms that take any subset."""
-        return [arm for arm in self.design.arms if arm.drops]
+    def runs_for_subsets(self, arm: Arm) -> list[Run]:
+        """Those that are measured on every subset of the sequences: of an arm that takes any, all or the first."""
+        runs = runs_of(arm, self.design) if arm.drops else []
+        return runs[: {"every_seed": len(runs), "first_seed": 1, "none": 0}[self.design.subset_tables]]
 
     @property
     def tested(self) -> dict[str, list[int]]:

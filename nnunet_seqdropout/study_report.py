@@ -33,7 +33,7 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         arms=arms,
         learning=learning,
         questions=questions,
-        subsets={arm.name: _subsets(study, arm) for arm in study.arms_for_subsets},
+        subsets={arm.name: _subsets(study, arm) for arm in study.design.arms if study.runs_for_subsets(arm)},
         warnings=[*_one_training(study), *_warnings(arms, questions)],
     )
     with staged(study.folder) as stage:
@@ -76,7 +76,7 @@ def _of_seeds(study: Study, arm: Arm, scenario: str, target: str) -> list[OfSeed
 
 def _subsets(study: Study, arm: Arm) -> SubsetResults:
     of_seeds = []
-    for run in runs_of(arm, study.design):
+    for run in study.runs_for_subsets(arm):
         of_seeds.append(joined([read_subset_results(study.subsets(run, part)) for part in study.tested]))
     return averaged_subsets(of_seeds)
 

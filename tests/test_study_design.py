@@ -97,6 +97,7 @@ def test_a_seed_of_one_arm_with_the_name_of_another_arm_is_refused(tmp_path):
         (MINIMAL + "test: cross_validation", "argmax"),
         (MINIMAL + "test: cross-validation", "imagesTs or cross_validation"),
         (MINIMAL + "threshold: yuoden", "youden, argmax"),
+        (MINIMAL + "subset_tables: first", "first_seed or none"),
         (MINIMAL + "folds: [all]", "numbers"),
         (MINIMAL + "folds: []", "numbers"),
         (MINIMAL.replace("  B: {trainer: nnUNetTrainer, sequences: available}\n", ""), "two or more"),

@@ -258,6 +258,16 @@ def test_several_folds_are_an_ensemble_on_the_test_patients(tmp_path):
     assert len(commands(study, "predict")["predict/as_acquired/DropOut/val"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("subset_tables", "measured"),
+    [("every_seed", ["DropOut", "DropOut_seed3"]), ("first_seed", ["DropOut"]), ("none", [])],
+)
+def test_subsets_are_measured_with_the_seeds_that_the_design_says(tmp_path, subset_tables, measured):
+    design = replace(DESIGN, seeds=(0, 3), subset_tables=subset_tables)
+    study = Study(tmp_path / "out", design, cohort(tmp_path))
+    assert [*commands(study, "subsets")] == [f"subsets/{name}" for name in measured]
+
+
 def test_mirroring_is_that_of_the_design_for_all(tmp_path):
     for mirroring in (True, False):
         study = Study(tmp_path / "out", replace(DESIGN, mirroring=mirroring), cohort(tmp_path))
