@@ -1,6 +1,6 @@
 """Settings of SeqDropoutPlusTrainer against each other: short trainings over seeds, measured on validation patients.
 
-    python -m benchmarks.choices DATASET WORK_FOLDER [--seeds 0 1 2] [--epochs 10] [-np 2]
+    python -m benchmarks.choices DATASET WORK_FOLDER [--variants NAME ...] [--seeds 0 1 2] [--epochs 10] [-np 2]
 
 DATASET is planned for 2d and declares its validation patients, such as a phantom of a seed of its own. Every variant
 differs from the trainer in one setting and is trained on equally many slices. Each training is one file in WORK_FOLDER
@@ -32,14 +32,15 @@ PATTERNS = ("t1_pre+t1_gd+flair", "t1_gd+flair", "t1_gd")
 WITHOUT_CONTRAST = {"t1_pre": 0, "flair": 0, "t1_pre+flair": 0}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "as shipped": {},
-    "SGD 0.01": {"optimizer_type": "sgd", "learning_rate": 0.01},
-    "warm-up of the learning rate": {"warmup_epochs": 2},
-    "decoder to stride 2": {"decoder": (4, 2)},
     "factor: square root": {"rescale": "sqrt"},
-    "factor: none": {"rescale": "none"},
     "foreground by lesion": {"forced_foreground": "lesions"},
     "never without contrast": {"subset_law": "weights", "subset_weights": WITHOUT_CONTRAST},
     "warm-up of the dropout": {"dropout_warmup_epochs": 4},
+    "decoder to stride 2": {"decoder": (4, 2)},
+    "factor: none": {"rescale": "none"},
+    "AdamW 0.001": {"learning_rate": 1e-3},
+    "warm-up of the learning rate": {"warmup_epochs": 2},
+    "SGD 0.01": {"optimizer_type": "sgd", "learning_rate": 0.01},
 }
 
 
@@ -48,9 +49,10 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[*VARIANTS], metavar="NAME")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--slices", type=int, default=150, help="per epoch (150)")
-    parser.add_argument("--largest-batch", type=int, default=12)
+    parser.add_argument("--slices", type=int, default=300, help="per epoch (300)")
+    parser.add_argument("--largest-batch", type=int, default=6)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("-np", type=int, default=2)
     arguments = parser.parse_args()
@@ -65,7 +67,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(arguments.np, max_tasks_per_child=1) as pool:
         trainings = []
-        for seed, variant in product(arguments.seeds, VARIANTS):
+        for seed, variant in product(arguments.seeds, arguments.variants):
             file = arguments.work / f"{variant.replace(' ', '_').replace(':', '')}_seed{seed}.json"
             if not file.is_file():
                 own = {**budget, "seed": seed}

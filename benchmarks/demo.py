@@ -2,10 +2,10 @@
 
     python -m benchmarks.demo WORK_FOLDER
 
-Trains SeqDropoutTrainer_demo on Hospital A, which has four sequences, predicts Hospital B, which has no BRAVO, with
-nnU-Net's own command, and evaluates it at the threshold that keeps to two false alarms per validation patient. A
-synthetic cohort proves that the machinery works, not that the method does. Interrupted, it goes on where it was; remove
-WORK_FOLDER to begin anew.
+Trains SeqDropoutPlusTrainer_demo on Hospital A, which has four sequences, and predicts Hospital B, which has no BRAVO:
+with ``seqdropout predict`` straight from the files that are there, and with nnU-Net's own command from folders that
+``seqdropout fill`` has filled up. Evaluates the most probable label. A synthetic cohort proves that the machinery
+works, not that the method does. Interrupted, it goes on where it was; remove WORK_FOLDER to begin anew.
 """
 
 import argparse
@@ -14,10 +14,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import SimpleITK as sitk
+
 from benchmarks.steps import run_once, use_folders
 from evaluation.results import read_evaluation
 
-DATASET, NAME, TRAINER = "1", "Phantom", "SeqDropoutTrainer_demo"
+DATASET, NAME, TRAINER = "1", "Phantom", "SeqDropoutPlusTrainer_demo"
 
 
 def main() -> None:
@@ -27,8 +30,10 @@ def main() -> None:
     use_folders(work)
     started = time.monotonic()
     raw = Path(os.environ["nnUNet_raw"], f"Dataset00{DATASET}_{NAME}")
-    trained = Path(os.environ["nnUNet_results"], raw.name, f"{TRAINER}__nnUNetPlans__2d", "fold_0")
-    done, phantom, predictions, evaluation = (work / name for name in ("done", "phantom", "predictions", "evaluation"))
+    done, phantom, incomplete, filled, predictions, stock, evaluation = (
+        work / name
+        for name in ("done", "phantom", "incomplete", "filled", "predictions", "stock_predictions", "evaluation")
+    )
     dataset, model = ("-d", DATASET), ("-c", "2d", "-f", "0", "-tr", TRAINER, "-device", "cpu")
     run_once(done / "1_phantom", "seqdropout", "phantom", "-o", phantom, "-np", 2)
     for hospital in ("hospital_a", "hospital_b"):
@@ -36,15 +41,34 @@ def main() -> None:
         # the small phantom's series lie on one grid
         run_once(done / f"2_{hospital}", *convert, "--register", "never")
     run_once(done / "3_plan", "nnUNetv2_plan_and_preprocess", *dataset, "-c", "2d", "-np", 2, quiet=True)
-    run_once(done / "4_train", "nnUNetv2_train", DATASET, "2d", "0", "-tr", TRAINER, "-device", "cpu", "--c", "--npz")
-    predict = ("nnUNetv2_predict", "-i", raw / "imagesTs", "-o", predictions, "--save_probabilities")
+    run_once(done / "4_train", "nnUNetv2_train", DATASET, "2d", "0", "-tr", TRAINER, "-device", "cpu", "--c")
+    link_what_was_acquired(raw / "imagesTs", incomplete)
+    predict = ("seqdropout", "predict", "-i", incomplete, "-o", predictions, "--save_probabilities", "float32")
     run_once(done / "5_predict", *predict, *dataset, *model)
-    validation = ("--val-gt", raw / "labelsTr", "--val-p", trained / "validation")
+    run_once(done / "6_fill", "seqdropout", "fill", "-i", incomplete, "-o", filled, *dataset)
+    run_once(done / "7_stock_predict", "nnUNetv2_predict", "-i", filled, "-o", stock, *dataset, *model)
     test = ("-gt", raw / "labelsTs", "-p", predictions, "-i", raw / "imagesTs", "-o", evaluation, "--name", TRAINER)
-    run_once(done / "6_evaluate", "seqdropout", "evaluate", *test, *validation, "--fp-budget", 2, "-np", 2)
+    run_once(done / "8_evaluate", "seqdropout", "evaluate", *test, "--threshold", 0.5, "-np", 2)
     print(f"\n{table(evaluation)}")
+    print(f"nnU-Net's own command on the filled folders: {differing(predictions, stock)} voxels have another label.")
     print("Synthetic patients: these numbers show that the machinery works, not that the method does.")
     print(f"Report: {evaluation / 'report.html'}. This run took {(time.monotonic() - started) / 60:.1f} minutes.")
+
+
+def link_what_was_acquired(images: Path, folder: Path) -> None:
+    """Links to the images that are not placeholders: patients as a hospital without BRAVO would hand them over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(images.glob("*.nii.gz")):
+        link = folder / file.name
+        if not link.is_symlink() and sitk.GetArrayViewFromImage(sitk.ReadImage(str(file))).any():
+            link.symlink_to(file)
+
+
+def differing(first: Path, second: Path) -> str:
+    """How many voxels of all label maps differ, of how many."""
+    files = sorted(second.glob("*.nii.gz"))
+    pairs = [[sitk.GetArrayFromImage(sitk.ReadImage(str(at / f.name))) for at in (first, second)] for f in files]
+    return f"{sum(int(np.sum(a != b)) for a, b in pairs):,} of {sum(a.size for a, _ in pairs):,}"
 
 
 def table(evaluation: Path) -> str:
