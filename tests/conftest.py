@@ -21,7 +21,7 @@ TRAINERS = Path(__file__).resolve().parent.parent / "trainers"
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 TINY_TRAINERS = """
 from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
-from nnunet_seqdropout.training_25d import DeepLab25D
+from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
 
 
 class Tiny:
@@ -42,6 +42,14 @@ class TinyFloat32(TinySeqDropout):
 
 
 class TinyDeepLab(Tiny, DeepLab25D):
+    pass
+
+
+class TinyPlusSeqDropout(Tiny, WithSequenceDropout, DeepLab25DPlus):
+    pass
+
+
+class TinyPlus(Tiny, DeepLab25DPlus):
     pass
 
 
