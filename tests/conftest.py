@@ -49,6 +49,10 @@ class TinyPlusSeqDropout(Tiny, WithSequenceDropout, DeepLab25DPlus):
     pass
 
 
+class TinyPlusFloat32(TinyPlusSeqDropout):
+    iterations_per_epoch, largest_batch, bfloat16_on_cpu = 40, 4, False
+
+
 class TinyPlus(Tiny, DeepLab25DPlus):
     pass
 
