@@ -31,9 +31,7 @@ def dilated_encoder(backbone: str, in_channels: int, output_stride: int, *, low_
         raise ValueError(f"Backbone '{backbone}' does not dilate to output stride {output_stride}. {REMEDY}")
     if absent := {*low_level} - {*strides[:-1]}:
         shown = ", ".join(map(str, sorted(absent)))
-        raise ValueError(
-            f"Backbone '{backbone}' has no features for the decoder at stride {shown}. {REMEDY}"
-        )
+        raise ValueError(f"Backbone '{backbone}' has no features for the decoder at stride {shown}. {REMEDY}")
     return _with_separate_activations(encoder)
 
 

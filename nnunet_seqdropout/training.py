@@ -246,10 +246,15 @@ class WithSequenceDropout(ConfiguredTrainer):
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> BasicTransform:
         stock = super().get_training_transforms(*args, **kwargs)
+        # the workers draw batches before the first epoch starts
+        self._warm_up_dropout()
         return ComposeTransforms([RecordPresence(), stock, self._dropout])
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
+        self._warm_up_dropout()
+
+    def _warm_up_dropout(self) -> None:
         self._dropout.strength.fill_(min(1.0, (self.current_epoch + 1) / (self.dropout_warmup_epochs + 1)))
 
     def on_validation_epoch_start(self) -> None:

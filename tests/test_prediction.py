@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Sequence
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from dataset_conversion.images import read_image
 from evaluation.inputs import Target
 from evaluation.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.cli import main
-from nnunet_seqdropout.prediction import Model, Segmentation, load_model
+from nnunet_seqdropout.prediction import Model, Preprocessed, Segmentation, load_model
 from nnunet_seqdropout.prediction_outputs import with_threshold
 from nnunet_seqdropout.subset_table import _without
 
@@ -89,7 +90,12 @@ def require_one_result(source: Path, work: Path, model: Path, names: Sequence[st
 
 @pytest.mark.parametrize(
     ("trainer", "configuration"),
-    [("TinySeqDropout", "2d"), ("TinyStockSeqDropout", "3d_fullres"), ("TinyDeepLab", "2d")],
+    [
+        ("TinySeqDropout", "2d"),
+        ("TinyPlusSeqDropout", "2d"),
+        ("TinyStockSeqDropout", "3d_fullres"),
+        ("TinyDeepLab", "2d"),
+    ],
 )
 def test_absent_zero_and_dropped_are_the_same_bytes_for_every_subset(
     make_model, case, tmp_path, trainer, configuration
@@ -105,22 +111,86 @@ def test_so_they_are_for_every_subset_of_three_sequences(make_model, case, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("trainer", "configuration"), [("TinySeqDropout", "2d"), ("TinyStockSeqDropout", "3d_fullres")]
+    ("trainer", "configuration"),
+    [("TinySeqDropout", "2d"), ("TinyPlusSeqDropout", "2d"), ("TinyStockSeqDropout", "3d_fullres")],
 )
 def test_it_is_what_nnunet_makes_of_the_filled_folder(make_model, case, trainer, configuration):
-    model = load_model(make_model(trainer, configuration=configuration), folds=[0])
+    folder = make_model(trainer, configuration=configuration)
     files = [case / f"P_000{channel}.nii.gz" for channel in range(4)]
     images = {name: read_image(file) for name, file in zip(SEQUENCES, files, strict=True) if name != "t1_gd"}
-    ours = model.predict(images)
+    ours = load_model(folder, folds=[0]).predict(images)
     sitk.WriteImage(sitk.ReadImage(str(files[2])) * 0, str(files[2]))
-    volume, properties = model.predictor.plans_manager.image_reader_writer_class().read_images(list(map(str, files)))
-    theirs = model.predictor.predict_single_npy_array(volume, properties, save_or_return_probabilities=True)
-    assert np.array_equal(ours.labels, theirs[0])
-    assert np.array_equal(ours.probabilities, theirs[1])
+    # a predictor that nobody has changed
+    stock = load_model(folder, folds=[0]).predictor
+    volume, properties = stock.plans_manager.image_reader_writer_class().read_images(list(map(str, files)))
+    assert stock.use_gaussian
+    weighted = stock.predict_single_npy_array(volume, properties, save_or_return_probabilities=True)[1]
+    stock.use_gaussian = False
+    labels, probabilities = stock.predict_single_npy_array(volume, properties, save_or_return_probabilities=True)
+    assert np.array_equal(ours.labels, labels)
+    assert np.array_equal(ours.probabilities, probabilities)
+    # the weights of one tile leave rounding in float16: in its corners, where they are smallest, of the logits to 0.5
+    differences = np.abs(ours.probabilities - weighted)
+    assert differences.max() < 0.1
+    assert (differences > 1e-3).mean() < 0.01
 
 
-def test_the_factor_is_applied_once_and_by_the_whole_case(make_model, case):
-    model = load_model(make_model("TinyStockSeqDropout", configuration="3d_fullres"), folds=[0])
+# data set 1: slabs of [16, 40, 48], slices of [40, 48]
+@pytest.mark.parametrize(
+    ("trainer", "shape", "tiles"),
+    [
+        ("TinySeqDropout", (2, 40, 38), "one"),
+        ("TinySeqDropout", (16, 40, 48), "one"),
+        ("TinySeqDropout", (17, 40, 38), "several"),
+        ("TinyPlusSeqDropout", (2, 41, 38), "several"),
+        # a slice at a time, however many there are
+        ("TinyStockSeqDropout", (2, 40, 48), "one"),
+        ("TinyStockSeqDropout", (2, 40, 49), "several"),
+    ],
+)
+def test_only_where_tiles_overlap_are_they_weighted_by_nnunets_gaussian(make_model, trainer, shape, tiles):
+    model = load_model(make_model(trainer), folds=[0], use_mirroring=False)
+    data = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
+    # whatever came before: here a case of the other kind
+    other = (1, 40, 49) if tiles == "one" else (1, 40, 48)
+    model.logits(Preprocessed(torch.zeros(4, *other), {}, (True,) * 4))
+    ours = model.logits(Preprocessed(data, {}, (True,) * 4))
+    by_nnunet = {}
+    for use_gaussian in (True, False):
+        model.predictor.use_gaussian = use_gaussian
+        by_nnunet[use_gaussian] = model.predictor.predict_logits_from_preprocessed_data(data)
+    assert not torch.equal(by_nnunet[True], by_nnunet[False])
+    assert torch.equal(ours, by_nnunet[tiles == "several"])
+
+
+@torch.inference_mode()
+def test_what_fits_into_one_tile_is_the_answer_of_the_network_itself(make_model):
+    model = load_model(make_model("TinySeqDropout"), folds=[0], use_mirroring=False)
+    data = torch.randn(4, 16, 40, 48, generator=torch.Generator().manual_seed(0))
+    ours = model.logits(Preprocessed(data, {}, (True,) * 4))
+    assert torch.equal(ours, model._network(data[None])[0].half().to(ours.dtype))
+
+
+@pytest.fixture
+def rescaling_model(make_model, tmp_path):
+    """``rescaling_model(how)`` -> the folder of a model that rescales so; None: as version 0.1.0, does not say."""
+
+    def make(rescale: str | None, *, trainer: str = "TinySeqDropout", configuration: str = "2d") -> Path:
+        folder = with_one_fold(make_model(trainer, configuration=configuration), tmp_path / f"model_{rescale}")
+        plans = json.loads((folder / "plans.json").read_text())
+        assert plans["seqdropout"].pop("rescale") == "paper"
+        if rescale:
+            plans["seqdropout"]["rescale"] = rescale
+        (folder / "plans.json").write_text(json.dumps(plans))
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize(("rescale", "factor"), [("paper", 4), ("sqrt", 2), ("none", 1), (None, 4)])
+def test_the_factor_is_applied_once_and_by_the_whole_case(rescaling_model, case, rescale, factor):
+    planned = {"trainer": PLANNED[0], "configuration": PLANNED[1]}
+    model = load_model(rescaling_model(rescale, **planned), folds=[0])
     seen = []
     model._network.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].clone()))
     image = read_image(case / "P_0001.nii.gz")
@@ -128,10 +198,39 @@ def test_the_factor_is_applied_once_and_by_the_whole_case(make_model, case):
     # a tile in which the only sequence is empty, too
     prepared.data[:, :, :20, :20] = 0
     model.logits(prepared)
-    assert model.factor(prepared.present) == 4
+    assert model.factor(prepared.present) == factor
     largest = max(float(piece[:, 1].abs().max()) for piece in seen)
-    assert largest == pytest.approx(4 * float(prepared.data[1].abs().max()), rel=1e-3)
+    assert largest == pytest.approx(factor * float(prepared.data[1].abs().max()), rel=1e-3)
     assert all(not piece[:, [0, 2, 3]].any() for piece in seen)
+
+
+@pytest.mark.parametrize(
+    ("rescale", "factor", "shown"),
+    [("paper", 4 / 3, "4/3"), ("sqrt", sqrt(4 / 3), "1.15"), ("none", 1, "1"), (None, 4 / 3, "4/3")],
+)
+def test_the_record_and_the_log_say_what_the_model_multiplies_by(
+    rescaling_model, case, tmp_path, caplog, rescale, factor, shown
+):
+    folder = rescaling_model(rescale)
+    model = load_model(folder, folds=[0])
+    assert model.rescales
+    assert model.factor((True, True, True, False)) == pytest.approx(factor)
+    assert model.factor((True,) * 4) == 1
+    (case / "P_0003.nii.gz").unlink()
+    assert predict(case, tmp_path / "out", folder) == 0
+    assert json.loads((tmp_path / "out" / "P.json").read_text())["factor"] == pytest.approx(factor)
+    assert f"P: missing flair (_0003), using 3 of 4, factor {shown}\n" in caplog.text
+    # the factor read back from the file is the factor still
+    assert predict(case, tmp_path / "out", folder, "--c") == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]["P"]["status"] == "skipped"
+
+
+@pytest.mark.parametrize("trainer", ["TinyDeepLab", "TinyPlus"])
+def test_a_model_trained_without_dropout_multiplies_by_nothing_and_warns(make_model, trainer):
+    model = load_model(make_model(trainer), folds=[0])
+    assert not model.rescales
+    assert model.factor((True, True, True, False)) == 1
+    assert "trained without sequence dropout" in model.warnings((True, True, True, False))[0]
 
 
 def test_a_bad_case_is_reported_and_the_others_are_done(make_model, case, tmp_path):

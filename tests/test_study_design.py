@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study_design import SHIPPED, read_design
+from nnunet_seqdropout.study_design import BASES, SHIPPED, read_design
 from nnunet_seqdropout.study_runs import all_runs
 
 
@@ -43,6 +43,31 @@ def test_a_design_takes_from_its_base_what_it_does_not_say(tmp_path):
     assert design.seeds == (7,)
     assert design.scenarios == {"all": (), "no_flair": ("flair",)}
     assert design.reference == "DropOut"
+
+
+def test_an_arm_may_have_the_network_with_a_decoder(tmp_path):
+    text = MINIMAL.replace("SeqDropoutTrainer", "SeqDropoutPlusTrainer").replace(
+        "nnUNetTrainer", "DeepLabV3PlusTrainer"
+    )
+    design = read_design(written(tmp_path, text))
+    assert [arm.trainer for arm in design.arms] == ["SeqDropoutPlusTrainer", "DeepLabV3PlusTrainer"]
+    assert [arm.drops for arm in design.arms] == [True, False]
+
+
+@pytest.mark.parametrize("trainer", [name for name in BASES if not name.startswith("nnUNet")])
+def test_a_3d_configuration_is_refused_to_the_slab_network_alone(tmp_path, trainer):
+    text = MINIMAL.replace("SeqDropoutTrainer", trainer) + "configuration: 3d_fullres"
+    with pytest.raises(Fault, match=f"arm A: {trainer} with 3d_fullres"):
+        read_design(written(tmp_path, text))
+    of_one_arm = text.replace("sequences: all}", "sequences: all, configuration: 2d}")
+    assert read_design(written(tmp_path, of_one_arm)).arms[0].configuration == "2d"
+
+
+def test_weights_of_subsets_stay_as_they_are_written(tmp_path):
+    settings = "settings: {subset_law: weights, subset_weights: {t1_pre+flair: 0}, rescale: sqrt}"
+    arms = read_design(written(tmp_path, MINIMAL.replace("sequences: all}", f"sequences: all, {settings}}}"))).arms
+    law = {"subset_law": "weights", "subset_weights": {"t1_pre+flair": 0}, "rescale": "sqrt"}
+    assert arms[0].settings == law
 
 
 def test_the_reference_is_the_first_arm(tmp_path):

@@ -8,7 +8,7 @@ from nnunet_seqdropout.study_design import SHIPPED, Arm, Budget, Design, read_de
 from nnunet_seqdropout.study_runs import Run, all_runs
 from nnunet_seqdropout.study_trainers import trainer_name, trainer_source, write_trainers
 from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
-from nnunet_seqdropout.training_25d import DeepLab25D
+from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
 
 
 def design_of(*arms: Arm, **settings) -> Design:
@@ -35,6 +35,18 @@ def test_every_arm_of_the_small_design_is_found_with_the_same_budget(found):
     assert not issubclass(trainers["DeepLabV3"], WithSequenceDropout)
     assert not issubclass(trainers["nnU-Net_DropOut"], DeepLab25D)
     assert trainers["nnU-Net"].__mro__[1] is ConfiguredTrainer
+
+
+def test_an_arm_may_have_the_network_with_a_decoder_and_settings_of_it(found):
+    law = {"subset_law": "weights", "subset_weights": {"t1_pre+flair": 0.0}, "decoder": [4, 2], "rescale": "sqrt"}
+    arms = Arm("A", "SeqDropoutPlusTrainer", "all", law), Arm("B", "DeepLabV3PlusTrainer", "all")
+    trainers = found(design_of(*arms, warmup_epochs=2))
+    assert issubclass(trainers["A"], WithSequenceDropout)
+    assert all(issubclass(trainer, DeepLab25DPlus) for trainer in trainers.values())
+    assert not issubclass(trainers["B"], WithSequenceDropout)
+    assert {name: getattr(trainers["A"], name) for name in law} == law
+    assert (trainers["B"].decoder, trainers["B"].optimizer_type) == ((4, 2, 1), "adamw")
+    assert {trainer.warmup_epochs for trainer in trainers.values()} == {2}
 
 
 def test_settings_reach_the_trainers_that_know_them(found):

@@ -29,7 +29,12 @@ def seeded(make_trainer):
 
 @pytest.mark.parametrize(
     ("name", "configuration", "slices_per_sample"),
-    [("TinySeqDropout", "2d", 1), ("TinyStock", "2d", 1), ("TinyStockSeqDropout", "3d_fullres", None)],
+    [
+        ("TinySeqDropout", "2d", 1),
+        ("TinyPlus", "2d", 1),
+        ("TinyStock", "2d", 1),
+        ("TinyStockSeqDropout", "3d_fullres", None),
+    ],
 )
 def test_every_trainer_sees_as_many_slices_whatever_its_batch(make_trainer, name, configuration, slices_per_sample):
     trainer = make_trainer(name, configuration=configuration)
@@ -58,7 +63,7 @@ def same(first, second) -> bool:
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-@pytest.mark.parametrize("name", ["TinySeqDropout", "TinyStockSeqDropout"])
+@pytest.mark.parametrize("name", ["TinySeqDropout", "TinyPlusSeqDropout", "TinyStockSeqDropout"])
 def test_the_same_seed_gives_the_same_weights_also_when_it_was_interrupted(seeded, name):
     trainer = seeded(name)
     trainer.run_training()
