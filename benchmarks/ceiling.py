@@ -3,7 +3,8 @@
     python -m benchmarks.ceiling LABELS [--figure docs/ceiling.png]
 
 For the middle slice of every lesion in a folder of label maps, an optimiser looks for the best logits on a grid of
-stride 8, 4 and 2; no network that ends at this stride can outline it better. Prints Dice by diameter in voxels.
+stride 8, 4 and 2. What it finds is close to the best that a network which ends at this stride could do. Prints Dice by
+diameter in voxels.
 """
 
 import argparse
@@ -96,7 +97,7 @@ def drawn(means: pd.DataFrame) -> Figure:
         bars = axes.bar(places + (number - 1) * 0.27, values, 0.25, color=colour, label=f"output at stride {stride}")
         axes.bar_label(bars, [f"{value:.2f}" for value in values], fontsize=8)
     labels = [f"{name}\n({n} lesions)" for name, n in zip(means.index, means["lesions"], strict=True)]
-    axes.set(ylim=(0, 1.08), ylabel="Dice of the best possible outline", xlabel="diameter in voxels")
+    axes.set(ylim=(0, 1.08), ylabel="Dice of the best outline found", xlabel="diameter in voxels")
     axes.set_xticks(places, labels)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=8)

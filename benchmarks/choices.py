@@ -3,9 +3,9 @@
     python -m benchmarks.choices DATASET WORK_FOLDER [--variants NAME ...] [--seeds 0 1 2] [--epochs 10] [-np 2]
 
 DATASET is planned for 2d and declares its validation patients, such as a phantom of a seed of its own. Every variant
-differs from the trainer in one setting and is trained on equally many slices. Each training is one file in WORK_FOLDER
-and is not repeated; what is measured is printed as a table and written to ``choices.csv``. Trainings have one thread
-each.
+differs from the trainer in one setting and is trained on equally many slices. Each training is one file in WORK_FOLDER,
+named after its variant, seed and budget, and is not repeated; what is measured is printed as a table and written to
+``choices.csv``. Trainings have one thread each.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -66,19 +67,25 @@ def main() -> None:
     os.environ.update({"nnUNet_n_proc_DA": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
     arguments.work.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(arguments.np, max_tasks_per_child=1) as pool:
-        trainings = []
+        trainings, files = [], []
         for seed, variant in product(arguments.seeds, arguments.variants):
-            file = arguments.work / f"{variant.replace(' ', '_').replace(':', '')}_seed{seed}.json"
+            files.append(file := arguments.work / f"{named(variant, {**budget, 'seed': seed})}.json")
             if not file.is_file():
                 own = {**budget, "seed": seed}
                 trainings.append(pool.submit(train_and_measure, arguments.dataset, variant, own, file))
         for training in trainings:
             training.result()
-    table = pd.concat([pd.DataFrame(json.loads(file.read_text())) for file in sorted(arguments.work.glob("*.json"))])
+    table = pd.concat([pd.DataFrame(json.loads(file.read_text(encoding="utf-8"))) for file in files])
     table.to_csv(arguments.work / "choices.csv", index=False)
     of_seeds = table.groupby(["variant", "pattern", "seed"], sort=False)[["dice", "found", "false"]].mean()
     means = of_seeds.groupby(["variant", "pattern"], sort=False).agg(["mean", "std"])
     print(means.round(3).to_string())
+
+
+def named(variant: str, budget: Mapping[str, Any]) -> str:
+    """What the file of a training is called: another setting or budget gives another name."""
+    what = json.dumps([variant, VARIANTS[variant], budget])
+    return f"{variant.replace(' ', '_').replace(':', '')}_seed{budget['seed']}_{sha256(what.encode()).hexdigest()[:8]}"
 
 
 def train_and_measure(dataset: str, variant: str, budget: Mapping[str, Any], file: Path) -> None:
@@ -105,7 +112,7 @@ def trainer_of(dataset: str, attributes: Mapping[str, Any], folder: Path) -> Any
     plans = {**load_json(str(preprocessed / "nnUNetPlans.json")), "continue_training": False}
     own = type("Variant", (WithSequenceDropout, DeepLab25DPlus), dict(attributes))
     trainer = own(plans, "2d", 0, load_json(str(preprocessed / "dataset.json")), device=torch.device("cpu"))
-    trainer.output_folder = str(folder)
+    trainer.output_folder = trainer.output_folder_base = str(folder)
     trainer.log_file = str(folder / "training_log.txt")
     folder.mkdir(parents=True, exist_ok=True)
     trainer.disable_checkpointing = True

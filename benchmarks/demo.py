@@ -60,7 +60,7 @@ def link_what_was_acquired(images: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file in sorted(images.glob("*.nii.gz")):
         link = folder / file.name
-        if not link.is_symlink() and sitk.GetArrayViewFromImage(sitk.ReadImage(str(file))).any():
+        if not link.is_symlink() and sitk.GetArrayFromImage(sitk.ReadImage(str(file))).any():
             link.symlink_to(file)
 
 

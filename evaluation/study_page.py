@@ -1,7 +1,7 @@
 """The page of a study: several models, trained and tested alike, and what can be said of their differences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class StudyResults:
     """facts: words about data, protocol and machine. arms: a row per model: what it is and what it cost.
 
     learning: ``arm, data, fold, seed, epoch, train_loss, val_loss, pseudo_dice``. subsets: model -> its results on
-    every subset.
+    every subset, and in subset_seeds the seeds that they are of.
     """
 
     title: str
@@ -58,6 +58,7 @@ class StudyResults:
     questions: Sequence[Question]
     subsets: Mapping[str, SubsetResults]
     warnings: Sequence[str] = ()
+    subset_seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def write_study_page(folder: Path, results: StudyResults) -> Path:

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from math import sqrt
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +14,8 @@ from nnunet_seqdropout.subsets import Presence, SubsetLaw, subset_probabilities
 Rescale = Literal["paper", "sqrt", "none"]
 """What the sequences present are multiplied by: the paper's N/(N-k), its square root, which keeps the variance of the
 first layer's sum rather than its mean, or nothing."""
+
+_EXPONENTS: Mapping[Rescale, float] = {"paper": 1.0, "sqrt": 0.5, "none": 0.0}
 
 
 def present_sequences(x: torch.Tensor) -> torch.Tensor:
@@ -32,21 +33,16 @@ def factor(n_present: int, n_sequences: int, rescale: Rescale = "paper") -> floa
     """What the sequences present are multiplied by, N/(N-k) for k absent of N; 1 where none is, or none is absent.
 
     It keeps the pixel statistics of the input relatively constant (Grøvik et al., Neural Network Details): 4/3 with
-    one of four sequences absent, 2 with two. Raises ValueError for an unknown ``rescale``.
+    one of four sequences absent, 2 with two.
     """
-    if rescale not in get_args(Rescale):
-        raise ValueError(f"Unknown rescale '{rescale}': choose one of {', '.join(get_args(Rescale))}.")
-    if rescale == "none" or not n_present:
-        return 1.0
-    ratio = n_sequences / n_present
-    return sqrt(ratio) if rescale == "sqrt" else ratio
+    return (n_sequences / max(n_present, 1)) ** _EXPONENTS[rescale] if n_present else 1.0
 
 
 def rescaling_factor(present: torch.Tensor, rescale: Rescale = "paper") -> torch.Tensor:
     """``factor`` of every sample: (B, N) bool -> (B,) float32."""
-    n_sequences = present.shape[-1]
-    of_number = [factor(n, n_sequences, rescale) for n in range(n_sequences + 1)]
-    return torch.tensor(of_number, dtype=torch.float32, device=present.device)[present.sum(-1)]
+    n_present = present.sum(-1)
+    ratio = present.shape[-1] / n_present.clamp(min=1)
+    return torch.where(n_present > 0, ratio ** _EXPONENTS[rescale], 1.0)
 
 
 def keep_and_rescale(x: torch.Tensor, kept: torch.Tensor, rescale: Rescale = "paper") -> torch.Tensor:
@@ -74,7 +70,11 @@ def rescale_in_evaluation(
 
 
 def add_rescaling(network: nn.Module, rescale: Rescale) -> None:
-    """From now on the network receives its input rescaled when it predicts; ``rescaling_of`` tells how."""
+    """From now on the network receives its input rescaled when it predicts; ``rescaling_of`` tells how.
+
+    Raises ValueError for an unknown ``rescale``.
+    """
+    _require_known(rescale)
     network.register_forward_pre_hook(partial(rescale_in_evaluation, rescale=rescale))
 
 
@@ -86,6 +86,11 @@ def rescaling_of(network: nn.Module) -> Rescale | None:
     return None
 
 
+def _require_known(rescale: str) -> None:
+    if rescale not in _EXPONENTS:
+        raise ValueError(f"rescale is {rescale!r}: choose one of {', '.join(_EXPONENTS)}.")
+
+
 class RecordPresence(BasicTransform):
     """First in the pipeline: notes which sequences of the patch are there, before noise revives an absent one."""
 
@@ -95,7 +100,7 @@ class RecordPresence(BasicTransform):
 
 
 class SequenceDropout(ImageOnlyTransform):
-    """Last in the pipeline: draws a subset of the sequences present, zeroes all others, rescales by N/(N-k).
+    """Last in the pipeline: draws a subset of the sequences present, zeroes all others, rescales by ``factor``.
 
     Needs ``present`` from ``RecordPresence``. Draws with numpy, which nnU-Net reseeds in every worker.
 
@@ -114,6 +119,7 @@ class SequenceDropout(ImageOnlyTransform):
         rescale: Rescale = "paper",
     ) -> None:
         super().__init__()
+        _require_known(rescale)
         self.law = law
         self.drop_probability = drop_probability
         self.always_keep = None if always_keep is None else tuple(always_keep)

@@ -20,7 +20,8 @@ class BalancedByLesion:
     """A preprocessed data set of nnU-Net whose ``class_locations`` hold every lesion of a class equally often.
 
     nnU-Net lists a sample of at most 10,000 voxels of each class and draws one of them, so that a lesion is drawn as
-    often as it is large. The objects are found in the preprocessed label, once per case.
+    often as it is large. The objects are found in the preprocessed label, once per case, when the data set is made: it
+    reads every label, and keeps 8 KiB for each lesion and class.
     """
 
     def __init__(self, dataset: nnUNetBaseDataset) -> None:

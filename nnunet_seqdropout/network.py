@@ -94,23 +94,19 @@ class DeepLabV3Slab(nn.Module):
         chosen = torch.cat([(~empty).nonzero(), one_empty])  # (windows to compute, 2): sample, slice
         for batch in chosen.split(self.windows_per_batch):
             samples, slices = batch.unbind(1)
-            logits[samples, slices] = self._segment_batch(windows[samples, slices])
+            shown = windows[samples, slices]
+            if self._equal_batches(x.device):
+                shown = F.pad(shown, (*[0] * 9, self.windows_per_batch - len(batch)))
+            logits[samples, slices] = self._segment_windows(shown)[: len(batch)]
         if len(one_empty):
             logits[empty] = logits[tuple(one_empty[0])].clone()
         return logits.transpose(1, 2)
 
-    def _segment_batch(self, windows: torch.Tensor) -> torch.Tensor:
-        """As ``_segment_windows``. On a GPU the last batch is filled up with windows whose result is thrown away, since
-        cuDNN tunes, and torch.compile compiles, anew for every size of a batch."""
-        n_windows = len(windows)
-        if self._equal_batches(windows.device):
-            windows = torch.cat([windows, windows.new_zeros((self.windows_per_batch - n_windows, *windows.shape[1:]))])
-        return self._segment_windows(windows)[:n_windows]
-
     @staticmethod
     def _equal_batches(device: torch.device) -> bool:
-        """A CPU tunes nothing and would pay for every window."""
-        return device.type != "cpu"
+        """Whether the last batch is filled up with windows whose result is thrown away: on a GPU cuDNN tunes, and
+        torch.compile compiles, anew for every size of a batch. Elsewhere each window would cost its time."""
+        return device.type == "cuda"
 
     def _segment_windows(self, windows: torch.Tensor) -> torch.Tensor:
         """(B, sequences, n_slices, H, W) -> logits of the centre slices, (B, classes, H, W)."""

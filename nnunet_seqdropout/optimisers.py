@@ -1,14 +1,18 @@
 """Optimisers that a trainer may choose between, on nnU-Net's polynomial schedule with or without a warm-up."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
-from torch import nn
 
 OptimizerType = Literal["sgd", "adamw"]
-ADAMW_WEIGHT_DECAY = 0.01
+
+LEARNING_RATES: Mapping[OptimizerType, float] = {"sgd": 0.01, "adamw": 3e-4}
+"""Unless a trainer sets another: nnU-Net's own, and what the authors' public code trains with."""
+
+WEIGHT_DECAYS: Mapping[OptimizerType, float] = {"sgd": 3e-5, "adamw": 0.01}
+"""nnU-Net's own, and torch's for AdamW."""
 
 
 class WarmedUpPolyLR(PolyLRScheduler):
@@ -24,7 +28,3 @@ class WarmedUpPolyLR(PolyLRScheduler):
             for group in self.optimizer.param_groups:
                 group["lr"] *= (current_step + 1) / (self.warmup_steps + 1)
             self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
-
-
-def adamw(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, learning_rate, weight_decay=ADAMW_WEIGHT_DECAY)

@@ -65,11 +65,12 @@ class Model:
             "checkpoint": self.checkpoint,
             "mirroring": self.predictor.use_mirroring,
             "step_size": self.predictor.tile_step_size,
+            "gaussian": "where tiles overlap",
         }
 
     @property
     def rescales(self) -> bool:
-        """Whether it was trained with sequence dropout and takes its input times N/(N-k)."""
+        """Whether it was trained with sequence dropout and rescales its input by what is absent."""
         return rescaling_of(self._network) is not None
 
     def factor(self, present: Sequence[bool]) -> float:
@@ -111,8 +112,8 @@ class Model:
     def logits(self, case: Preprocessed, *, warn: Callable[[str], object] = log.warning) -> torch.Tensor:
         """(classes, Z, Y, X) on the preprocessed grid: nnU-Net's sliding window, mirroring and ensemble.
 
-        A case that fits into one tile is predicted without nnU-Net's Gaussian weights, which only rounding in float16
-        would be left of. One for which the device has not enough memory is predicted on the CPU; ``warn`` is told so.
+        A case that fits into one tile is predicted without nnU-Net's Gaussian weights: there they cancel but for their
+        rounding in float16. One for which the device has not enough memory is predicted on the CPU; ``warn`` is told.
         """
         self.predictor.use_gaussian = not self._fits_one_tile(case.data)
         with _presence_known(self._network, case.present):

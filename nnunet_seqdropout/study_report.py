@@ -34,6 +34,7 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         learning=learning,
         questions=questions,
         subsets={arm.name: _subsets(study, arm) for arm in study.design.arms if study.runs_for_subsets(arm)},
+        subset_seeds={arm.name: [run.seed for run in study.runs_for_subsets(arm)] for arm in study.design.arms},
         warnings=[*_one_training(study), *_warnings(arms, questions)],
     )
     with staged(study.folder) as stage:

@@ -35,7 +35,7 @@ def subset_probabilities(
     ``independent``: each sequence is dropped with ``drop_probability`` by itself, given that something is left.
     ``uniform_number``: first how many are dropped, uniformly, then which ones, uniformly.
     ``weights``: each subset in proportion to its weight, 1 where ``weights`` names none, so that expected subsets come
-    more often and impossible ones (weight 0) never; whoever has nothing but subsets of weight 0 is shown whole.
+    more often and impossible ones (weight 0) never; a patient of whom every subset has weight 0 is shown whole.
 
     Raises ValueError where no sequence is present, the law is unknown, ``drop_probability`` is outside [0, 1), a weight
     is negative or not finite, or weights are given to another law.

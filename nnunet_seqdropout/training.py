@@ -26,7 +26,7 @@ from nnunet_seqdropout.dropout import (
     sequences_to_draw_from,
 )
 from nnunet_seqdropout.lesion_sampling import BalancedByLesion
-from nnunet_seqdropout.optimisers import OptimizerType, WarmedUpPolyLR, adamw
+from nnunet_seqdropout.optimisers import LEARNING_RATES, WEIGHT_DECAYS, OptimizerType, WarmedUpPolyLR
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings
 from nnunet_seqdropout.subsets import SubsetLaw, subsets
 from nnunet_seqdropout.training_patterns import DicePerPattern
@@ -50,7 +50,8 @@ class ConfiguredTrainer(DicePerPattern):
     many to validate, as in nnU-Net; a sample of a 3D configuration counts as many slices as its patch has.
     seed: without augmentation workers (nnUNet_n_proc_DA=0) and on the CPU the same training gives the same weights,
     resumed or not.
-    optimizer_type, learning_rate, warmup_epochs: nnU-Net's SGD at 0.01 unless set; a warm-up rises linearly.
+    optimizer_type: nnU-Net's SGD, or AdamW. learning_rate: None is 0.01 for SGD, 3e-4 for AdamW. warmup_epochs: how
+    many epochs the learning rate rises linearly.
     forced_foreground: whether the patches that nnU-Net centres on the foreground are drawn by voxel, as in nnU-Net, or
     by lesion, small ones as often as large ones.
     """
@@ -71,8 +72,9 @@ class ConfiguredTrainer(DicePerPattern):
         self._refuse_undeclared_fold()
         require_one_of("optimizer_type", self.optimizer_type, get_args(OptimizerType))
         require_one_of("forced_foreground", self.forced_foreground, ("voxels", "lesions"))
-        if self.learning_rate is not None:
-            self.initial_lr = self.learning_rate
+        require_not_negative("warmup_epochs", self.warmup_epochs)
+        self.initial_lr = LEARNING_RATES[self.optimizer_type] if self.learning_rate is None else self.learning_rate
+        self.weight_decay = WEIGHT_DECAYS[self.optimizer_type]
         if self.epochs is not None:
             self.num_epochs = self.epochs
         if self.iterations_per_epoch is not None:
@@ -106,6 +108,7 @@ class ConfiguredTrainer(DicePerPattern):
             version=__version__,
             optimizer_type=self.optimizer_type,
             learning_rate=self.initial_lr,
+            weight_decay=self.weight_decay,
             warmup_epochs=self.warmup_epochs,
             forced_foreground=self.forced_foreground,
         )
@@ -113,14 +116,18 @@ class ConfiguredTrainer(DicePerPattern):
     def configure_optimizers(self) -> tuple:
         optimizer, schedule = super().configure_optimizers()
         if self.optimizer_type == "adamw":
-            optimizer = adamw(self.network.parameters(), self.initial_lr)
+            parameters = self.network.parameters()
+            optimizer = torch.optim.AdamW(parameters, self.initial_lr, weight_decay=self.weight_decay)
         elif not self.warmup_epochs:
             return optimizer, schedule
         return optimizer, WarmedUpPolyLR(optimizer, self.initial_lr, self.num_epochs, self.warmup_epochs)
 
     def get_tr_and_val_datasets(self) -> tuple:
         training, validation = super().get_tr_and_val_datasets()
-        return BalancedByLesion(training) if self.forced_foreground == "lesions" else training, validation
+        if self.forced_foreground == "lesions":
+            self.print_to_log_file(f"Finding the lesions of {len(training.identifiers)} training cases.")
+            training = BalancedByLesion(training)
+        return training, validation
 
     def on_epoch_start(self) -> None:
         self._sow(1 + self.current_epoch)
@@ -184,6 +191,11 @@ def require_one_of(setting: str, value: object, known: Sequence[str]) -> None:
         raise ValueError(f"{setting} is {value!r}: choose one of {', '.join(known)}.")
 
 
+def require_not_negative(setting: str, value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{setting} is {value}: give a number of epochs, 0 for none.")
+
+
 class Demo:
     """A few short epochs that a CPU finishes in minutes; the same number of slices for every trainer."""
 
@@ -197,7 +209,8 @@ class WithSequenceDropout(ConfiguredTrainer):
     """Adds sequence dropout to whatever network the trainer trains (Grøvik et al., Neural Network Details).
 
     In its online validation, which chooses ``checkpoint_best``, sequences are absent, too: the subsets are drawn by the
-    same law, the same ones in every epoch. The final validation sees all that a patient has, as in nnU-Net.
+    same law, the same ones in every epoch. All that it logs, the Dice of the patients with a pattern included, is of
+    these subsets. The final validation sees all that a patient has, as in nnU-Net.
 
     subset_law, drop_probability: see ``subsets.subset_probabilities``. always_keep: names of channels that are never
     dropped. subset_weights: under the law "weights", availability pattern -> weight, such as {"t1_pre+flair": 0}.
@@ -240,7 +253,7 @@ class WithSequenceDropout(ConfiguredTrainer):
         network = super().build_network_architecture(
             plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision
         )
-        # a model of version 0.1.0 says nothing of it, and has the paper's
+        # a model from before this setting has the paper's
         add_rescaling(network, plans_manager.plans.get("seqdropout", {}).get("rescale", "paper"))
         return network
 
@@ -282,7 +295,7 @@ class WithSequenceDropout(ConfiguredTrainer):
     def _refuse_what_cannot_be_dropped(self) -> None:
         if self.is_cascaded:
             raise ValueError(f"{self.configuration_name} is a cascade; train 2d or 3d_fullres with sequence dropout.")
-        require_one_of("rescale", self.rescale, get_args(Rescale))
+        require_not_negative("dropout_warmup_epochs", self.dropout_warmup_epochs)
         for name in self.always_keep:
             if name not in self._sequences:
                 raise ValueError(f"always_keep names '{name}'; this data set has {', '.join(self._sequences)}.")

@@ -66,7 +66,7 @@ class DeepLab25D(ConfiguredTrainer):
             shown = ", ".join(map(str, outside))
             self.print_to_log_file(
                 f"Atrous rates {shown} ({len(outside)} of {len(self._rates)} branches) lie outside the map: "
-                "such a branch sees one pixel. SeqDropoutPlusTrainer and DeepLabV3PlusTrainer scale the rates."
+                "such a branch sees one pixel. atrous_rates = None scales them to the patch."
             )
 
     def _do_i_compile(self) -> bool:
@@ -205,4 +205,3 @@ class DeepLab25DPlus(DeepLab25D):
     atrous_rates = None
     decoder = (4, 2, 1)
     optimizer_type = "adamw"
-    learning_rate = 3e-4

@@ -19,7 +19,8 @@ LOGGED_AS = "dice_per_pattern"
 class DicePerPattern(nnUNetTrainer):
     """Says after every epoch how well the validation patients with the same sequences are segmented.
 
-    A pattern is what a patient really has. It adds lines to the training log, a key to the logger and
+    A pattern is what a patient really has; under sequence dropout the patches are shown with fewer sequences, drawn in
+    ``WithSequenceDropout.validation_step``. It adds lines to the training log, a key to the logger and
     ``progress_patterns.png``, and leaves nnU-Net's own figures as they are. Where all validation patients of the fold
     have the same sequences, it adds nothing.
     """

@@ -56,8 +56,9 @@ def test_the_factor_is_the_papers_or_its_root_or_none(rescale):
 
 
 def test_an_unknown_rescaling_is_refused():
-    with pytest.raises(ValueError, match="Unknown rescale 'squared': choose one of paper, sqrt, none"):
-        factor(3, 4, "squared")
+    for refused in (lambda: SequenceDropout(rescale="squared"), lambda: add_rescaling(nn.Identity(), "squared")):
+        with pytest.raises(ValueError, match="rescale is 'squared': choose one of paper, sqrt, none"):
+            refused()
 
 
 def test_the_root_of_the_factor_keeps_the_variance_of_a_sum_over_the_sequences():

@@ -280,12 +280,28 @@ def test_batches_of_one_size_give_the_same(head, monkeypatch):
 
 
 def test_batches_are_filled_up_on_a_gpu_only():
-    assert not DeepLabV3Slab._equal_batches(torch.device("cpu"))
-    assert DeepLabV3Slab._equal_batches(torch.device("cuda"))
+    assert [DeepLabV3Slab._equal_batches(torch.device(name)) for name in ("cpu", "mps", "cuda")] == [False, False, True]
 
 
-def test_the_papers_network_has_the_parameters_that_it_had_in_version_0_1_0():
-    """Counted there: ``sum(p.numel())`` of 15 channels and two classes, and its first and last names."""
+@pytest.mark.parametrize("equal_batches", [True, False])
+@torch.inference_mode()
+def test_with_equal_batches_torch_compile_compiles_once_for_volumes_of_any_depth(equal_batches, monkeypatch):
+    monkeypatch.setattr(DeepLabV3Slab, "_equal_batches", staticmethod(lambda device: equal_batches))
+    compiled = []
+
+    def count(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    net = torch.compile(network(windows_per_batch=4).eval(), backend=count)
+    for depth in (9, 4, 6):
+        net(torch.randn(1, 3, depth, 32, 32))
+    assert (len(compiled) == 1) == equal_batches
+
+
+def test_the_papers_network_has_the_parameters_that_it_had_before_there_was_a_decoder():
+    """Counted at commit 8262918: ``sum(p.numel())`` of 15 channels and two classes, and its first and last names."""
     weights = network().state_dict()
     names = list(weights)
     assert (names[0], names[-1], len(names)) == ("encoder.conv1.weight", "head.4.bias", 164)

@@ -228,5 +228,12 @@ def test_what_it_shows_is_true_for_one_seed_and_for_several(page, page_of_seeds,
 
 def test_subsets_of_several_seeds_say_so(tmp_path):
     given = results(second={"DropOut": second_seed("DropOut")})
-    shown = Page(write_study_page(tmp_path, replace(given, subsets={"DropOut": subsets(), "nnU-Net": subsets()})))
-    assert shown.text.count("mean over the seeds 0, 7, each with thresholds of its own") == 1
+    both = {"DropOut": subsets(), "nnU-Net": subsets()}
+    for measured, says in (
+        ([0, 7], "mean over the seeds 0, 7, each with thresholds of its own"),
+        ([7], "Of seed 7 alone."),
+    ):
+        seeds = {"DropOut": measured, "nnU-Net": [0]}
+        shown = Page(write_study_page(tmp_path, replace(given, subsets=both, subset_seeds=seeds)))
+        assert shown.text.count(says) == 1
+        assert ("over the seeds 0, 7" in shown.text) == (len(measured) == 2)

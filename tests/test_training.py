@@ -390,6 +390,8 @@ def test_a_ct_channel_is_refused_unless_it_is_always_kept(make_trainer, name):
     [
         ("subset_law", "unifrom", "Unknown subset law 'unifrom'"),
         ("drop_probability", 1.5, "drop_probability is 1.5"),
+        ("warmup_epochs", -1, "warmup_epochs is -1: give a number of epochs"),
+        ("dropout_warmup_epochs", -3, "dropout_warmup_epochs is -3: give a number of epochs"),
         ("rescale", "squared", "rescale is 'squared': choose one of paper, sqrt, none"),
         ("subset_weights", {"flair": 2}, "under the law 'weights', not under 'uniform_subsets'"),
         ("subset_weights", {"t2": 2}, r"subset_weights names t2; name subsets such as .*t1_pre\+t1_gd"),
@@ -568,6 +570,17 @@ def test_the_network_with_a_decoder_is_trained_by_adamw(make_trainer, name):
     assert trainer.optimizer.param_groups[0]["lr"] == 3e-4
     said = trainer.plans_manager.plans["seqdropout"]
     assert [said[key] for key in ("optimizer_type", "learning_rate", "warmup_epochs")] == ["adamw", 3e-4, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "expected"), [("TinyStock", "adamw", (3e-4, 0.01)), ("TinyPlus", "sgd", (0.01, 3e-5))]
+)
+def test_another_optimiser_brings_its_own_learning_rate_and_decay(make_trainer, name, chosen, expected):
+    trainer = with_settings(make_trainer(name), optimizer_type=chosen)
+    trainer.initialize()
+    assert (trainer.optimizer.defaults["lr"], trainer.optimizer.defaults["weight_decay"]) == expected
+    said = trainer.plans_manager.plans["seqdropout"]
+    assert (said["learning_rate"], said["weight_decay"]) == expected
 
 
 @pytest.mark.parametrize(("name", "full"), [("TinyStock", 0.02), ("TinyPlus", 3e-4)])
