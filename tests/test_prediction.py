@@ -173,7 +173,7 @@ def test_what_fits_into_one_tile_is_the_answer_of_the_network_itself(make_model)
 
 @pytest.fixture
 def rescaling_model(make_model, tmp_path):
-    """``rescaling_model(how)`` -> the folder of a model that rescales so; None: does not say, as models from before that setting."""
+    """``rescaling_model(how)`` -> the folder of a model that rescales so; None: from before there was a choice."""
 
     def make(rescale: str | None, *, trainer: str = "TinySeqDropout", configuration: str = "2d") -> Path:
         folder = with_one_fold(make_model(trainer, configuration=configuration), tmp_path / f"model_{rescale}")
