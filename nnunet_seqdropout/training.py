@@ -200,9 +200,9 @@ class Demo:
     """A few short epochs that a CPU finishes in minutes; the same number of slices for every trainer."""
 
     epochs = 10
-    iterations_per_epoch = 45
+    iterations_per_epoch = 75
     val_iterations_per_epoch = 5
-    largest_batch = 12
+    largest_batch = 6
 
 
 class WithSequenceDropout(ConfiguredTrainer):

@@ -446,9 +446,9 @@ SHIPPED = {
         "_5epochs": (5, 250),
         "_50epochs": (50, 250),
         "_250epochs": (250, 250),
-        "_demo": (10, 45),
+        "_demo": (10, 75),
     }.items()
-} | {"nnUNetTrainer_demo": (10, 45)}
+} | {"nnUNetTrainer_demo": (10, 75)}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
