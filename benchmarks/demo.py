@@ -41,7 +41,9 @@ def main() -> None:
         # the small phantom's series lie on one grid
         run_once(done / f"2_{hospital}", *convert, "--register", "never")
     run_once(done / "3_plan", "nnUNetv2_plan_and_preprocess", *dataset, "-c", "2d", "-np", 2, quiet=True)
-    run_once(done / "4_train", "nnUNetv2_train", DATASET, "2d", "0", "-tr", TRAINER, "-device", "cpu", "--c")
+    train = ("nnUNetv2_train", DATASET, "2d", "0", "-tr", TRAINER, "-device", "cpu", "--c")
+    # on two cores a worker for the augmentation would hinder the training
+    run_once(done / "4_train", *train, environment={"nnUNet_n_proc_DA": "0"})
     link_what_was_acquired(raw / "imagesTs", incomplete)
     predict = ("seqdropout", "predict", "-i", incomplete, "-o", predictions, "--save_probabilities", "float32")
     run_once(done / "5_predict", *predict, *dataset, *model)

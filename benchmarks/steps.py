@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,13 +29,18 @@ def use_folders(work: Path) -> None:
     os.environ.setdefault("nnUNet_n_proc_DA", "1")
 
 
-def run_once(record: Path, *command: object, quiet: bool = False) -> Cost:
-    """Runs a command unless ``record`` says that it has run; a command that fails ends this process."""
+def run_once(record: Path, *command: object, quiet: bool = False, environment: Mapping[str, str] | None = None) -> Cost:
+    """Runs a command unless ``record`` says that it has run; a command that fails ends this process.
+
+    environment: variables for this command alone.
+    """
     words = [str(word) for word in command]
     if not record.is_file():
         print(f"\n$ {shlex.join(words)}", file=sys.stderr, flush=True)
         started = time.monotonic()
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL if quiet else None)
+        process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL if quiet else None, env={**os.environ, **(environment or {})}
+        )
         _, status, usage = os.wait4(process.pid, 0)
         if status != 0:
             sys.exit(f"This command failed; run it by itself to see why: {shlex.join(words)}")
