@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import comb, inf
+from numbers import Real
 from typing import Literal, get_args
 
 Presence = tuple[bool, ...]
@@ -48,7 +49,7 @@ def subset_probabilities(
         raise ValueError(f"drop_probability is {drop_probability}: give a number from 0 up to, but not, 1.")
     if weights and law != "weights":
         raise ValueError(f"Subsets have weights under the law 'weights', not under '{law}'.")
-    if not all(0 <= w < inf for w in (weights or {}).values()):
+    if not all(isinstance(w, Real) and 0 <= w < inf for w in (weights or {}).values()):
         raise ValueError(f"The weights of subsets are {[*(weights or {}).values()]}: give numbers of at least 0.")
     candidates = subsets(present, always_keep=always_keep)
     most, fewest = sum(present), min(map(sum, candidates))

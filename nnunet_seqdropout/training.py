@@ -200,7 +200,7 @@ class Demo:
     """A few short epochs that a CPU finishes in minutes; the same number of slices for every trainer."""
 
     epochs = 10
-    iterations_per_epoch = 75
+    iterations_per_epoch = 50
     val_iterations_per_epoch = 5
     largest_batch = 6
 

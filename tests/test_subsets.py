@@ -103,6 +103,7 @@ def test_whoever_has_impossible_subsets_alone_is_shown_whole():
         ({"present": [True], "weights": {(True,): 2}}, "under the law 'weights', not under 'uniform_subsets'"),
         ({"present": [True], "law": "weights", "weights": {(True,): -1}}, r"\[-1\]: give numbers of at least 0"),
         ({"present": [True], "law": "weights", "weights": {(True,): nan}}, r"\[nan\]: give numbers of at least 0"),
+        ({"present": [True], "law": "weights", "weights": {(True,): "2"}}, r"\['2'\]: give numbers of at least 0"),
         ({"present": [True], "law": "weights", "weights": {(True,): inf}}, r"\[inf\]: give numbers of at least 0"),
     ],
 )

@@ -446,9 +446,9 @@ SHIPPED = {
         "_5epochs": (5, 250),
         "_50epochs": (50, 250),
         "_250epochs": (250, 250),
-        "_demo": (10, 75),
+        "_demo": (10, 50),
     }.items()
-} | {"nnUNetTrainer_demo": (10, 75)}
+} | {"nnUNetTrainer_demo": (10, 50)}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
