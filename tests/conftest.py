@@ -103,9 +103,8 @@ class Host:
 
     def plan(self, dataset_id: int, *configurations: str) -> None:
         """Fingerprint, plan and preprocess; -np 1, since a test's images are too small for more."""
-        self.run("nnUNetv2_extract_fingerprint", "-d", dataset_id, "-np", 1, "--verify_dataset_integrity")
-        self.run("nnUNetv2_plan_experiment", "-d", dataset_id)
-        self.run("nnUNetv2_preprocess", "-d", dataset_id, "-c", *configurations, "-np", 1)
+        workers = ("-npfp", 1, "-np", 1, "--verify_dataset_integrity")
+        self.run("nnUNetv2_plan_and_preprocess", "-d", dataset_id, "-c", *configurations, *workers)
 
     def train(self, dataset_id: int, trainer: str, *options: object, configuration: str = "2d", fold: str = "0") -> str:
         command = ("nnUNetv2_train", dataset_id, configuration, fold, "-tr", trainer, "-device", "cpu")

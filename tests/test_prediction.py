@@ -92,7 +92,7 @@ def require_one_result(source: Path, work: Path, model: Path, names: Sequence[st
     ("trainer", "configuration"),
     [
         ("TinySeqDropout", "2d"),
-        ("TinyPlusSeqDropout", "2d"),
+        pytest.param("TinyPlusSeqDropout", "2d", marks=pytest.mark.slow),
         ("TinyStockSeqDropout", "3d_fullres"),
         ("TinyDeepLab", "2d"),
     ],
