@@ -22,4 +22,4 @@ class DeepLabV3PlusTrainer_250epochs(DeepLabV3PlusTrainer):
 
 class DeepLabV3PlusTrainer_demo(Demo, DeepLabV3PlusTrainer):
     backbone = "resnet18"
-    learning_rate = 1e-3  # learns faster in so short a training: docs/measurements.md
+    learning_rate = 1e-3  # for so short a training: docs/measurements.md

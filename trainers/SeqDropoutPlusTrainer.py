@@ -22,4 +22,4 @@ class SeqDropoutPlusTrainer_250epochs(SeqDropoutPlusTrainer):
 
 class SeqDropoutPlusTrainer_demo(Demo, SeqDropoutPlusTrainer):
     backbone = "resnet18"
-    learning_rate = 1e-3  # learns faster in so short a training: docs/measurements.md
+    learning_rate = 1e-3  # for so short a training: docs/measurements.md
