@@ -67,9 +67,10 @@ class DeepLabV3Slab(nn.Module):
         of_encoder = [stride for stride in decoder if stride > 1]
         self.encoder: Any = dilated_encoder(backbone, in_channels, output_stride, low_level=of_encoder)
         channels = self.encoder.feature_info.channels()
+        self.levels = {stride: level_of(self.encoder, stride) for stride in of_encoder}
         self.head: Any
         if decoder:
-            low_level = {s: channels[level_of(self.encoder, s)] if s > 1 else in_channels for s in decoder}
+            low_level = {s: channels[self.levels[s]] if s in self.levels else in_channels for s in decoder}
             self.head = DeepLabV3PlusHead(channels[-1], num_classes, atrous_rates, low_level)
         else:
             self.head = deeplab_head(channels[-1], num_classes, atrous_rates)
@@ -118,7 +119,7 @@ class DeepLabV3Slab(nn.Module):
         return F.interpolate(logits.float(), size=windows.shape[-2:], mode="bilinear", align_corners=False)
 
     def _low_level(self, image: torch.Tensor, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        return [features[level_of(self.encoder, stride)] if stride > 1 else image for stride in self.decoder]
+        return [features[self.levels[stride]] if stride in self.levels else image for stride in self.decoder]
 
     def _precision(self, device: torch.device) -> AbstractContextManager:
         if device.type == "cpu" and self.bfloat16_on_cpu and cpu_computes_in_bfloat16():
