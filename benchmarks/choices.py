@@ -25,7 +25,7 @@ from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from numpy.typing import NDArray
 
-from evaluation.lesions import find_objects
+from evaluation.metrics.lesions import find_objects
 
 PATTERNS = ("t1_pre+t1_gd+flair", "t1_gd+flair", "t1_gd")
 """What the validation patients are measured with: all that Hospital B has, and less."""
@@ -105,8 +105,8 @@ def trainer_of(dataset: str, attributes: Mapping[str, Any], folder: Path) -> Any
     """SeqDropoutPlusTrainer with these class attributes, for fold 0; its outputs go to ``folder``."""
     import torch
 
-    from nnunet_seqdropout.training import WithSequenceDropout
-    from nnunet_seqdropout.training_25d import DeepLab25DPlus
+    from nnunet_seqdropout.training.deeplab import DeepLab25DPlus
+    from nnunet_seqdropout.training.sequence_dropout import WithSequenceDropout
 
     preprocessed = Path(nnUNet_preprocessed, maybe_convert_to_dataset_name(dataset))
     plans = {**load_json(str(preprocessed / "nnUNetPlans.json")), "continue_training": False}

@@ -25,8 +25,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from torch.utils.flop_counter import FlopCounterMode
 
-from nnunet_seqdropout.training import WithSequenceDropout
-from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
+from nnunet_seqdropout.training.deeplab import DeepLab25D, DeepLab25DPlus
+from nnunet_seqdropout.training.sequence_dropout import WithSequenceDropout
 
 TRAINERS: Mapping[str, tuple[type, ...]] = {
     "nnUNetTrainer": (nnUNetTrainer,),

@@ -19,7 +19,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from benchmarks.steps import run_once, use_folders
-from evaluation.results import read_evaluation
+from evaluation.tables.results import read_evaluation
 
 DATASET, NAME, TRAINER = "1", "Phantom", "SeqDropoutPlusTrainer_demo"
 FP_BUDGET = 0.5

@@ -27,9 +27,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from evaluation.froc import froc_counts
+from evaluation.metrics.froc import froc_counts
 from evaluation.patient import Rules, evaluate_patient
-from evaluation.tables import FROC_THRESHOLDS
+from evaluation.tables.evaluate import FROC_THRESHOLDS
 
 SHAPE, THRESHOLD = (192, 256, 256), 0.5
 WORKER = Path(__file__).with_name("panoptica_worker.py")

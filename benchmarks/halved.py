@@ -14,7 +14,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from dataset_conversion.images import read_image, staged, write_image
+from dataset_conversion.files.images import read_image, write_image
+from dataset_conversion.files.staging import staged
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.steps import run_once, use_folders
-from evaluation.results import read_evaluation
-from evaluation.stats import average
+from evaluation.metrics.intervals import average
+from evaluation.tables.results import read_evaluation
 
 DATASETS = {"complete_third": ("11", "CompleteThird"), "mixed": ("12", "Mixed")}
 GROUPS = ("incomplete", "complete")

@@ -19,7 +19,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from dataset_conversion.registration import Diverged, register
+from dataset_conversion.registration.rigid import Diverged, register
 
 try:
     import itk

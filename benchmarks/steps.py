@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nnunet_seqdropout.folders import environment
+from nnunet_seqdropout.models.nnunet_folders import environment
 
 
 @dataclass(frozen=True)

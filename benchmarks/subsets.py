@@ -24,13 +24,13 @@ import pandas as pd
 import SimpleITK as sitk
 
 from benchmarks.steps import use_folders
-from dataset_conversion.fill import find_cases
-from dataset_conversion.images import read_image, write_image
-from dataset_conversion.placeholders import placeholder
+from dataset_conversion.files.images import read_image, write_image
+from dataset_conversion.raw.cases import find_cases
+from dataset_conversion.raw.placeholders import placeholder
 from dataset_conversion.sequences import pattern
-from evaluation.inputs import Folders, Target
+from evaluation.inputs.folders import Folders, Target
 from evaluation.patient import evaluate_patient
-from nnunet_seqdropout.folders import dataset_json
+from nnunet_seqdropout.models.folders import dataset_json
 from nnunet_seqdropout.subsets import subsets
 
 LARGEST_DIFFERENCE = 1e-4

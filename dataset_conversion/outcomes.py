@@ -1,6 +1,5 @@
 """What became of each case, for commands that work on many: a bad one is reported and the others go on."""
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import staged
+from dataset_conversion.files.json_files import write_json
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +104,3 @@ def write_summary(
             "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
         },
     )
-
-
-def write_json(path: Path, content: Mapping[str, object] | list) -> None:
-    """Writes the file whole or not at all."""
-    with staged(path.parent) as stage:
-        (stage / path.name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.froc import froc_counts
-from evaluation.lesions import Detection, Objects, connect, detect, find_objects
-from evaluation.voxels import Roc, overlap_of_counts, reaches, require_probabilities, roc_of_values
+from evaluation.metrics.froc import froc_counts
+from evaluation.metrics.lesions import Detection, Objects, connect, detect, find_objects
+from evaluation.metrics.voxels import Roc, overlap_of_counts, reaches, require_probabilities, roc_of_values
 
 
 @dataclass(frozen=True)

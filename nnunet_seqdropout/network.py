@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nnunet_seqdropout.encoder import dilated_encoder, level_of
-from nnunet_seqdropout.heads import DeepLabV3PlusHead, deeplab_head
+from nnunet_seqdropout.layers.encoder import dilated_encoder, level_of
+from nnunet_seqdropout.layers.heads import DeepLabV3PlusHead, deeplab_head
 
 
 def cpu_computes_in_bfloat16() -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from evaluation.results import Evaluation
+from evaluation.tables.results import Evaluation
 
 CASES = pd.DataFrame(
     {

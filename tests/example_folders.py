@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 SHAPE = (4, 6, 8)
 SPACING = (1.0, 1.0, 2.5)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dataset_conversion.abandoned import remove_abandoned, staging_prefix
-from dataset_conversion.images import staged
+from dataset_conversion.files.staging import remove_abandoned, staged, staging_prefix
 
 STAGE_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from dataset_conversion.images import staged
+from dataset_conversion.files.staging import staged
 with staged(Path(sys.argv[1])) as stage:
     (stage / "half").write_text("written")
     print("staged", flush=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_seqdropout.cli import main
-from nnunet_seqdropout.folders import environment
+from nnunet_seqdropout.cli.command import main
+from nnunet_seqdropout.models.nnunet_folders import environment
 
 COMMAND = Path(sys.executable).parent / "seqdropout"
 
@@ -66,7 +66,7 @@ def test_every_command_explains_itself(command, capsys):
 
 def test_help_comes_at_once_since_nothing_heavy_is_loaded():
     heavy = {"torch", "nnunetv2", "numpy", "pandas", "scipy", "SimpleITK", "nibabel", "matplotlib", "joblib"}
-    check = "import sys; from nnunet_seqdropout.cli import _parser; _parser(); print(*sys.modules)"
+    check = "import sys; from nnunet_seqdropout.cli.command import build_parser; build_parser(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.split()
     assert "nnunet_seqdropout" in loaded
     assert not heavy & set(loaded)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from evaluation import cohort
+from evaluation.tables import cohort
 
 
 def test_patients_with_three_lesions_are_few_and_with_four_many():

@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 
@@ -199,7 +199,7 @@ def test_every_source_file_is_decompressed_once(tmp_path, raw, monkeypatch):
         original(self, *args, **kwargs)
 
     monkeypatch.setattr(gzip.GzipFile, "__init__", counting)
-    monkeypatch.setattr("dataset_conversion.convert.write_quality_page", lambda folder, **_: folder)
+    monkeypatch.setattr("dataset_conversion.raw.convert.write_quality_page", lambda folder, **_: folder)
     assert convert(tmp_path / "in", "--register", "never") == 0
     assert len(opened) == 5
 

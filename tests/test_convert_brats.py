@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 
 def write(path: Path, voxels: np.ndarray, *, origin=(0.0, 0.0, 0.0)) -> None:

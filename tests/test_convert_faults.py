@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from broken_files import declare_a_giant, flip_a_bit, truncate
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 SHAPE = (6, 7, 5)

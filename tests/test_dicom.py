@@ -17,16 +17,16 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_conversion.dicom import from_dicom
-from dataset_conversion.dicom_geometry import require_whole
-from dataset_conversion.dicom_pseudonyms import pseudonym, read_or_make_key
-from dataset_conversion.dicom_roles import choose_series
-from dataset_conversion.dicom_rules import read_rules
-from dataset_conversion.dicom_series import Series, Slice, find_series
+from dataset_conversion.dicom.convert import from_dicom
+from dataset_conversion.dicom.geometry import require_whole
+from dataset_conversion.dicom.pseudonyms import pseudonym, read_or_make_key
+from dataset_conversion.dicom.roles import choose_series
+from dataset_conversion.dicom.rules import read_rules
+from dataset_conversion.dicom.series import Series, Slice, find_series
 from dataset_conversion.faults import Fault
-from dataset_conversion.layouts import SHIPPED, read_layout
-from dataset_conversion.patients import find_patients
-from nnunet_seqdropout.cli import main
+from dataset_conversion.raw.layout import SHIPPED, read_layout
+from dataset_conversion.raw.patients import find_patients
+from nnunet_seqdropout.cli.command import main
 
 pydicom = pytest.importorskip("pydicom")
 

@@ -11,13 +11,13 @@ from example_folders import SHAPE, evaluate, patient, rows, save, save_npz, writ
 from joblib import parallel_config
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.nifti import write_probability
-from evaluation.calibration import BUDGET_GRID, calibrate, lowest_within_budget
-from evaluation.inputs import Folders, Target
-from evaluation.results import read_evaluation
-from evaluation.tables import evaluate_folders
-from evaluation.thresholds import Threshold, Thresholds, read_thresholds
-from nnunet_seqdropout.cli import main
+from dataset_conversion.files.nifti import write_probability
+from evaluation.inputs.calibration import BUDGET_GRID, calibrate, lowest_within_budget
+from evaluation.inputs.folders import Folders, Target
+from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
+from evaluation.tables.evaluate import evaluate_folders
+from evaluation.tables.results import read_evaluation
+from nnunet_seqdropout.cli.command import main
 
 
 @pytest.fixture

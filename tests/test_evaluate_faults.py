@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_conversion.faults import Fault
-from evaluation.calibration import calibrate
-from evaluation.inputs import Folders
-from evaluation.tables import evaluate_folders
+from evaluation.inputs.calibration import calibrate
+from evaluation.inputs.folders import Folders
+from evaluation.tables.evaluate import evaluate_folders
 
 REFERENCE, PREDICTED = "test_gt/P0.nii.gz", "test_p/P0.npz"
 

@@ -6,9 +6,9 @@ from example_evaluation import CASES, FROC, ROC, example
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from evaluation.colours import MODELS
-from evaluation.figures import draw_figures, write_figures
-from evaluation.plots import draw_box, draw_froc, draw_roc, draw_sensitivity_by_size
+from evaluation.figures.cohort import draw_figures, write_figures
+from evaluation.figures.colours import MODELS
+from evaluation.figures.plots import draw_box, draw_froc, draw_roc, draw_sensitivity_by_size
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
 
@@ -186,7 +186,7 @@ def test_an_empty_image_may_lie_on_another_grid(source, model):
 
 
 def test_a_write_that_fails_midway_leaves_no_file_of_the_case(source, model, monkeypatch):
-    from dataset_conversion import fill as module
+    from dataset_conversion.raw import fill as module
 
     def disk_full(image, path):
         if path.name.startswith("A_0002"):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evaluation.froc import froc_counts
-from evaluation.lesions import detect, find_objects
+from evaluation.metrics.froc import froc_counts
+from evaluation.metrics.lesions import detect, find_objects
 
 SHAPES = st.tuples(*[st.integers(1, 7)] * 3)
 LEVELS = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0])

@@ -10,8 +10,8 @@ from nnunetv2.experiment_planning.verify_dataset_integrity import check_cases
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli import main
-from nnunet_seqdropout.prediction_inputs import from_folder, without
+from nnunet_seqdropout.cli.command import main
+from nnunet_seqdropout.prediction.inputs import from_folder, without
 
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 TRUST = "--trust-geometry"

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from conftest import Host
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 ALL = ("bravo", "t1_pre", "t1_gd", "flair")
 

@@ -10,9 +10,10 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_conversion import nifti
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image, require_same_grid
+from dataset_conversion.files import nifti
+from dataset_conversion.files.grids import require_same_grid
+from dataset_conversion.files.images import read_image
 
 
 def save(path, voxels, *, affine=None, slope=None, inter=0.0):

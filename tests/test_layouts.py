@@ -9,9 +9,9 @@ import pytest
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.layouts import SHIPPED, read_layout, shipped_layouts
-from dataset_conversion.patients import find_patients
-from nnunet_seqdropout.cli import main
+from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
+from dataset_conversion.raw.patients import find_patients
+from nnunet_seqdropout.cli.command import main
 
 GENERIC = """
 channels: [t1_gd, flair]

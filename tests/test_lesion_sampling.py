@@ -8,7 +8,7 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from scipy import ndimage
 
-from nnunet_seqdropout.lesion_sampling import VOXELS_PER_LESION, BalancedByLesion, by_lesion
+from nnunet_seqdropout.training.lesion_sampling import VOXELS_PER_LESION, BalancedByLesion, by_lesion
 
 SMALL_Z, LARGE_Z = 2, (8, 9, 10)
 """Slices of the two lesions."""

@@ -8,9 +8,15 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy import ndimage
 
-from evaluation.colours import FALSE, FOUND, MISSED
-from evaluation.layers import LARGEST_SIDE, background_layer, grey_levels, probability_colours, probability_layer
-from evaluation.mosaic import Mark, mosaic
+from evaluation.figures.colours import FALSE, FOUND, MISSED
+from evaluation.figures.layers import (
+    LARGEST_SIDE,
+    background_layer,
+    grey_levels,
+    probability_colours,
+    probability_layer,
+)
+from evaluation.figures.mosaic import Mark, mosaic
 
 SPACING = (2.0, 1.0, 1.0)
 

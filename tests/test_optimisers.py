@@ -5,7 +5,7 @@ import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from torch import nn
 
-from nnunet_seqdropout.optimisers import WarmedUpPolyLR
+from nnunet_seqdropout.training.optimisers import WarmedUpPolyLR
 
 
 def sgd() -> torch.optim.Optimizer:

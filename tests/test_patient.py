@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from dataset_conversion.images import read_image
-from evaluation.lesions import Objects, detect
+from dataset_conversion.files.images import read_image
+from evaluation.metrics.lesions import Objects, detect
 from evaluation.patient import Grid, Rules, evaluate_patient
 
 SHAPE = (3, 4, 5)

@@ -14,8 +14,8 @@ from nnunetv2.run.run_training import get_trainer_from_args
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-from nnunet_seqdropout.pattern_dice import count_per_sample, dice_per_pattern, sequences_there
-from nnunet_seqdropout.pattern_plot import NAME, draw_patterns, moving_average, write_pattern_plot
+from nnunet_seqdropout.training.pattern_dice import count_per_sample, dice_per_pattern, sequences_there
+from nnunet_seqdropout.training.pattern_plot import NAME, draw_patterns, moving_average, write_pattern_plot
 
 COMPLETE, WITHOUT_BRAVO = "bravo+t1_pre+t1_gd+flair", "t1_pre+t1_gd+flair"
 LABELS = LabelManager({"background": 0, "lesion": 1}, None)

@@ -10,11 +10,11 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.stats import binomtest, kstest, lognorm
 
-from dataset_conversion.phantom import Design, scan, series_grid, write_phantom
-from dataset_conversion.phantom_anatomy import Head, draw_head
-from dataset_conversion.phantom_lesions import LAWS, draw_diameters
-from dataset_conversion.phantom_signal import TISSUES, Protocol, Tissue, hospital_a, hospital_b, signal
-from nnunet_seqdropout.cli import main
+from dataset_conversion.phantom.anatomy import Head, draw_head
+from dataset_conversion.phantom.cohort import Design, scan, series_grid, write_phantom
+from dataset_conversion.phantom.lesions import LAWS, draw_diameters
+from dataset_conversion.phantom.signal import TISSUES, Protocol, Tissue, hospital_a, hospital_b, signal
+from nnunet_seqdropout.cli.command import main
 
 SMALL = ["--train", "1", "--val", "1", "--test", "1", "--size", "48"]
 

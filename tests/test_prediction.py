@@ -15,13 +15,13 @@ import torch
 from conftest import SEQUENCES, write_case
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image
-from evaluation.inputs import Target
-from evaluation.thresholds import Threshold, Thresholds
-from nnunet_seqdropout.cli import main
-from nnunet_seqdropout.prediction import Model, Preprocessed, Segmentation, load_model
-from nnunet_seqdropout.prediction_outputs import with_threshold
-from nnunet_seqdropout.subset_table import _without
+from dataset_conversion.files.images import read_image
+from evaluation.inputs.folders import Target
+from evaluation.inputs.thresholds import Threshold, Thresholds
+from nnunet_seqdropout.cli.command import main
+from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation, load_model
+from nnunet_seqdropout.prediction.outputs import with_threshold
+from nnunet_seqdropout.prediction.subset_table import _without
 
 PLANNED = ("TinyStockSeqDropout", "3d_fullres")
 SUBSETS = [kept for n in (1, 2, 3, 4) for kept in itertools.combinations(range(4), n)]
@@ -252,7 +252,7 @@ def test_nobody_who_can_be_predicted_ends_with_two_before_the_model_is_loaded(
     model = make_model("TinySeqDropout")
     for file in case.iterdir():
         sitk.WriteImage(sitk.ReadImage(str(file)) * 0, str(file))
-    monkeypatch.setattr("nnunet_seqdropout.prediction.load_model", None)
+    monkeypatch.setattr("nnunet_seqdropout.prediction.model.load_model", None)
     assert predict(case, tmp_path / "out", model) == 2
     assert "no usable sequence" in capsys.readouterr().err
 
@@ -608,7 +608,7 @@ def test_only_the_patterns_named_are_measured(make_model, case, references, tmp_
 
 
 def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):
-    from nnunet_seqdropout.model_arguments import device
+    from nnunet_seqdropout.cli.model_arguments import device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device("cuda").type == "cpu"

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from conftest import SEQUENCES
 from test_prediction import predict, require_one_result
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 GLIOMA_FILES = {"t1": "t1_pre", "t1ce": "t1_gd", "flair": "flair"}
 """BraTS's names, and what the model calls them; it has bravo, too, and does not know t2."""

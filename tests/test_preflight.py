@@ -12,9 +12,9 @@ import pytest
 import SimpleITK as sitk
 from broken_files import declare_a_giant, flip_a_bit, truncate
 
-from dataset_conversion.preflight import check_case
-from dataset_conversion.preflight_folder import check_dataset
-from nnunet_seqdropout.cli import main
+from dataset_conversion.checks.case import check_case
+from dataset_conversion.checks.folder import check_dataset
+from nnunet_seqdropout.cli.command import main
 
 CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
 LABELS = {"background": 0, "metastasis": 1}
@@ -445,7 +445,7 @@ def test_several_processes_find_the_same_as_one(dataset):
 
 
 def test_every_file_is_read_once(dataset, monkeypatch):
-    from dataset_conversion import preflight
+    from dataset_conversion.checks import case as preflight
 
     read = []
     monkeypatch.setattr(preflight, "read_image", lambda file: read.append(file) or sitk.ReadImage(str(file)))
@@ -454,7 +454,7 @@ def test_every_file_is_read_once(dataset, monkeypatch):
 
 
 def test_a_file_that_may_not_be_opened_is_a_fault_like_others(tmp_path, monkeypatch):
-    from dataset_conversion import preflight
+    from dataset_conversion.checks import case as preflight
 
     def refuse(file):
         raise PermissionError(13, "Permission denied")

@@ -14,9 +14,9 @@ import SimpleITK as sitk
 from PIL import Image
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.findings import Converted, findings
-from dataset_conversion.quality import write_quality_page
-from dataset_conversion.thumbnails import CONTOUR, Thumbnails, cut_off, middle_of_head, thumbnails, window
+from dataset_conversion.quality.findings import Converted, findings
+from dataset_conversion.quality.page import write_quality_page
+from dataset_conversion.quality.thumbnails import CONTOUR, Thumbnails, cut_off, middle_of_head, thumbnails, window
 
 NAMES = ("t1_gd", "flair")
 # (Z, Y, X): 20 slices with a bright head in slices 4 to 15

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from dataset_conversion.checkerboard import checkerboard
 from dataset_conversion.faults import Fault
-from dataset_conversion.phantom import LIKE_PAPER, write_phantom
-from dataset_conversion.registration import Diverged, register, resample
-from dataset_conversion.similarity import clipped, similarity
+from dataset_conversion.phantom.cohort import LIKE_PAPER, write_phantom
+from dataset_conversion.registration.checkerboard import checkerboard
+from dataset_conversion.registration.rigid import Diverged, register, resample
+from dataset_conversion.registration.similarity import clipped, similarity
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 SAGITTAL = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)

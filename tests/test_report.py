@@ -14,8 +14,8 @@ import pytest
 from example_evaluation import CASES, averages, example
 from PIL import Image
 
-from evaluation.mosaic import Mark, mosaic
-from evaluation.report import write_report
+from evaluation.figures.mosaic import Mark, mosaic
+from evaluation.report.evaluation import write_report
 
 COMPARISON = pd.DataFrame(
     {

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from test_subset_report import results as subsets
 
-from evaluation import cohort
-from evaluation.labels import counted
-from evaluation.results import Evaluation, read_evaluation
-from evaluation.seeds import averaged, averaged_subsets, spread
-from evaluation.stats import proportion
+from evaluation.metrics.intervals import proportion
+from evaluation.metrics.names import counted
+from evaluation.tables import cohort
+from evaluation.tables.results import Evaluation, read_evaluation
+from evaluation.tables.seeds import averaged, averaged_subsets, spread
 
 NAN = np.nan
 OK, FAILED = {"status": "ok", "problem": ""}, {"status": "failed", "problem": "no prediction"}

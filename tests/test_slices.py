@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.slices import Extent, choose_slices
+from evaluation.figures.slices import Extent, choose_slices
 
 
 def extent(first, *areas, urgent=False):

@@ -11,9 +11,9 @@ from nnunetv2.experiment_planning.verify_dataset_integrity import check_cases
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.images import read_image
-from dataset_conversion.straightening import read_straightened
-from nnunet_seqdropout.cli import main
+from dataset_conversion.files.images import read_image
+from dataset_conversion.registration.straightening import read_straightened
+from nnunet_seqdropout.cli.command import main
 
 SHEARED = np.array([[1.2, 0.3, 0.1, -20], [0, 1.0, -0.2, 15], [0, 0, 2.0, 7], [0, 0, 0, 1.0]])
 """Voxel to RAS mm, where rows and slices lean."""

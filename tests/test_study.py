@@ -13,7 +13,7 @@ import pytest
 from conftest import Host, write_case, write_dataset
 from test_report import Page
 
-from nnunet_seqdropout.cli import main
+from nnunet_seqdropout.cli.command import main
 
 TINY = """
 base: small

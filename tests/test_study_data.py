@@ -8,7 +8,8 @@ import pytest
 from conftest import SEQUENCES, write_case, write_dataset
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study_data import link_dataset, link_images, read_cohort, sync_links
+from nnunet_seqdropout.study.cohort import read_cohort
+from nnunet_seqdropout.study.links import link_dataset, link_images, sync_links
 
 SHAPE = (4, 8, 8)
 

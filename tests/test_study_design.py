@@ -3,8 +3,8 @@
 import pytest
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study_design import BASES, SHIPPED, read_design
-from nnunet_seqdropout.study_runs import all_runs
+from nnunet_seqdropout.study.design import BASES, SHIPPED, read_design
+from nnunet_seqdropout.study.runs import all_runs
 
 
 def written(folder, text):

@@ -9,11 +9,12 @@ import SimpleITK as sitk
 from conftest import SEQUENCES
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study import prepare
-from nnunet_seqdropout.study_data import Cohort
-from nnunet_seqdropout.study_design import Arm, Budget, Design
-from nnunet_seqdropout.study_folder import Machine, Study
-from nnunet_seqdropout.study_report import _one_training
+from nnunet_seqdropout.study.checks import require_possible
+from nnunet_seqdropout.study.cohort import Cohort
+from nnunet_seqdropout.study.commands import prepare
+from nnunet_seqdropout.study.design import Arm, Budget, Design
+from nnunet_seqdropout.study.folder import Machine, Study
+from nnunet_seqdropout.study.report import _one_training
 
 LIMITED = SEQUENCES[1:]
 ARMS = (
@@ -74,8 +75,10 @@ def test_in_a_mixed_test_cohort_only_what_nobody_has_is_taken_from_validation(tm
 
 def test_a_test_pattern_that_no_validation_patient_covers_is_refused_before_training(tmp_path):
     with pytest.raises(Fault, match="test patient S"):
-        Study(tmp_path / "out", DESIGN, cohort(tmp_path, V=("t1_pre", "t1_gd")))
-    Study(tmp_path / "out", replace(DESIGN, threshold="argmax"), cohort(tmp_path, V=("t1_pre", "t1_gd")))
+        require_possible(Study(tmp_path / "out", DESIGN, cohort(tmp_path, V=("t1_pre", "t1_gd"))))
+    require_possible(
+        Study(tmp_path / "out", replace(DESIGN, threshold="argmax"), cohort(tmp_path, V=("t1_pre", "t1_gd")))
+    )
 
 
 def test_validation_patients_alike_without_a_lesion_are_refused_before_training(tmp_path):
@@ -87,10 +90,10 @@ def test_validation_patients_alike_without_a_lesion_are_refused_before_training(
         sitk.WriteImage(without_lesion, str(mixed.folder / "labelsTr" / "V.nii.gz"))
         if refused:
             with pytest.raises(Fault, match="no validation patient with flair, t1_pre, as V has, has a lesion"):
-                Study(tmp_path / "out", design, mixed)
-            Study(tmp_path / "out", replace(design, threshold=2), mixed)
+                require_possible(Study(tmp_path / "out", design, mixed))
+            require_possible(Study(tmp_path / "out", replace(design, threshold=2), mixed))
         else:
-            Study(tmp_path / "out", design, mixed)
+            require_possible(Study(tmp_path / "out", design, mixed))
 
 
 def test_a_scenario_takes_sequences_from_all_arms_alike(tmp_path):
@@ -137,9 +140,9 @@ def test_a_training_is_bound_to_who_validates_and_to_the_images(tmp_path):
 def test_a_patient_who_validates_twice_is_refused(tmp_path):
     data = cohort(tmp_path)
     twice = replace(data, splits=[data.splits[0], {"train": ["B", "C", "D"], "val": ["V", "A"]}])
-    Study(tmp_path / "out", DESIGN, twice)
+    require_possible(Study(tmp_path / "out", DESIGN, twice))
     with pytest.raises(Fault, match=r"V validate in several of the folds"):
-        Study(tmp_path / "out", replace(DESIGN, folds=(0, 1)), twice)
+        require_possible(Study(tmp_path / "out", replace(DESIGN, folds=(0, 1)), twice))
 
 
 def test_the_folder_of_another_data_sets_study_is_refused(tmp_path):
@@ -147,13 +150,13 @@ def test_the_folder_of_another_data_sets_study_is_refused(tmp_path):
     names = ("t1n", "t1c", "t2w", "t2f")
     data = cohort(tmp_path, **dict.fromkeys("ABCDVST", names))
     with pytest.raises(Fault, match=r"study of another data set, Dataset01._bravo.*Name another folder"):
-        Study(tmp_path / "out", DESIGN, replace(data, channel_names=names))
+        require_possible(Study(tmp_path / "out", DESIGN, replace(data, channel_names=names)))
 
 
 def test_a_validation_patient_with_nothing_that_is_tested_is_refused(tmp_path):
     design = replace(DESIGN, folds=(0, 1))
     with pytest.raises(Fault, match="validation patient A has no sequence that any test patient has"):
-        Study(tmp_path / "out", design, cohort(tmp_path, A=("bravo",)))
+        require_possible(Study(tmp_path / "out", design, cohort(tmp_path, A=("bravo",))))
 
 
 def test_an_arm_with_dropout_on_what_is_available_has_its_own_table_of_subsets(tmp_path):
@@ -292,7 +295,7 @@ def test_pictures_are_of_the_arms_own_images(tmp_path):
     )
     assert (study.images(LIMITED, "test") / "S_0001.nii.gz").read_bytes() == b"S2"
     with pytest.raises(Fault, match=r"no pet to draw on.*background: null"):
-        Study(tmp_path / "out", replace(DESIGN, background="pet"), cohort(tmp_path))
+        require_possible(Study(tmp_path / "out", replace(DESIGN, background="pet"), cohort(tmp_path)))
 
 
 def test_another_machine_makes_no_other_study(tmp_path):

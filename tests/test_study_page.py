@@ -9,10 +9,11 @@ from example_evaluation import CASES, averages, example
 from test_report import Page
 from test_subset_report import results as subsets
 
-from evaluation.comparison import compare, compare_with_all
-from evaluation.results import Evaluation
-from evaluation.seeds import OfSeed, averaged
-from evaluation.study_page import Question, StudyResults, write_study_page
+from evaluation.report.study import write_study_page
+from evaluation.tables.comparison import compare, compare_with_all
+from evaluation.tables.results import Evaluation
+from evaluation.tables.seeds import OfSeed, averaged
+from evaluation.tables.study import Question, StudyResults
 
 NAMES = ["DropOut", "DeepLabV3", "nnU-Net"]
 

@@ -12,13 +12,13 @@ from test_report import Page
 from test_study_folder import ARMS, DESIGN, cohort
 from test_subset_report import results as subsets
 
-from evaluation.cohort import averages, strata
-from evaluation.figures import learning_figure
-from nnunet_seqdropout.study import prepare
-from nnunet_seqdropout.study_folder import Study
-from nnunet_seqdropout.study_report import write_study_report
-from nnunet_seqdropout.study_runs import Run
-from nnunet_seqdropout.study_state import Record
+from evaluation.figures.cohort import learning_figure
+from evaluation.tables.cohort import averages, strata
+from nnunet_seqdropout.study.commands import prepare
+from nnunet_seqdropout.study.folder import Study
+from nnunet_seqdropout.study.report import write_study_report
+from nnunet_seqdropout.study.runs import Run
+from nnunet_seqdropout.study.state import Record
 
 
 def train(study: Study, run: Run) -> None:

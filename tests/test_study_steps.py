@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study_state import State
-from nnunet_seqdropout.study_steps import Step, Steps
+from nnunet_seqdropout.study.state import State
+from nnunet_seqdropout.study.steps import Step, Steps
 
 
 def copying(folder: Path, source: str, target: str, **options) -> Step:
@@ -173,8 +173,8 @@ SLOW = """
 import logging
 import sys
 from pathlib import Path
-from nnunet_seqdropout.study_state import State
-from nnunet_seqdropout.study_steps import Step, Steps
+from nnunet_seqdropout.study.state import State
+from nnunet_seqdropout.study.steps import Step, Steps
 
 logging.basicConfig(level=logging.INFO)
 folder = Path(sys.argv[1])

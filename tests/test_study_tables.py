@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from test_seeds import two_seeds
 
-from evaluation.comparison import compare_with_all
-from evaluation.seeds import OfSeed, averaged
-from evaluation.study_page import Question
-from evaluation.study_tables import models_table, seeds_table
+from evaluation.tables.comparison import compare_with_all
+from evaluation.tables.seeds import OfSeed, averaged
+from evaluation.tables.study import Question, models_table, seeds_table
 
 
 def question() -> Question:

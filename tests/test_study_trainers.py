@@ -4,11 +4,12 @@ import pytest
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study_design import SHIPPED, Arm, Budget, Design, read_design
-from nnunet_seqdropout.study_runs import Run, all_runs
-from nnunet_seqdropout.study_trainers import trainer_name, trainer_source, write_trainers
-from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
-from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
+from nnunet_seqdropout.study.design import SHIPPED, Arm, Budget, Design, read_design
+from nnunet_seqdropout.study.runs import Run, all_runs
+from nnunet_seqdropout.study.trainers import trainer_name, trainer_source, write_trainers
+from nnunet_seqdropout.training.configured import ConfiguredTrainer
+from nnunet_seqdropout.training.deeplab import DeepLab25D, DeepLab25DPlus
+from nnunet_seqdropout.training.sequence_dropout import WithSequenceDropout
 
 
 def design_of(*arms: Arm, **settings) -> Design:

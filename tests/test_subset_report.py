@@ -9,9 +9,10 @@ from PIL import Image
 from test_report import CHROMIUM, Page, chromium
 
 from dataset_conversion.faults import Fault
-from evaluation.report import page_templates
-from evaluation.subset_report import subset_values, write_subset_report
-from evaluation.subset_results import SubsetResults, joined, read_subset_results
+from evaluation.figures.heat_map import write_heat_map
+from evaluation.report.evaluation import page_templates
+from evaluation.report.subsets import subset_values, write_subset_report
+from evaluation.tables.subsets import SubsetResults, joined, read_subset_results
 
 NAMES = ["t1_gd", "flair"]
 DICE = {"t1_gd+flair": (0.8, 0.6, 0.7), "t1_gd": (0.7, 0.6, 0.5), "flair": (0.2, 0.3, 0.1)}
@@ -91,6 +92,7 @@ def test_patients_measured_apart_are_joined_as_if_measured_together():
 def test_what_is_written_is_read_again(tmp_path):
     written = results()
     written.write(tmp_path)
+    write_heat_map(tmp_path, written.wide(), written.channel_names)
     read = read_subset_results(tmp_path)
     pd.testing.assert_frame_equal(read.table, written.table)
     assert read.summary == written.summary

@@ -20,7 +20,7 @@ from scipy.stats import chisquare
 from dataset_conversion.sequences import pattern
 from nnunet_seqdropout.dropout import present_sequences, rescaling_of
 from nnunet_seqdropout.subsets import subsets
-from nnunet_seqdropout.training_25d import CutOutWindow
+from nnunet_seqdropout.training.deeplab import CutOutWindow
 
 SLABS = ["TinySeqDropout", "TinyDeepLab", "TinyPlusSeqDropout", "TinyPlus"]
 PLUS = ["TinyPlusSeqDropout", "TinyPlus"]

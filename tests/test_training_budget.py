@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import nnunet_seqdropout.training
+import nnunet_seqdropout.training.configured
 
 
 @pytest.fixture

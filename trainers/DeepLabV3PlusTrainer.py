@@ -1,7 +1,6 @@
 """2.5D DeepLabV3+ without sequence dropout."""
 
-from nnunet_seqdropout.training import Demo
-from nnunet_seqdropout.training_25d import DeepLab25DPlus
+from nnunet_seqdropout.training import DeepLab25DPlus, Demo
 
 
 class DeepLabV3PlusTrainer(DeepLab25DPlus):

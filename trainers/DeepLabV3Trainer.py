@@ -1,7 +1,6 @@
 """The paper's baseline: 2.5D DeepLabV3 without sequence dropout."""
 
-from nnunet_seqdropout.training import Demo
-from nnunet_seqdropout.training_25d import DeepLab25D
+from nnunet_seqdropout.training import DeepLab25D, Demo
 
 
 class DeepLabV3Trainer(DeepLab25D):

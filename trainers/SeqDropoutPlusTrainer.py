@@ -1,7 +1,6 @@
 """2.5D DeepLabV3+ trained with sequence dropout: recommended for small lesions."""
 
-from nnunet_seqdropout.training import Demo, WithSequenceDropout
-from nnunet_seqdropout.training_25d import DeepLab25DPlus
+from nnunet_seqdropout.training import DeepLab25DPlus, Demo, WithSequenceDropout
 
 
 class SeqDropoutPlusTrainer(WithSequenceDropout, DeepLab25DPlus):

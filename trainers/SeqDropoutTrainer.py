@@ -1,7 +1,6 @@
 """The paper's DropOut model: 2.5D DeepLabV3 trained with sequence dropout."""
 
-from nnunet_seqdropout.training import Demo, WithSequenceDropout
-from nnunet_seqdropout.training_25d import DeepLab25D
+from nnunet_seqdropout.training import DeepLab25D, Demo, WithSequenceDropout
 
 
 class SeqDropoutTrainer(WithSequenceDropout, DeepLab25D):

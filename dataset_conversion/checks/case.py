@@ -1,0 +1,154 @@
+"""What is wrong with the files of a case: all of it, found in one pass before anybody works with them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.grids import require_same_grid
+from dataset_conversion.files.images import read_image
+from dataset_conversion.files.label_values import value_faults, voxels_of_value
+from dataset_conversion.sequences import pattern
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A fault or a note in words; unlike a Fault it can be sent from one process to another."""
+
+    problem: str
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, fault: Fault) -> "Remark":
+        """The same on one line."""
+        return cls(" ".join(line.strip() for line in fault.problem.splitlines()), fault.remedy)
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.remedy}" if self.remedy else self.problem
+
+
+@dataclass(frozen=True)
+class CaseCheck:
+    """What was found of one case.
+
+    pattern: the sequences that have an image; a broken one counts, a constant one does not. labelled_voxels: those
+    that are not background, None where no label could be read.
+    """
+
+    pattern: str = ""
+    faults: tuple[Remark, ...] = ()
+    notes: tuple[Remark, ...] = ()
+    labelled_voxels: int | None = None
+
+
+def check_case(
+    files: Mapping[int, Path],
+    *,
+    channel_names: Sequence[str],
+    label: Path | None = None,
+    label_values: Collection[int] | None = None,
+    complete: bool = False,
+    trust_geometry: bool = False,
+) -> CaseCheck:
+    """Reads every file of a case once, to its end, and gathers all faults; raises nothing for bad input.
+
+    label_values: those that the label may have beside 0; None allows every whole number. complete: every channel must
+    have its file, be it of zeros, and all files one grid, as nnU-Net asks of the cases that it trains on.
+    trust_geometry: another header on an image of the same size is a note.
+    """
+    read = {channel: _read(file) for channel, file in sorted(files.items())}
+    images = {channel: found for channel, found in read.items() if not isinstance(found, Remark)}
+    constant = {channel: value for channel, image in images.items() if (value := _only_value(image)) is not None}
+    notes = [
+        Remark(f"{files[channel]}: every voxel is {value:g}; treated as absent")
+        for channel, value in constant.items()
+        if value != 0
+    ]
+    present = [channel in files and channel not in constant for channel in range(len(channel_names))]
+    faults = [found for found in read.values() if isinstance(found, Remark)]
+    if not any(present):
+        faults.append(Remark("no usable sequence", "Give at least one image that is not empty."))
+    if complete:
+        faults += _absent_files(files, channel_names)
+
+    usable_first = sorted(images, key=lambda channel: channel in constant)
+    on_grid = [(files[channel], images[channel]) for channel in usable_first if complete or channel not in constant]
+    read_label = None if label is None else _read(label)
+    if label is not None and isinstance(read_label, sitk.Image):
+        on_grid.append((label, read_label))
+    check = CaseCheck(pattern(present, channel_names), tuple(faults), tuple(notes))
+    for other in on_grid[1:]:
+        check = _with_grid(check, on_grid[0], other, trust_geometry=trust_geometry, trained_on=complete)
+    return check if label is None else _with_label(check, label, read_label, label_values)
+
+
+def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Remark]:
+    remedy = "nnU-Net trains on a placeholder in its place: seqdropout fill writes one."
+    absent = [f"_{i:04d} ({name})" for i, name in enumerate(channel_names) if i not in files]
+    return [Remark(f"there is no file {channel}", remedy) for channel in absent]
+
+
+def _with_label(
+    check: CaseCheck, file: Path, label: sitk.Image | Remark | None, known: Collection[int] | None
+) -> CaseCheck:
+    """The same and what is found of the label's values."""
+    if not isinstance(label, sitk.Image):
+        return replace(check, faults=(*check.faults, *([label] if label else [])))
+    voxels = voxels_of_value(label)
+    bad_values = [Remark.of(fault) for fault in value_faults(voxels, known=known, file=file)]
+    return replace(
+        check,
+        faults=(*check.faults, *bad_values),
+        notes=check.notes if voxels else (*check.notes, Remark(f"{file}: the label is empty")),
+        labelled_voxels=sum(voxels.values()),
+    )
+
+
+def _read(file: Path) -> sitk.Image | Remark:
+    try:
+        return read_image(file)
+    except Fault as fault:
+        return Remark.of(fault)
+    except OSError as error:
+        problem = f"it cannot be opened ({error.strerror or error})"
+    except (RuntimeError, ValueError, OverflowError) as error:
+        # a header so odd that nibabel or SimpleITK gave up in a way of its own
+        problem = f"this is no readable image ({error})"
+    return Remark.of(Fault(problem, file=file, remedy="See that the file can be read, or copy it again."))
+
+
+def _only_value(image: sitk.Image) -> float | None:
+    """The value that all voxels have, or None where they differ."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    lowest = voxels.min()
+    return float(lowest) if lowest == voxels.max() else None
+
+
+def _with_grid(
+    check: CaseCheck,
+    reference: tuple[Path, sitk.Image],
+    other: tuple[Path, sitk.Image],
+    *,
+    trust_geometry: bool,
+    trained_on: bool,
+) -> CaseCheck:
+    """The same and, where the grids differ, one remark with both files, both grids and their corners' distance.
+
+    Of what it trains on, nnU-Net takes no spacing that differs by more than a hundred thousandth.
+    """
+    files, images = (reference[0], other[0]), (reference[1], other[1])
+    spacings = [image.GetSpacing() for image in images]
+    refused = trained_on and len(spacings[0]) == len(spacings[1]) and not np.allclose(*spacings)
+    try:
+        require_same_grid(*images, files=files)
+    except Fault as fault:
+        if not trust_geometry or refused or images[0].GetSize() != images[1].GetSize():
+            return replace(check, faults=(*check.faults, Remark.of(fault)))
+        return replace(check, notes=(*check.notes, Remark(f"{fault.problem}; trusted (--trust-geometry)")))
+    if refused:
+        problem = f"{files[1]}: spacing {spacings[1]}, but {files[0]} has {spacings[0]}: nnU-Net asks for the same"
+        return replace(check, faults=(*check.faults, Remark(problem, "Copy the spacing, or convert the data set.")))
+    return check

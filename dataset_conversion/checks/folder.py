@@ -1,0 +1,154 @@
+"""What is wrong with a raw data set of nnU-Net, or with a folder of images: every case, and the whole."""
+
+import pickle
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dataset_conversion.checks.case import CaseCheck, Remark, check_case
+from dataset_conversion.checks.splits import read_splits
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.dataset_json import Description, read_description
+from dataset_conversion.files.endings import IMAGE_ENDINGS
+from dataset_conversion.outcomes import map_cases
+from dataset_conversion.raw.cases import find_cases
+
+
+@dataclass(frozen=True)
+class FolderCheck:
+    """What was found of every case and, in ``faults``, of the whole; ``splits``: the split of each case, if known."""
+
+    cases: Mapping[str, CaseCheck]
+    splits: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Remark, ...] = ()
+
+    @property
+    def availability(self) -> dict[str, Counter[str]]:
+        """Pattern -> how many cases of each split have it (split ``""`` if unknown).
+
+        The most frequent pattern comes first, then the one with more sequences; ``""`` is that of no usable sequence.
+        """
+        table: dict[str, Counter[str]] = defaultdict(Counter)
+        for case, check in self.cases.items():
+            table[check.pattern][self.splits.get(case, "")] += 1
+        return dict(sorted(table.items(), key=lambda row: (-sum(row[1].values()), row[0] == "", -row[0].count("+"))))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A case to be checked: its files, and what their names alone have shown to be wrong."""
+
+    files: Mapping[int, Path] = field(default_factory=dict)
+    faults: tuple[Remark, ...] = ()
+    label: Path | None = None
+    complete: bool = False
+
+    def with_fault(self, problem: str, remedy: str) -> "_Task":
+        return replace(self, faults=(*self.faults, Remark(problem, remedy)))
+
+    def run(self, description: Description, *, trust_geometry: bool) -> CaseCheck:
+        if not self.files:
+            return CaseCheck(faults=self.faults)
+        check = check_case(
+            self.files,
+            channel_names=description.channel_names,
+            label=self.label,
+            label_values=description.label_values,
+            complete=self.complete,
+            trust_geometry=trust_geometry,
+        )
+        return replace(check, faults=(*self.faults, *check.faults))
+
+
+def check_folder(
+    folder: Path,
+    *,
+    channel_names: Sequence[str],
+    file_ending: str,
+    trust_geometry: bool = False,
+    n_workers: int | None = 1,
+) -> FolderCheck:
+    """Checks a folder of ``<case>_XXXX`` images, some absent. Raises Fault where it has none."""
+    description = Description(channel_names, file_ending)
+    tasks = _image_tasks(folder, description)
+    return FolderCheck(_run(tasks, description, trust_geometry=trust_geometry, n_workers=n_workers))
+
+
+def is_raw_dataset(folder: Path) -> bool:
+    return (folder / "dataset.json").is_file() and any((folder / f"images{subset}").is_dir() for subset in ("Tr", "Ts"))
+
+
+def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int | None = 1) -> FolderCheck:
+    """Checks a raw data set of nnU-Net: its cases, its labels, and that no patient is in two splits.
+
+    A case that is in imagesTr and in imagesTs stands twice, the second time as ``<case> (imagesTs)``. Raises Fault
+    where nothing can be checked: there is no image, or a JSON file of the data set is broken.
+    """
+    description = read_description(folder / "dataset.json")
+    training, test = (_subset_tasks(folder, subset, description) for subset in ("Tr", "Ts"))
+    ids = [[case for case, task in tasks.items() if task.files] for tasks in (training, test)]
+    if not any(ids):
+        searched = f"{folder}/imagesTr/<case>_XXXX{description.file_ending}"
+        raise Fault(f"no file {searched}", remedy="Name the folder of a raw data set.")
+    splits = read_splits(folder, training=ids[0], test=ids[1])
+    for case, remark in splits.faults():
+        tasks = test if case in test and case not in training else training
+        tasks[case] = tasks.get(case, _Task()).with_fault(remark.problem, remark.remedy)
+    apart = {f"{case} (imagesTs)" if case in training else case: task for case, task in test.items()}
+    cases = _run({**training, **apart}, description, trust_geometry=trust_geometry, n_workers=n_workers)
+    split_of = {**{case: splits.of(case) for case in training}, **dict.fromkeys(apart, "test")}
+    return FolderCheck(cases, split_of, tuple(_faults_of_the_whole(folder, description, [cases[c] for c in ids[0]])))
+
+
+def _faults_of_the_whole(folder: Path, description: Description, training: Sequence[CaseCheck]) -> list[Remark]:
+    faults = []
+    if description.n_training not in (None, len(training)):
+        problem = (
+            f"{folder / 'dataset.json'}: numTraining is {description.n_training}, imagesTr has {len(training)} cases"
+        )
+        faults.append(Remark(problem, "Correct it: nnU-Net stops otherwise."))
+    labelled = [check.labelled_voxels for check in training if check.labelled_voxels is not None]
+    if labelled and not any(labelled):
+        problem = f"{folder / 'labelsTr'}: all {len(labelled)} labels are empty"
+        faults.append(Remark(problem, "Do not plan or train: see whether the right files were converted."))
+    return faults
+
+
+def _image_tasks(folder: Path, description: Description) -> dict[str, _Task]:
+    found = find_cases(folder, channel_names=description.channel_names, file_ending=description.file_ending)
+    return {
+        case: _Task(files.by_channel, tuple(Remark.of(fault) for fault in files.faults))
+        for case, files in found.items()
+    }
+
+
+def _subset_tasks(folder: Path, subset: str, description: Description) -> dict[str, _Task]:
+    """The cases of imagesTr or imagesTs with their labels; a label without an image is a case without files."""
+    images, labels, ending = folder / f"images{subset}", folder / f"labels{subset}", description.file_ending
+    tasks = _image_tasks(images, description) if images.is_dir() and any(images.iterdir()) else {}
+    for case, task in tasks.items():
+        label = labels / f"{case}{ending}"
+        tasks[case] = replace(task, label=label if label.is_file() else None, complete=subset == "Tr")
+        if task.files and subset == "Tr" and not label.is_file():
+            remedy = "Add it, or move the case to imagesTs."
+            tasks[case] = tasks[case].with_fault(f"there is no label {label}", remedy)
+    for file in sorted(labels.iterdir()) if labels.is_dir() else ():
+        stem = next((file.name[: -len(e)] for e in (ending, *IMAGE_ENDINGS) if file.name.lower().endswith(e)), None)
+        if stem is None or file.name.startswith(".") or (stem in tasks and tasks[stem].label == file):
+            continue
+        remedy = f"Name it <case>{ending} after a case of {images.name}, or remove it."
+        tasks[stem] = tasks.get(stem, _Task()).with_fault(f"{file}: a label without images", remedy)
+    return tasks
+
+
+def _run(
+    tasks: Mapping[str, _Task], description: Description, *, trust_geometry: bool, n_workers: int | None
+) -> dict[str, CaseCheck]:
+    # each case that goes to another process takes all tasks along; as bytes, only its own is unpacked there
+    packed = {case: pickle.dumps(task) for case, task in tasks.items()}
+
+    def run(case: str) -> CaseCheck:
+        return pickle.loads(packed[case]).run(description, trust_geometry=trust_geometry)
+
+    return map_cases(tasks, run, doing="Checking", n_workers=n_workers)[1]

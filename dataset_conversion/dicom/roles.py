@@ -1,0 +1,63 @@
+"""Which DICOM series of a patient is which sequence: as the user has decided, else by the first rule that holds."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from dataset_conversion.dicom.rules import NOT_USED, Rules
+from dataset_conversion.dicom.series import Series
+from dataset_conversion.faults import Fault
+
+
+def choose_series(candidates: Sequence[Series], rules: Rules, *, patient: str) -> dict[str, Series]:
+    """The one series for each sequence that the patient has.
+
+    Raises Fault where there is none at all, where several claim one sequence, or where they are of several
+    examinations: images of different days are not to be read as one case.
+    """
+    decided = rules.decided.get(patient, {})
+    claims = {role: _named(name, candidates, role=role) for role, name in decided.items() if name != NOT_USED}
+    taken = {series.uid for claim in claims.values() for series in claim}
+    for series in candidates:
+        role = next((rule.role for rule in rules.rules if rule.holds(series)), NOT_USED)
+        if series.modality == "MR" and series.uid not in taken and role not in (NOT_USED, *decided):
+            claims.setdefault(role, []).append(series)
+    if not claims:
+        remedy = "Write a rules file for these descriptions."
+        raise Fault(f"no rule knows one of {_listed(candidates)}", remedy=remedy)
+    _require_one_examination(claims, patient=patient)
+    if several := {role: claim for role, claim in claims.items() if len(claim) > 1}:
+        problem = "; ".join(f"{len(claim)} series for {role}: {_listed(claim)}" for role, claim in several.items())
+        raise Fault(problem, remedy=_decision(several, patient=patient))
+    return {role: claim[0] for role, claim in sorted(claims.items())}
+
+
+def _named(name: str, candidates: Sequence[Series], *, role: str) -> list[Series]:
+    """The series of that number or UID. Raises Fault where there is none."""
+    found = [series for series in candidates if name in (series.number, series.uid)]
+    if not found:
+        remedy = f"Correct 'series' in the rules file; there are {_listed(candidates)}."
+        raise Fault(f"there is no series {name}, which is to be {role}", remedy=remedy)
+    return found
+
+
+def _require_one_examination(claims: Mapping[str, Sequence[Series]], *, patient: str) -> None:
+    examinations: dict[str, list[Series]] = defaultdict(list)
+    for claim in claims.values():
+        for series in claim:
+            examinations[series.examination].append(series)
+    if len(examinations) > 1:
+        listed = "; ".join(f"({i}) {_listed(group)}" for i, (_, group) in enumerate(sorted(examinations.items()), 1))
+        remedy = f"Keep one examination in the folder, or choose. {_decision(claims, patient=patient)}"
+        raise Fault(f"series of {len(examinations)} examinations: {listed}", remedy=remedy)
+
+
+def _decision(claims: Mapping[str, Sequence[Series]], *, patient: str) -> str:
+    choices = ", ".join(f"{role}: {claim[0].number or 'UID'}" for role, claim in claims.items())
+    return (
+        f"Choose in a rules file by series number, or by SeriesInstanceUID where the number does not tell: "
+        f"'series: {{{patient}: {{{choices}}}}}'."
+    )
+
+
+def _listed(series: Sequence[Series]) -> str:
+    return ", ".join(map(str, series))

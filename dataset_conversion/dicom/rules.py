@@ -1,0 +1,115 @@
+"""The rules by which a DICOM series is recognised as a sequence, read from YAML; ``rules.yaml`` is shipped."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from dataset_conversion.dicom.series import Series
+from dataset_conversion.faults import Fault
+from dataset_conversion.sequences import ALIASES, canonical
+
+SHIPPED_RULES = Path(__file__).with_name("rules.yaml")
+NOT_USED = "none"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A sequence (or ``none``), and the conditions that a series must meet to be it; what is not stated is met.
+
+    description: patterns that are all found in the series' description, in which ``_``, ``-`` and blanks are one blank
+    and case does not count. exclude: none of these is. inversion_time_ms: the lowest and the highest; a series without
+    an inversion time does not meet it.
+    """
+
+    role: str
+    description: Sequence[re.Pattern[str]] = ()
+    exclude: Sequence[re.Pattern[str]] = ()
+    contrast: bool | None = None
+    inversion_time_ms: tuple[float, float] | None = None
+
+    def holds(self, series: Series) -> bool:
+        text = re.sub(r"[_\-\s]+", " ", series.description)
+        return (
+            all(pattern.search(text) for pattern in self.description)
+            and not any(pattern.search(text) for pattern in self.exclude)
+            and self.contrast in (None, series.contrast_agent)
+            and self._holds_for_time(series.inversion_time_ms)
+        )
+
+    def _holds_for_time(self, time_ms: float | None) -> bool:
+        if self.inversion_time_ms is None:
+            return True
+        low, high = self.inversion_time_ms
+        return time_ms is not None and low <= time_ms <= high
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The first rule that holds says what a series is.
+
+    decided: pseudonym -> sequence -> number or UID of the series to take, or ``none``; no rule is asked about these.
+    """
+
+    rules: Sequence[Rule]
+    decided: Mapping[str, Mapping[str, str]]
+
+
+def read_rules(file: Path | None = None) -> Rules:
+    """A rules file of the user's, whose ``rules`` stand in place of the shipped ones where it has any.
+
+    Raises Fault where the file is not of the form that the shipped one shows.
+    """
+    content = {**_read_yaml(SHIPPED_RULES), **(_read_yaml(file) if file else {})}
+    try:
+        if unknown := content.keys() - {"words", "rules", "series"}:
+            raise ValueError(f"unknown entry {', '.join(map(str, unknown))}")
+        rules = [_rule(**entry) for entry in content["rules"]]
+        decided = {
+            str(patient): {_role(role): str(series) for role, series in choices.items()}
+            for patient, choices in content.get("series", {}).items()
+        }
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        raise Fault(f"these are no rules ({error})", file=file, remedy=f"{SHIPPED_RULES} shows the form.") from error
+    return Rules(rules, decided)
+
+
+def _read_yaml(file: Path) -> dict:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise Fault(f"this is no YAML ({reason})", file=file, remedy=f"{SHIPPED_RULES} shows the form.") from error
+    if not isinstance(content, dict):
+        raise Fault("there is no entry 'rules' or 'series'", file=file, remedy=f"{SHIPPED_RULES} shows the form.")
+    return content
+
+
+def _rule(
+    *,
+    role: str,
+    description: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    contrast: bool | None = None,
+    inversion_time_ms: Sequence[float] | None = None,
+) -> Rule:
+    if contrast not in (None, True, False):
+        raise ValueError(f"contrast is true or false, not {contrast}")
+    times = None
+    if inversion_time_ms is not None:
+        low, high = map(float, inversion_time_ms)
+        times = (low, high)
+    return Rule(_role(role), _patterns(description), _patterns(exclude), contrast, times)
+
+
+def _role(name: str) -> str:
+    role = NOT_USED if name == NOT_USED else canonical(name)
+    if role not in (NOT_USED, *ALIASES):
+        raise ValueError(f"unknown sequence {name}, choose among {', '.join(ALIASES)}, {NOT_USED}")
+    return role
+
+
+def _patterns(found: str | Sequence[str]) -> list[re.Pattern[str]]:
+    return [re.compile(pattern, re.IGNORECASE) for pattern in ([found] if isinstance(found, str) else found)]

@@ -1,0 +1,62 @@
+"""One safe way to read an image, to compare two grids, and to write a file that is whole or not there."""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.nifti import read_nifti
+
+log = logging.getLogger(__name__)
+
+
+LARGEST_VALUE = float(np.finfo(np.float32).max)
+"""nnU-Net computes in float32, where more is infinite."""
+
+
+def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content: bytes | None = None) -> sitk.Image:
+    """Reads a 2D or 3D image; voxels that are NaN or infinite become 0 under ``nan="zero"``.
+
+    content: the file's bytes, where they have been read already.
+
+    Raises Fault where the file is truncated, corrupt, empty, no image or not one volume, or holds a NaN.
+    """
+    image = read_nifti(path, content) if path.name.lower().endswith((".nii", ".nii.gz")) else _read_other(path)
+    return without_nan(image, path, nan=nan)
+
+
+def without_nan(image: sitk.Image, path: Path, *, nan: Literal["refuse", "zero"]) -> sitk.Image:
+    """The same, or a copy with 0 for what is no number. Raises Fault where there is one and ``nan`` is "refuse"."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    if voxels.dtype.kind == "f" and not np.abs([voxels.min(), voxels.max()]).max() <= LARGEST_VALUE:  # nor of NaN
+        finite = np.abs(voxels) <= LARGEST_VALUE
+        if nan == "refuse":
+            problem = f"{int((~finite).sum())} voxels are NaN or infinite"
+            raise Fault(problem, file=path, remedy="Repair the image, or have them set to 0 with --nan zero.")
+        cleaned = sitk.GetImageFromArray(np.where(finite, voxels, voxels.dtype.type(0)))
+        cleaned.CopyInformation(image)
+        return cleaned
+    return image
+
+
+def _read_other(path: Path) -> sitk.Image:
+    """Any other format that SimpleITK reads, such as NRRD, MetaImage or PNG."""
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise Fault(f"this is no readable image ({reason})", file=path, remedy="Copy it again.") from error
+    if image.GetDimension() > 3 or image.GetNumberOfComponentsPerPixel() > 1:
+        raise Fault(f"this is not one volume (size {image.GetSize()})", file=path, remedy="Choose a volume.")
+    return image
+
+
+def write_image(image: sitk.Image, path: Path) -> None:
+    """Writes a compressed image; the folder must exist. Raises OSError where it cannot be written."""
+    try:
+        sitk.WriteImage(image, str(path), useCompression=True)
+    except RuntimeError as error:
+        raise OSError(f"{path} cannot be written ({str(error).strip().splitlines()[-1]})") from error

@@ -1,0 +1,28 @@
+"""Reads and writes JSON files: what cannot be read is a Fault that names file, key and remedy."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.staging import staged
+
+
+def write_json(path: Path, content: Mapping[str, object] | list) -> None:
+    """Writes the file whole or not at all."""
+    with staged(path.parent) as stage:
+        (stage / path.name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(file: Path, kind: type) -> Any:
+    """The content of a file, or an empty one of that type where there is no file. Raises Fault where it is no such."""
+    if not file.is_file():
+        return kind()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Fault(f"not readable as JSON ({error})", file=file, remedy="Write it again.") from error
+    if not isinstance(content, kind):
+        raise Fault(f"it holds no {kind.__name__}", file=file, remedy="Write it again.")
+    return content

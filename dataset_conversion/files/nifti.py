@@ -1,0 +1,152 @@
+"""NIfTI read in one pass and not believed blindly: truncation, flipped bits, impossible headers, scaling, axes."""
+
+import gzip
+import zlib
+from io import BytesIO, IOBase
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.nifti_axes import DoubtfulAxes, believed, require_sound_axes
+
+LARGEST_IMAGE_VOXELS = 2**30
+"""A header that declares more is refused before memory is taken; change it here for larger images."""
+
+PROBABILITY_STEPS = 65535
+ProbabilityType = Literal["uint16", "float32"]
+_AGAIN = "Copy it again from its source."
+_CHUNK = 1 << 24
+
+
+def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
+    """Reads one 3D volume of ``.nii`` or ``.nii.gz``, to the end of the stream, so that its checksum is looked at.
+
+    content: the file's bytes, where they have been read already; the geometry is read from the file all the same.
+
+    Whole numbers keep their type; what has a slope is scaled in float64. Position, spacing and direction are those that
+    SimpleITK, and so nnU-Net, takes from the header.
+    Raises Fault where the file is truncated, corrupt, no NIfTI, too large, not one 3D volume, or its axes are doubtful.
+    """
+    result, header = _read(path, content, sound_axes=True)
+    try:
+        _copy_geometry(path, result)
+    except RuntimeError as error:
+        raise DoubtfulAxes("SimpleITK cannot use the axes in its header", affine=believed(header), file=path) from error
+    return result
+
+
+def read_voxels(path: Path, content: bytes | None = None) -> sitk.Image:
+    """As ``read_nifti``, without geometry and without a look at it: the first voxel is at 0, the next one 1 mm away."""
+    return _read(path, content, sound_axes=False)[0]
+
+
+def _read(path: Path, content: bytes | None, *, sound_axes: bool) -> tuple[sitk.Image, nibabel.Nifti1Header]:
+    try:
+        with _opened(path, content) as stream:
+            image = _parse(stream, path)
+            _require_volume(image.header, path)
+            if sound_axes:
+                require_sound_axes(image.header, path)
+            voxels = _scaled(image)
+            while stream.read(_CHUNK):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise Fault(f"the file is truncated or corrupt ({error})", file=path, remedy=_AGAIN) from error
+    except Fault:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise Fault(f"its header cannot be used ({error})", file=path, remedy=_AGAIN) from error
+    return sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T), image.header
+
+
+def _copy_geometry(path: Path, image: sitk.Image) -> None:
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(path))
+    header.ReadImageInformation()
+    image.SetSpacing(header.GetSpacing()[:3])
+    image.SetOrigin(header.GetOrigin()[:3])
+    n = header.GetDimension()
+    image.SetDirection(np.reshape(header.GetDirection(), (n, n))[:3, :3].ravel().tolist())
+
+
+def _opened(path: Path, content: bytes | None) -> IOBase:
+    stream = path.open("rb") if content is None else BytesIO(content)
+    return gzip.GzipFile(fileobj=stream) if path.suffix.lower() == ".gz" else stream
+
+
+def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:
+    first = stream.read(4)
+    if not first:
+        raise Fault("the file is empty", file=path, remedy=_AGAIN)
+    stream.seek(0)
+    kind = nibabel.Nifti2Image if 540 in (int.from_bytes(first, order) for order in ("little", "big")) else None
+    try:
+        return (kind or nibabel.Nifti1Image).from_stream(stream)
+    except (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError) as error:
+        raise Fault(f"this is no readable image ({error})", file=path, remedy=_AGAIN) from error
+    except nibabel.wrapstruct.WrapStructError as error:
+        raise Fault("this is no readable image (the header is incomplete)", file=path, remedy=_AGAIN) from error
+
+
+def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
+    shape, kind = header.get_data_shape(), header.get_data_dtype()
+    if kind.names is not None:
+        raise Fault("this is a colour image", file=path, remedy="Give the image as the scanner made it, in grey.")
+    if kind.kind not in "iuf" or kind.itemsize > 8:
+        raise Fault(f"its voxels are {kind}", file=path, remedy="Give the magnitude as whole or real numbers.")
+    if len(shape) < 3:
+        raise Fault(f"this is not one volume (2D, {shape})", file=path, remedy="Join its slices to a volume.")
+    if any(n > 1 for n in shape[3:]):
+        raise Fault(
+            f"this is not one volume (4D, t={shape[3]})", file=path, remedy="Choose a volume and save it alone."
+        )
+    if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
+        problem = f"its header declares {' x '.join(map(str, shape))} voxels"
+        raise Fault(problem, file=path, remedy=f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; {_AGAIN}")
+
+
+def stored_type(path: Path) -> str:
+    """``uint16`` or the like, of a NIfTI that has been read without a fault."""
+    return nibabel.Nifti1Image.from_filename(path).get_data_dtype().name
+
+
+def _scaled(image: nibabel.Nifti1Image) -> NDArray:
+    """Voxels in their stored type if there is nothing to scale, else in float64, which no scale overflows."""
+    data: Any = image.dataobj
+    try:
+        stored = data.get_unscaled()
+    except (OSError, OverflowError, ValueError) as error:
+        raise EOFError(error) from error
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    if (data.slope, data.inter) == (1, 0):
+        return stored
+    return stored * np.float64(data.slope) + np.float64(data.inter)
+
+
+def write_probability(
+    probability: NDArray[np.floating], grid: sitk.Image, path: Path, *, stored_as: ProbabilityType = "uint16"
+) -> None:
+    """Writes a map of probabilities, (Z, Y, X) on the grid.
+
+    uint16 has the slope 1/65535: half the size of float32, at most 1/131070 from the truth, so that what is lower than
+    that becomes 0. SimpleITK would not write the slope.
+    """
+    spacing, direction = np.asarray(grid.GetSpacing()), np.reshape(grid.GetDirection(), (3, 3))
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = direction * spacing, grid.GetOrigin()
+    affine[:2] *= -1  # LPS to NIfTI's RAS
+    if stored_as == "uint16":
+        codes = np.round(np.asarray(probability, np.float64) * PROBABILITY_STEPS).astype(np.uint16)
+        image = nibabel.Nifti1Image(codes.T, affine)
+        image.header.set_slope_inter(1 / PROBABILITY_STEPS, 0)
+    else:
+        image = nibabel.Nifti1Image(np.asarray(probability, np.float32).T, affine)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(affine, 1)
+    image.set_sform(affine, 1)
+    nibabel.save(image, path)

@@ -1,0 +1,72 @@
+"""Writes files whole or not at all, and removes what dead processes left half written."""
+
+import logging
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+log = logging.getLogger(__name__)
+
+_OWNED = re.compile(r"\.partial-(?P<host>.+)-(?P<pid>\d+)-[a-z0-9_]{8}")
+
+
+def staging_prefix() -> str:
+    """How the name of a staging folder of this process begins; ``tempfile`` adds eight letters."""
+    return f".partial-{_host()}-{os.getpid()}-"
+
+
+def remove_abandoned(*folders: Path) -> None:
+    """Removes the staging folders in these folders whose process is dead; nobody will move files out of them any more.
+
+    Those of another machine stay, since nobody here can know, as do those of a living process, be it another that was
+    given the number of the dead one.
+    """
+    if os.name != "posix":
+        return
+    for staging in (found for folder in folders for found in folder.glob(".partial-*")):
+        owner = _OWNED.fullmatch(staging.name)
+        if owner is None or owner["host"] != _host() or _is_alive(int(owner["pid"])) or staging.is_symlink():
+            continue
+        log.info("%s: left by a process that is gone; removed", staging)
+        shutil.rmtree(staging)
+
+
+def _host() -> str:
+    return re.sub(r"[^\w.-]", "_", socket.gethostname())
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside ``folder`` to write files into; they all come out under their final paths, or none does.
+
+    When the block has ended well and the bytes are on the disk, every file moves to the same relative path below
+    ``folder``; when it fails, the files are gone. nnU-Net does not look into folders, so what a killed process leaves
+    is never read; ``remove_abandoned`` takes it away.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=staging_prefix(), dir=folder) as temporary:
+        stage = Path(temporary)
+        yield stage
+        files = [file for file in stage.rglob("*") if file.is_file()]
+        for file in files:
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        for file in files:
+            final = folder / file.relative_to(stage)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(final)

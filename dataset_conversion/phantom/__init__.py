@@ -1,0 +1,1 @@
+"""Synthetic patients of Hospital A and Hospital B."""

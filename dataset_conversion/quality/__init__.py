@@ -1,0 +1,1 @@
+"""The page on which every converted patient is looked at."""

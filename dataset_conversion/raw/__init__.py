@@ -1,0 +1,1 @@
+"""Layouts and patients in, an nnU-Net raw data set out."""

@@ -1,0 +1,74 @@
+"""Placeholders for absent sequences in a folder of nnU-Net inputs, so that stock ``nnUNetv2_predict`` can run on it."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.grids import has_geometry_of, stored_geometry
+from dataset_conversion.files.images import write_image
+from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.staging import remove_abandoned, staged
+from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
+from dataset_conversion.raw.cases import find_cases
+from dataset_conversion.raw.placeholders import placeholder, usable_images
+from dataset_conversion.sequences import pattern
+
+log = logging.getLogger(__name__)
+
+
+def fill(
+    source: Path, target: Path, *, channel_names: Sequence[str], file_ending: str, trust_geometry: bool = False
+) -> dict[str, Outcome]:
+    """Copies the cases of ``source`` to ``target`` and adds exact zeros for the channels that are absent.
+
+    Beside each case stands ``<case>.json`` with its availability pattern and the factor N/(N-k); the whole is summed
+    up in ``summary.json``. A case that fails has no file in ``target``. trust_geometry: images of one size get the
+    geometry of the case's first. An image that gets another geometry is written anew, the others are copied.
+    Raises Fault where ``source`` has no image or is ``target``.
+    """
+    if source.resolve() == target.resolve():
+        raise Fault(f"{source} is input and output", remedy="Name another output folder.")
+    cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
+    remove_abandoned(target)
+
+    def fill_case(case: str) -> None:
+        for channel in range(len(channel_names)):
+            (target / f"{case}_{channel:04d}{file_ending}").unlink(missing_ok=True)
+        (target / f"{case}.json").unlink(missing_ok=True)
+        if faults := cases[case].faults:
+            raise Fault("; ".join(fault.problem for fault in faults), remedy=faults[0].remedy)
+        usable = usable_images(cases[case].by_channel, trust_geometry=trust_geometry)
+        with staged(target) as stage:
+            for channel in range(len(channel_names)):
+                filled = stage / f"{case}_{channel:04d}{file_ending}"
+                if channel not in usable:
+                    write_image(placeholder(next(iter(usable.values()))), filled)
+                elif has_geometry_of(usable[channel], stored_geometry(cases[case].by_channel[channel])):
+                    shutil.copyfile(cases[case].by_channel[channel], filled)
+                else:
+                    write_image(usable[channel], filled)
+            present = [channel in usable for channel in range(len(channel_names))]
+            write_json(stage / f"{case}.json", _record(case, present, channel_names))
+
+    outcomes = for_each_case(cases, fill_case, doing="Filling")
+    settings = {
+        "channel_names": list(channel_names),
+        "file_ending": file_ending,
+        "trust_geometry": trust_geometry,
+    }
+    write_summary(target, command="fill", settings=settings, outcomes=outcomes)
+    return outcomes
+
+
+def _record(case: str, present: Sequence[bool], channel_names: Sequence[str]) -> dict[str, object]:
+    """What stands beside the case; what is absent is logged."""
+    factor = Fraction(len(present), sum(present))
+    absent = {f"_{i:04d}": name for i, name in enumerate(channel_names) if not present[i]}
+    if absent:
+        names = ", ".join(f"{name} ({suffix})" for suffix, name in absent.items())
+        log.info("%s: missing %s, using %d of %d, factor %s", case, names, sum(present), len(present), factor)
+    shown = pattern(present, channel_names)
+    return {"case": case, "pattern": shown, "absent": list(absent.values()), "factor": float(factor)}

@@ -1,0 +1,177 @@
+"""A hospital's layout as data: which file is which sequence of which patient, said by patterns in a YAML file.
+
+A pattern is the path below the source without its ending (``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``). ``{patient}``
+and ``{time}`` name the patient and the time point, ``{sequence}`` a sequence by any of its names; ``{patient:\\d+}``
+says what it may look like, ``{:a|b}`` is a choice. ``*`` stands for anything within a name, ``**/`` for any folders.
+Patterns of a sequence stand in order of preference.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.endings import VOLUME_ENDINGS
+from dataset_conversion.sequences import channel_of
+
+SHIPPED = Path(__file__).with_name("layouts")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """Where a label lies, and what its values mean: stored value -> the data set's; 0 stays 0. unite: several files of
+    a patient, one lesion each, are one label."""
+
+    patterns: tuple[re.Pattern, ...]
+    mapping: Mapping[int, int]
+    unite: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """labels: name -> value, consecutive, background 0. reference: the series to whose grid the others are brought;
+    None: the first that is there. registered: they lie on one grid already, and are not looked at for motion.
+    split: the split of a patient by default, without a label, or below a folder of that name."""
+
+    about: str
+    channels: tuple[str, ...]
+    labels: Mapping[str, int]
+    images: Mapping[str, tuple[re.Pattern, ...]]
+    label: tuple[LabelFiles, ...]
+    reference: str | None = None
+    registered: bool = False
+    default_split: str = "train"
+    unlabelled_split: str | None = None
+    split_of_folder: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of the source that the layout knows. sequence: None for a label."""
+
+    file: Path
+    patient: str
+    time: str
+    sequence: str | None
+    label: LabelFiles | None
+    preference: int
+    """The place among the patterns of the sequence, or of all kinds of labels: the lower one is taken."""
+
+
+def shipped_layouts() -> list[str]:
+    return sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+
+
+def read_layout(file: Path) -> Layout:
+    """Raises Fault where the file is no layout, with the key that is wrong."""
+    # the other commands begin without it
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        channels = tuple(content["channels"])
+        split = content.get("split", {})
+        layout = Layout(
+            about=content.get("about", ""),
+            channels=channels,
+            labels=dict(content["labels"]),
+            images=_image_patterns(content["images"], channels),
+            label=tuple(
+                LabelFiles(
+                    tuple(map(_compiled, entry["files"])),
+                    {0: 0, **{int(stored): int(value) for stored, value in entry["map"].items()}},
+                    entry.get("unite", False),
+                )
+                for entry in content.get("label", [])
+            ),
+            reference=content.get("reference"),
+            registered=content.get("registered", False),
+            default_split=split.get("default", "train"),
+            unlabelled_split=split.get("unlabelled"),
+            split_of_folder=split.get("folders", {}),
+        )
+        _require_sound(layout)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, re.error) as error:
+        if isinstance(error, Fault):
+            raise
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise Fault(f"no layout ({reason})", file=file, remedy="Write it as docs/layouts.md shows.") from error
+    return layout
+
+
+def find_files(source: Path, layout: Layout) -> Iterator[Found]:
+    """Every file below the source that the layout knows, in order of their paths; hidden ones are passed over."""
+    for file in sorted(source.rglob("*")):
+        path = file.relative_to(source).as_posix()
+        ending = next((e for e in VOLUME_ENDINGS if path.lower().endswith(e)), None)
+        if ending is None or any(part.startswith(".") for part in path.split("/")) or not file.is_file():
+            continue
+        if (found := _identify(path[: -len(ending)], file, layout)) is not None:
+            yield found
+
+
+def _identify(stem: str, file: Path, layout: Layout) -> Found | None:
+    of_labels = [(label, pattern) for label in layout.label for pattern in label.patterns]
+    for preference, (label, pattern) in enumerate(of_labels):
+        if match := pattern.fullmatch(stem):
+            return Found(file, *_who(match), sequence=None, label=label, preference=preference)
+    for sequence, patterns in layout.images.items():
+        for preference, pattern in enumerate(patterns):
+            match = pattern.fullmatch(stem)
+            if match is None:
+                continue
+            named = match.groupdict().get("sequence")
+            if named is None or channel_of(named, layout.channels) == layout.channels.index(sequence):
+                return Found(file, *_who(match), sequence=sequence, label=None, preference=preference)
+    return None
+
+
+def _who(match: re.Match) -> tuple[str, str]:
+    names = match.groupdict()
+    return names["patient"], names.get("time") or ""
+
+
+def _image_patterns(images: str | Mapping[str, Sequence[str]], channels: Sequence[str]) -> dict[str, tuple]:
+    if isinstance(images, str):
+        return {channel: (_compiled(images),) for channel in channels}
+    return {name: tuple(map(_compiled, [each] if isinstance(each, str) else each)) for name, each in images.items()}
+
+
+_TOKEN = re.compile(r"\*\*/|\*|\{(?P<name>[a-z]*)(?P<shape>:(?:[^{}]|\{\d+(?:,\d*)?\})+)?\}")
+
+
+def _compiled(pattern: str) -> re.Pattern:
+    """A regular expression of the pattern."""
+    expression, end = "", 0
+    for token in _TOKEN.finditer(pattern):
+        expression += re.escape(pattern[end : token.start()])
+        end = token.end()
+        if token[0] == "**/":
+            expression += "(?:.*/)?"
+        elif token[0] == "*":
+            expression += "[^/]*"
+        else:
+            shape = token["shape"][1:] if token["shape"] else "[^/]+"
+            expression += f"(?P<{token['name']}>{shape})" if token["name"] else f"(?:{shape})"
+    return re.compile(expression + re.escape(pattern[end:]), re.IGNORECASE)
+
+
+def _require_sound(layout: Layout) -> None:
+    if unknown := layout.images.keys() - set(layout.channels):
+        raise ValueError(f"images of {', '.join(sorted(unknown))}, which is no channel")
+    if layout.reference is not None and layout.reference not in layout.channels:
+        raise ValueError(f"the reference {layout.reference} is no channel")
+    if sorted(layout.labels.values()) != list(range(len(layout.labels))):
+        raise ValueError("the labels must be 0, 1, 2, ...")
+    for label in layout.label:
+        if strangers := set(label.mapping.values()) - set(layout.labels.values()):
+            raise ValueError(f"the label value {min(strangers)} has no name")
+    splits = {layout.default_split, layout.unlabelled_split or "train", *layout.split_of_folder.values()}
+    if not splits <= set(SPLITS):
+        raise ValueError(f"a split is one of {', '.join(SPLITS)}")
+    of_labels = [label.patterns for label in layout.label]
+    for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
+        if "patient" not in pattern.groupindex:
+            raise ValueError("a pattern without {patient}")

@@ -1,0 +1,42 @@
+"""What the manifest says of a patient: where every image came from, and what was done to it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataset_conversion.raw.patients import Patient
+from dataset_conversion.raw.preparation import Prepared
+
+
+def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Sequence[str], source: Path) -> dict:
+    """Paths are relative to ``source``; of a sequence that is no channel nothing is said."""
+    sequences: dict[str, dict] = {}
+    for name in channel_names:
+        if (series := prepared.series.get(name)) is None:
+            sequences[name] = {"present": False}
+            continue
+        sequences[name] = {"present": True, "source": str(series.file.relative_to(source)), "sha256": series.sha256}
+        if (found := series.registration) is not None:
+            sequences[name] |= {
+                "transform": found.matrix,
+                "similarity_before": round(found.similarity_before, 4),
+                "similarity_after": round(found.similarity_after, 4),
+                "translation_mm": round(found.translation_mm, 2),
+                "rotation_deg": round(found.rotation_deg, 2),
+            }
+    # "flair: ..." speaks of flair
+    warnings = [warning for warning in prepared.warnings if warning.split(":")[0] in (*channel_names, "label")]
+    if patient.is_synthetic:
+        warnings.append("synthetic patient")
+    label = None
+    if patient.label:
+        label = {
+            "source": " ".join(str(file.relative_to(source)) for file in patient.label),
+            "sha256": prepared.label_sha256,
+        }
+    return {
+        "person": patient.person,
+        "split": patient.split,
+        "sequences": sequences,
+        "label": label,
+        "warnings": warnings,
+    }

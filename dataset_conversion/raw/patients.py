@@ -1,0 +1,154 @@
+"""The patients that a layout finds below a folder: which file is which sequence, and to which split each belongs."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.raw.layout import Found, LabelFiles, Layout, find_files
+
+Split = Literal["train", "val", "test"]
+TRUTH = "truth.json"
+"""Lies beside the images of a synthetic patient."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What was found of one case: a file per sequence that is there, and the files of its label, none if it has none.
+
+    person: whose case it is, where one patient has several time points. fault: what is wrong with his files' names.
+    """
+
+    person: str
+    split: Split
+    images: Mapping[str, Path]
+    label: tuple[Path, ...] = ()
+    label_mapping: Mapping[int, int] | None = None
+    fault: Fault | None = None
+
+    @property
+    def known_fault(self) -> Fault | None:
+        """Why the case cannot be converted, as far as that shows without opening a file."""
+        if self.fault is None and not self.label and self.split != "test":
+            return Fault("a training patient without a label", remedy="Add the label or name the patient under --test.")
+        return self.fault
+
+    @property
+    def is_synthetic(self) -> bool:
+        return any((file.parent / TRUTH).is_file() for file in self.images.values())
+
+
+def find_patients(
+    source: Path, layout: Layout, *, val: Collection[str] = (), test: Collection[str] = ()
+) -> dict[str, Patient]:
+    """All cases below ``source`` by id: the patient's, with ``_`` and the time point where the layout has time points.
+
+    ``val`` and ``test`` name patients or cases, before what the layout says of the split. A case of which two files are
+    one image has a ``fault``. Raises Fault where there is nobody, ``val`` or ``test`` name somebody who is not there,
+    two cases have one id, or the time points of a patient would come into different splits.
+    """
+    by_case: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for found in find_files(source, layout):
+        by_case[found.patient, found.time].append(found)
+    by_case = {who: files for who, files in by_case.items() if any(f.sequence for f in files)}
+    if not by_case:
+        patterns = ", ".join(sorted({p.pattern for patterns in layout.images.values() for p in patterns}))
+        raise Fault(f"no image below {source} fits {patterns}", remedy="Name the folder above, or another layout.")
+    ids = {who: "_".join(filter(None, who)) for who in by_case}
+    _require_different(ids)
+    persons = {person for person, _ in by_case}
+    if strangers := {*val, *test} - {*persons, *ids.values()}:
+        remedy = f"There are: {', '.join(sorted(persons))}."
+        raise Fault(f"no such patient: {', '.join(sorted(strangers))}", remedy=remedy)
+    patients = {}
+    for (person, time), files in sorted(by_case.items()):
+        case = ids[person, time]
+        fault = None
+        try:
+            images, (label, mapping) = _images(case, files), _label(case, files)
+        except Fault as found:
+            images, (label, mapping), fault = {}, ((), None), found
+        folders = {part for found in files for part in found.file.relative_to(source).parts[:-1]}
+        has_label = any(found.label for found in files)
+        split = _split(layout, {person, case}, folders, has_label=has_label, val=val, test=test)
+        patients[case] = Patient(person, split, images, label, mapping, fault)
+    return _whole_persons(patients)
+
+
+def _require_different(ids: Mapping[tuple[str, str], str]) -> None:
+    """Raises Fault where two cases would have one id, be it on a disk that ignores upper and lower case."""
+    seen: dict[str, tuple[str, str]] = {}
+    for who, case in ids.items():
+        if (other := seen.setdefault(normalize("NFC", case).casefold(), who)) != who:
+            problem = f"{' '.join(other)} and {' '.join(who)} would both be the case {case}"
+            raise Fault(problem, remedy="Rename one of the patients.")
+
+
+def _images(case: str, files: Sequence[Found]) -> dict[str, Path]:
+    images = {}
+    for sequence in dict.fromkeys(found.sequence for found in files if found.sequence):
+        candidates = [found for found in files if found.sequence == sequence]
+        best = min(found.preference for found in candidates)
+        images[sequence] = _only([f.file for f in candidates if f.preference == best], f"the {sequence} of {case}")
+    return images
+
+
+def _label(case: str, files: Sequence[Found]) -> tuple[tuple[Path, ...], Mapping[int, int] | None]:
+    labels = [found for found in files if found.label is not None]
+    if not labels:
+        return (), None
+    best = min(labels, key=lambda found: found.preference)
+    kind: LabelFiles = best.label  # type: ignore[assignment]
+    if kind.unite:
+        return tuple(found.file for found in labels if found.label is kind), kind.mapping
+    chosen = [found.file for found in labels if found.preference == best.preference]
+    return (_only(chosen, f"the label of {case}"),), kind.mapping
+
+
+def _only(files: Sequence[Path], what: str) -> Path:
+    if len(files) > 1:
+        raise Fault(f"{files[0]} and {files[1]} are both {what}", remedy="Keep one of them below the folder.")
+    return files[0]
+
+
+def _split(
+    layout: Layout,
+    names: set[str],
+    folders: set[str],
+    *,
+    has_label: bool,
+    val: Collection[str],
+    test: Collection[str],
+) -> Split:
+    said = next((split for folder, split in layout.split_of_folder.items() if folder in folders), None)
+    if names & set(val):
+        said = "val"
+    elif names & set(test):
+        said = "test"
+    elif said is None:
+        said = layout.default_split if has_label or layout.unlabelled_split is None else layout.unlabelled_split
+    return said  # type: ignore[return-value]
+
+
+def _whole_persons(patients: Mapping[str, Patient]) -> dict[str, Patient]:
+    """The same; an unlabelled time point of a patient whose others are in another split becomes a fault."""
+    splits: dict[str, dict[str, str]] = defaultdict(dict)
+    for case, patient in patients.items():
+        if patient.label or patient.fault:
+            splits[patient.person][case] = patient.split
+    for person, of_case in splits.items():
+        if len(set(of_case.values())) > 1:
+            said = ", ".join(f"{case} ({split})" for case, split in of_case.items())
+            remedy = "A patient belongs to one split: name the patient under --val or --test."
+            raise Fault(f"time points of {person} are in different splits: {said}", remedy=remedy)
+    whole = {}
+    for case, patient in patients.items():
+        expected = next(iter(splits[patient.person].values()), patient.split)
+        if patient.split != expected:
+            problem = f"a time point without a label, while others of {patient.person} are in {expected}"
+            patient = replace(patient, fault=Fault(problem, remedy="Add the label, or leave this time point out."))
+        whole[case] = patient
+    return whole

@@ -1,0 +1,285 @@
+"""The one writer of nnU-Net raw data sets: images, placeholders, labels, ``dataset.json``, splits and the manifest.
+
+What a patient became is recorded with his files (``.conversion/<case>.json``). A conversion that was killed goes on
+with the patients who have no record, or whose sources, settings or written files differ from it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.images import write_image
+from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.staging import remove_abandoned, staged
+from dataset_conversion.outcomes import Outcome, map_cases, write_summary
+from dataset_conversion.raw.manifest import manifest_entry
+from dataset_conversion.raw.patients import Patient
+from dataset_conversion.raw.placeholders import placeholder
+from dataset_conversion.raw.preparation import Preparation, Prepared, Series, Unregistered, prepare
+from dataset_conversion.raw.splits import declared_splits, shared_between_splits
+
+log = logging.getLogger(__name__)
+
+FILE_ENDING = ".nii.gz"
+RECORDS, PICTURES = ".conversion", "qc"
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """What is the same for all patients.
+
+    labels: name -> value, consecutive, background 0, as nnU-Net has it. order: the sequences in which patients are
+    prepared, the reference series first; those that are no channel are used for registration only. link: an image that
+    stays as it is becomes a link to the source's file in place of a copy. synthetic: the patients are made up, which
+    every report says.
+    """
+
+    folder: Path
+    source: Path
+    channel_names: Sequence[str]
+    labels: Mapping[str, int]
+    order: Sequence[str]
+    link: bool = False
+    synthetic: bool = False
+
+    @property
+    def settings(self) -> dict[str, object]:
+        settings: dict[str, object] = {"channel_names": list(self.channel_names), "labels": dict(self.labels)}
+        return {**settings, "synthetic": True} if self.synthetic else settings
+
+
+def write_raw_dataset(
+    dataset: RawDataset,
+    patients: Mapping[str, Patient],
+    preparation: Preparation | None = None,
+    *,
+    n_workers: int | None = 1,
+) -> dict[str, Outcome]:
+    """Adds the patients' files to the data set and describes the whole; a patient with a fault is left out.
+
+    Training and validation patients go to ``imagesTr``/``labelsTr``, test patients to ``imagesTs``/``labelsTs``.
+    ``splits_final.json`` declares what ``declared_splits`` says.
+    Raises Fault where the data set has other channels, or has one of the patients in another split.
+    """
+    preparation = preparation or Preparation()
+    if strangers := set((preparation.label_mapping or {}).values()) - set(dataset.labels.values()):
+        remedy = f"The data set's labels are {dict(dataset.labels)}."
+        raise Fault(f"--map to {min(strangers)}, which is no label", remedy=remedy)
+    manifest = _patients_so_far(dataset, patients)
+    remove_abandoned(dataset.folder, dataset.folder / RECORDS, faces_folder(dataset.folder))
+
+    def write_patient(case: str) -> dict:
+        return _write_patient(dataset, case, patients[case], preparation)
+
+    outcomes, entries = map_cases(patients, write_patient, doing="Converting", n_workers=n_workers)
+    for case, outcome in outcomes.items():
+        if outcome.status == "failed" and not (dataset.folder / RECORDS / f"{case}.json").is_file():
+            manifest.pop(case, None)
+    manifest = dict(sorted({**manifest, **entries}.items()))
+    for case, fault in _in_two_splits(manifest, patients).items():
+        _remove(dataset, case)
+        del manifest[case]
+        outcomes[case] = Outcome("failed", fault.problem, fault.remedy)
+        log.error("%s: %s", case, fault)
+    in_split = {
+        split: [case for case, patient in manifest.items() if patient["split"] == split] for split in ("train", "val")
+    }
+    splits = declared_splits(in_split, {case: patient["person"] for case, patient in manifest.items()})
+    write_json(
+        dataset.folder / "dataset.json",
+        {
+            "name": dataset.folder.name,
+            "channel_names": {str(i): name for i, name in enumerate(dataset.channel_names)},
+            "labels": dict(dataset.labels),
+            "numTraining": sum(map(len, in_split.values())),
+            "file_ending": FILE_ENDING,
+        },
+    )
+    if splits:
+        write_json(dataset.folder / "splits_final.json", splits)
+    else:
+        (dataset.folder / "splits_final.json").unlink(missing_ok=True)
+    write_json(dataset.folder / "manifest.json", {"version": 1, "settings": dataset.settings, "patients": manifest})
+    settings = {**dataset.settings, **asdict(preparation)}
+    write_summary(dataset.folder, command="convert", settings=settings, outcomes=outcomes)
+    return outcomes
+
+
+def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, dict]:
+    """The manifest's patients, those included who were written by a conversion that was killed before its end."""
+    file = dataset.folder / "manifest.json"
+    manifest = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"patients": {}}
+    if manifest.get("settings", dataset.settings) != dataset.settings:
+        remedy = "Choose another data set number."
+        raise Fault(f"the data set was written with {manifest['settings']}", file=file, remedy=remedy)
+    so_far: dict[str, dict] = dict(manifest["patients"])
+    for record in sorted((dataset.folder / RECORDS).glob("*.json")):
+        if (entry := _read_record(record).get("entry")) is not None:
+            so_far.setdefault(record.stem, entry)
+    split_of_person = {entry["person"]: entry["split"] for entry in so_far.values()}
+    for patient in patients.values():
+        before = split_of_person.get(patient.person, patient.split)
+        if before != patient.split and patient.fault is None:
+            remedy = "A patient belongs to one split: remove one, or choose another data set number."
+            problem = f"{patient.person} is a {before} patient there, a {patient.split} patient here"
+            raise Fault(problem, remedy=remedy)
+    return so_far
+
+
+def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> dict[str, Fault]:
+    """Those of the patients who share an image with a case of another split: one person under two names."""
+    faults = {}
+    for pair in shared_between_splits(manifest):
+        for case, other in (pair, pair[::-1]):
+            if case in patients:
+                problem = f"it has the same image as {other}, which is in another split"
+                faults[case] = Fault(problem, remedy="A patient belongs to one split: keep one of the two.")
+    return faults
+
+
+def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
+    """Returns the manifest's entry. What a patient who now fails once had is removed, as is a part of him."""
+    try:
+        return _write_or_keep(dataset, case, patient, preparation)
+    except NotTheSame:
+        raise
+    except Unregistered as fault:
+        _remove(dataset, case)
+        if preparation.deface is None:
+            with staged(dataset.folder) as stage:
+                _save(fault.picture, stage / PICTURES, f"{case}_{fault.name}")
+        raise
+    except (Fault, OSError):
+        _remove(dataset, case)
+        raise
+
+
+class NotTheSame(Fault):
+    """Another source has a case of this id; the one that is there stays."""
+
+
+def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
+    record = dataset.folder / RECORDS / f"{case}.json"
+    before = _read_record(record)
+    root = hashlib.sha256(str(dataset.source.resolve()).encode()).hexdigest()
+    if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
+        remedy = "Give every patient an id of his own, or remove the other from the data set."
+        raise NotTheSame("a case of this name came from another folder", remedy=remedy)
+    if (fault := patient.known_fault) is not None:
+        raise fault
+    inputs = _inputs(dataset, patient, preparation)
+    if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
+        return entry
+    _remove(dataset, case)
+    prepared = prepare(case, patient, preparation, order=dataset.order)
+    if not prepared.series.keys() & set(dataset.channel_names):
+        raise Fault("no usable sequence", remedy=f"The data set holds {', '.join(dataset.channel_names)} only.")
+    entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
+    with staged(dataset.folder) as stage:
+        _write_files(stage, dataset, case, patient, prepared)
+        files = {file.relative_to(stage).as_posix(): _sha256(file) for file in sorted(stage.rglob("*.nii.gz"))}
+    # last, so that a patient with a record is whole
+    write_json(record, {"root": root, "inputs": inputs, "files": files, "entry": entry})
+    return entry
+
+
+def _read_record(file: Path) -> dict:
+    """What was recorded of a case; nothing where there is no record, or none that can be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _sources(dataset: RawDataset, patient: Patient) -> dict[str, str]:
+    return {name: _sha256(patient.images[name]) for name in dataset.order if name in patient.images}
+
+
+def _inputs(dataset: RawDataset, patient: Patient, preparation: Preparation) -> dict:
+    """All that the written files depend on; a source is known by its content."""
+    return {
+        "split": patient.split,
+        "order": list(dataset.order),
+        "channels": list(dataset.channel_names),
+        "images": _sources(dataset, patient),
+        "label": [_sha256(file) for file in patient.label],
+        "label_mapping": {str(value): label for value, label in (patient.label_mapping or {}).items()},
+        "preparation": json.loads(json.dumps(asdict(preparation))),
+    }
+
+
+def _entry_if_whole(dataset: RawDataset, record: Mapping, inputs: dict) -> dict | None:
+    if record.get("inputs") != inputs:
+        return None
+    try:
+        whole = all(_sha256(dataset.folder / name) == sha256 for name, sha256 in record["files"].items())
+    except OSError:
+        return None
+    return record["entry"] if whole else None
+
+
+def _remove(dataset: RawDataset, case: str) -> None:
+    (dataset.folder / RECORDS / f"{case}.json").unlink(missing_ok=True)
+    for subset in ("Tr", "Ts"):
+        (dataset.folder / f"labels{subset}" / f"{case}{FILE_ENDING}").unlink(missing_ok=True)
+        for channel in range(len(dataset.channel_names)):
+            (dataset.folder / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}").unlink(missing_ok=True)
+    for name in dataset.order:
+        (dataset.folder / PICTURES / f"{case}_{name}.png").unlink(missing_ok=True)
+    (faces_folder(dataset.folder) / f"{case}.png").unlink(missing_ok=True)
+
+
+def faces_folder(dataset: Path) -> Path:
+    """Beside the data set, for the pictures of faces before they were removed."""
+    return dataset.with_name(f"faces_{dataset.name}")
+
+
+def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, prepared: Prepared) -> None:
+    subset = "Ts" if patient.split == "test" else "Tr"
+    (stage / f"images{subset}").mkdir()
+    reference = next(iter(prepared.series.values())).image
+    for channel, name in enumerate(dataset.channel_names):
+        file = stage / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}"
+        if name in prepared.series:
+            _write_series(prepared.series[name], file, link=dataset.link)
+        else:
+            write_image(placeholder(reference), file)
+    if prepared.label is not None:
+        (stage / f"labels{subset}").mkdir()
+        write_image(prepared.label, stage / f"labels{subset}" / f"{case}{FILE_ENDING}")
+    for name, picture in prepared.pictures.items():
+        _save(picture, stage / PICTURES, f"{case}_{name}")
+    if prepared.face is not None:
+        with staged(faces_folder(dataset.folder)) as beside:
+            _save(prepared.face, beside, case)
+
+
+def _write_series(series: Series, target: Path, *, link: bool) -> None:
+    """What is unchanged keeps its bytes, as a copy, or as a hard link if that is asked for and the file system can."""
+    if series.original is None or not series.file.name.endswith(FILE_ENDING):
+        write_image(series.image, target)
+        return
+    if link:
+        try:
+            os.link(series.file.resolve(), target)
+        except OSError:
+            log.warning("%s cannot be linked; copied", series.file)
+        else:
+            return
+    target.write_bytes(series.original)
+
+
+def _save(picture: Figure, folder: Path, name: str) -> None:
+    folder.mkdir(exist_ok=True)
+    picture.savefig(folder / f"{name}.png", dpi=80)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Brings the series of a patient onto one grid."""

@@ -1,0 +1,1 @@
+"""Tables in, one figure out; slices, mosaics, colours."""

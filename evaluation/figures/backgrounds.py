@@ -1,0 +1,91 @@
+"""The image behind a patient's mosaic: which file it is, and all volumes turned to the radiological view."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.endings import VOLUME_ENDINGS
+from dataset_conversion.files.grids import on_grid_of
+from dataset_conversion.files.images import read_image
+from dataset_conversion.sequences import channel_of
+from evaluation.figures.mosaic import Mark, Slice, mosaic
+from evaluation.inputs.folders import Volumes
+from evaluation.metrics.lesions import detect, find_objects
+
+
+@dataclass(frozen=True)
+class Backgrounds:
+    """images: a folder of ``<case>_XXXX`` files. sequence: the one to take, by name, alias or number, among the
+    channels of the data set; None: ``t1_gd`` if there is one, or else the first. trust_geometry: as in ``Folders``."""
+
+    images: Path
+    channel_names: tuple[str, ...] = ()
+    sequence: str | None = None
+    trust_geometry: bool = False
+
+    def require_sequence(self) -> None:
+        """Raises Fault where the folder or the sequence is unknown."""
+        if not self.images.is_dir():
+            raise Fault(f"{self.images} is not a folder", remedy="Name the folder of <case>_XXXX images with -i.")
+        self._channel()
+
+    def read(self, case: str, grid: sitk.Image) -> sitk.Image:
+        """The chosen sequence, or the first that is not zero everywhere. Raises Fault where there is none."""
+        found = [file for file in sorted(self.images.glob(f"{case}_[0-9][0-9][0-9][0-9].*")) if _is_image(file)]
+        chosen = f"{case}_{self._channel():04d}"
+        for file in sorted(found, key=lambda file: not file.name.startswith(chosen)):
+            files = (self.images / case, file)
+            image = on_grid_of(grid, read_image(file), files=files, trust_geometry=self.trust_geometry)
+            if sitk.GetArrayViewFromImage(image).any():
+                return image
+        raise Fault(f"no image of {case} that is not empty", file=self.images, remedy="Leave out -i, or add the image.")
+
+    def _channel(self) -> int:
+        wanted = self.sequence or "t1_gd"
+        if wanted.isdecimal():
+            return int(wanted)
+        channel = channel_of(wanted, self.channel_names)
+        if channel is None and self.sequence:
+            known = ", ".join(self.channel_names) or "none, since no dataset.json was found: give the channel's number"
+            raise Fault(f"unknown sequence {wanted}", remedy=f"The channels are: {known}.")
+        return channel or 0
+
+
+def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> tuple[Slice, ...]:
+    """The patient's slices with all that is to be seen; axes are turned, not resampled, to x right to left, y anterior
+    to posterior, z upwards."""
+    background = backgrounds.read(case, volumes.image)
+    image = sitk.DICOMOrient(background, "LPS")
+    predicted = volumes.predicted
+    if predicted is None:
+        raise ValueError("The prediction must have been made a mask.")
+    reference, found = (_turned(mask, volumes.image) for mask in (volumes.reference, predicted))
+    probability = None if volumes.probability is None else _turned(volumes.probability, volumes.image)
+    lesions, objects = find_objects(reference), find_objects(found)
+    detection = detect(lesions, objects)
+    marks = [
+        Mark("found" if hit else "missed", tuple(voxel))
+        for voxel, hit in zip(lesions.central_voxels().tolist(), detection.lesion_is_found, strict=True)
+    ]
+    marks += [
+        Mark("false", tuple(voxel))
+        for voxel, hit in zip(objects.central_voxels().tolist(), detection.object_is_true, strict=True)
+        if not hit
+    ]
+    voxels = sitk.GetArrayFromImage(image)
+    return tuple(mosaic(voxels, probability, reference, found, marks, image.GetSpacing()[::-1]))
+
+
+def _turned(volume: NDArray, grid: sitk.Image) -> NDArray:
+    image = sitk.GetImageFromArray(volume.astype(np.uint8) if volume.dtype == bool else volume)
+    image.CopyInformation(grid)
+    turned = sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS"))
+    return turned.astype(volume.dtype)
+
+
+def _is_image(file: Path) -> bool:
+    return file.name.endswith(VOLUME_ENDINGS)

@@ -1,0 +1,136 @@
+"""A patient in pictures: the slices that show his lesions and false alarms, each as layers to lay over each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.figures.arrows import Arrow, Status, arrows_at
+from evaluation.figures.layers import agreement_layer, background_layer, grey_levels, probability_layer
+from evaluation.figures.slices import Extent, choose_slices
+from evaluation.metrics.lesions import Objects, find_objects
+
+MOST_SLICES, WITHOUT_OBJECTS = 12, 5
+MARGIN_MM = 4.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An object to show, by one voxel (z, y, x) inside it: of the reference if found or missed, else predicted."""
+
+    status: Status
+    voxel: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One axial slice in radiological view. ``z``: its index; ``position_mm``: its height above the lowest slice.
+
+    Three WebP images to be laid over each other, all of ``width_mm`` x ``height_mm``: the background; the probability,
+    transparent below 0.05 (None without probabilities); the agreement, transparent but for voxels found, missed or
+    false. ``shown``: how many objects of each status cross this slice.
+    """
+
+    z: int
+    position_mm: float
+    width_mm: float
+    height_mm: float
+    background: bytes
+    probability: bytes | None
+    agreement: bytes
+    arrows: tuple[Arrow, ...]
+    shown: dict[Status, int]
+
+
+@dataclass(frozen=True)
+class _Object:
+    """``voxels``: (n, 3) indices z, y, x."""
+
+    status: Status
+    voxels: NDArray[np.int64]
+
+    @property
+    def extent(self) -> Extent:
+        z = self.voxels[:, 0]
+        return Extent(int(z.min()), np.bincount(z - z.min()), urgent=self.status != "found")
+
+    def in_slice(self, z: int) -> NDArray[np.int64]:
+        """(n, 2) indices y, x."""
+        return self.voxels[self.voxels[:, 0] == z, 1:]
+
+
+def mosaic(
+    background: NDArray,
+    probability: NDArray | None,
+    reference: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
+    marks: Sequence[Mark],
+    spacing_mm: Sequence[float],
+) -> list[Slice]:
+    """At most 12 axial slices that show as many of the marked objects as can be, missed and false ones first.
+
+    Arrays are (Z, Y, X) in LPS orientation: row 0 is anterior, column 0 the patient's right, the slices run from below
+    upwards. ``spacing_mm`` is (z, y, x). A patient without objects is shown in five slices spread over the head.
+    Raises ValueError where shapes differ and for a mark that lies in no object.
+    """
+    volumes = [v for v in (background, probability, reference, predicted) if v is not None]
+    if len({v.shape for v in volumes}) > 1:
+        raise ValueError(f"All volumes must have one shape, not {', '.join(str(v.shape) for v in volumes)}.")
+    grey = grey_levels(background)
+    head = _head(grey, reference | predicted, spacing_mm)
+    lowest, *corner = (side.start for side in head)
+    grey, reference, predicted = grey[head], reference[head], predicted[head]
+    objects = _marked(marks, find_objects(reference), find_objects(predicted), corner=(lowest, *corner))
+    height, width = grey.shape[1:]
+    slices = []
+    for z in choose_slices([o.extent for o in objects], len(grey), at_most=MOST_SLICES) or _spread(len(grey)):
+        sections = [(o.status, o.in_slice(z)) for o in objects]
+        slices.append(
+            Slice(
+                z=lowest + z,
+                position_mm=(lowest + z) * spacing_mm[0],
+                width_mm=width * spacing_mm[2],
+                height_mm=height * spacing_mm[1],
+                background=background_layer(grey[z]),
+                probability=None if probability is None else probability_layer(probability[head][z]),
+                agreement=agreement_layer(reference[z], predicted[z]),
+                arrows=arrows_at(sections, shape=grey.shape[1:], spacing_mm=spacing_mm[1:]),
+                shown={kind: sum(status == kind and len(v) > 0 for status, v in sections) for kind in get_args(Status)},
+            )
+        )
+    return slices
+
+
+def _marked(marks: Sequence[Mark], reference: Objects, predicted: Objects, *, corner: Sequence[int]) -> list[_Object]:
+    """The objects behind the marks; ``corner`` is the first voxel of the box in which the objects were sought."""
+    objects = []
+    for mark in marks:
+        name, side = ("prediction", predicted) if mark.status == "false" else ("reference", reference)
+        here = np.flatnonzero((side.positions == np.subtract(mark.voxel, corner)).all(axis=1))
+        if not len(here):
+            raise ValueError(f"The voxel {mark.voxel}, marked as {mark.status}, is not in the {name}.")
+        objects.append(_Object(mark.status, side.positions[side.number == side.number[here[0]]]))
+    return objects
+
+
+def _head(
+    grey: NDArray[np.uint8], objects: NDArray[np.bool_], spacing_mm: Sequence[float]
+) -> tuple[slice, slice, slice]:
+    """The box around everything brighter than a twentieth of white and around all objects, with a margin."""
+    seen = (grey > 255 / 20) | objects
+    if not seen.any():
+        return (slice(0, seen.shape[0]), slice(0, seen.shape[1]), slice(0, seen.shape[2]))
+    box = []
+    for axis, mm in enumerate(spacing_mm):
+        inside = np.flatnonzero(seen.any(axis=tuple({0, 1, 2} - {axis})))
+        margin = round(MARGIN_MM / mm)
+        box.append(slice(max(0, int(inside[0]) - margin), min(seen.shape[axis], int(inside[-1]) + 1 + margin)))
+    return box[0], box[1], box[2]
+
+
+def _spread(n_slices: int) -> list[int]:
+    """Five slices, or all if there are fewer, at even distances from a sixth of the height to five sixths."""
+    heights = np.linspace(n_slices / 6, n_slices * 5 / 6, min(WITHOUT_OBJECTS, n_slices))
+    return sorted({int(z) for z in heights})

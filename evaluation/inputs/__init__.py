@@ -1,0 +1,1 @@
+"""Folders of predictions and references, and the thresholds that apply to them."""

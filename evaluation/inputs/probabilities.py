@@ -1,0 +1,92 @@
+"""The probability of one label or region: from a map of it, or from all classes as nnU-Net saves them."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.dataset_json import regions
+from dataset_conversion.files.grids import on_grid_of
+from dataset_conversion.files.images import read_image
+
+HIGHEST = 1 + 1e-3
+"""Sums of probabilities are rounded, too, and so may lie this little above 1."""
+
+_BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged archive raises; some of it says "encrypted", or declares an array that fits nowhere."""
+
+_AGAIN = "Predict this case again."
+
+
+def read_map(
+    file: Path, reference: sitk.Image, reference_file: Path, *, trust_geometry: bool = False
+) -> NDArray[np.floating]:
+    """``<case>_prob.nii.gz``, (Z, Y, X). Raises Fault where it cannot be used or lies on another grid."""
+    image = on_grid_of(reference, read_image(file), files=(reference_file, file), trust_geometry=trust_geometry)
+    return _from_0_to_1(sitk.GetArrayFromImage(image), file)
+
+
+def read_npz(
+    file: Path,
+    label_map: Path,
+    reference: sitk.Image,
+    reference_file: Path,
+    *,
+    labels: Sequence[int],
+    dataset: Mapping,
+    trust_geometry: bool = False,
+) -> NDArray[np.floating]:
+    """``<case>.npz`` of nnU-Net, whose grid is that of the label map beside it; ``dataset``: its ``dataset.json``.
+
+    Raises Fault where it cannot be used, lies on another grid, or does not hold the label or region.
+    """
+    _require_grid_of_header(reference, label_map, reference_file, trust_geometry=trust_geometry)
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open("probabilities.npy") as stream:
+            probabilities = np.lib.format.read_array(stream, allow_pickle=False)
+    except _BROKEN as error:
+        raise Fault(f"no probabilities of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
+    if probabilities.shape[1:] != reference.GetSize()[::-1]:
+        problem = f"shape {probabilities.shape[1:]}, but the reference has {reference.GetSize()[::-1]}"
+        raise Fault(problem, file=file, remedy=_AGAIN)
+    channels = _channels(labels, dataset)
+    if not channels or max(channels) >= len(probabilities):
+        named = ",".join(map(str, labels))
+        raise Fault(f"no probability of {named}", file=file, remedy="Name a label or region of the model.")
+    of_target = probabilities[channels[0]] if len(channels) == 1 else probabilities[channels].sum(axis=0)
+    return _from_0_to_1(of_target, file)
+
+
+def _channels(labels: Sequence[int], dataset: Mapping) -> list[int]:
+    """Those that hold the target: its labels' classes, or the one region that nnU-Net was trained on."""
+    declared = regions(dataset.get("labels", {}))
+    return [i for i, region in enumerate(declared) if region == set(labels)] if declared else list(labels)
+
+
+def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floating]:
+    if values.dtype.kind in "biu":
+        values = values.astype(np.float32)
+    if values.dtype not in (np.float16, np.float32, np.float64):
+        raise Fault(f"its values are {values.dtype}", file=file, remedy=_AGAIN)
+    if not (values.min() >= 0 and values.max() <= HIGHEST):
+        problem = f"its values go from {values.min():g} to {values.max():g}"
+        raise Fault(problem, file=file, remedy="Probabilities go from 0 to 1.")
+    return values
+
+
+def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: Path, *, trust_geometry: bool) -> None:
+    """As ``on_grid_of``, of a file whose voxels are not needed: they are read only where its header differs."""
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(file))
+    try:
+        header.ReadImageInformation()
+    except RuntimeError as error:
+        raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
+    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (reference, header))
+    if ours != theirs:
+        on_grid_of(reference, read_image(file), files=(reference_file, file), trust_geometry=trust_geometry)

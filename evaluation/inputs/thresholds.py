@@ -1,0 +1,91 @@
+"""The probability from which on a voxel counts, for each availability pattern: how it is chosen, kept and looked up."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.json_files import write_json
+from evaluation.inputs.probabilities import HIGHEST
+
+Method = Literal["youden_pooled", "fp_budget", "fixed", "default"]
+
+_SENTENCES: Mapping[Method, str] = {
+    "youden_pooled": "Youden index over the pooled voxels of the validation patients",
+    "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
+    "fixed": "as given",
+    "default": "0.5, since none was given and no validation patients were named",
+}
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """n_patients: validation patients behind it; youden: TPR - FPR at it; None where it was simply given."""
+
+    value: float
+    n_patients: int | None = None
+    youden: float | None = None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """target: the label, ``1``, or region, ``1,3``, that they speak of. A pattern's name is empty where nobody wrote
+    down which sequences a patient had."""
+
+    target: str
+    method: Method
+    by_pattern: Mapping[str, Threshold]
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def source(self) -> str:
+        """How they came about, for a reader. Raises KeyError where the method or a setting of it is unknown."""
+        return _SENTENCES[self.method].format(**self.settings)
+
+    def for_pattern(self, pattern: str, *, channel_names: Sequence[str] = ()) -> tuple[str, Threshold]:
+        """The pattern's own threshold, or that of the smallest calibrated superset, and whose it is.
+
+        Ties go to the one with more validation patients, then to channel order. Without a pattern, or where a
+        threshold holds for all, there must be just one. Raises Fault where there is none.
+        """
+        if pattern in self.by_pattern:
+            return pattern, self.by_pattern[pattern]
+        if (not pattern and len(self.by_pattern) == 1) or set(self.by_pattern) == {""}:
+            return next(iter(self.by_pattern.items()))
+        wanted = set(pattern.split("+"))
+        supersets = [other for other in self.by_pattern if pattern and wanted < set(other.split("+"))]
+        if not supersets:
+            remedy = f"Calibrate it, or choose a threshold yourself; there are: {', '.join(self.by_pattern)}."
+            raise Fault(f"no threshold for {pattern or 'a case without a pattern'}", remedy=remedy)
+
+        def preference(other: str) -> tuple[int, int, list[int]]:
+            names = other.split("+")
+            places = [channel_names.index(name) for name in names if name in channel_names]
+            return len(names), -(self.by_pattern[other].n_patients or 0), places
+
+        best = min(supersets, key=preference)
+        return best, self.by_pattern[best]
+
+    def write(self, path: Path) -> None:
+        content = {key: value for key, value in asdict(self).items() if key != "by_pattern"}
+        write_json(path, {"version": 1, **content, "thresholds": asdict(self)["by_pattern"]})
+
+
+def read_thresholds(path: Path, *, target: str) -> Thresholds:
+    """Reads ``thresholds.json``. Raises Fault where it is not one, or speaks of another label or region."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        by_pattern = {pattern: Threshold(**values) for pattern, values in content["thresholds"].items()}
+        thresholds = Thresholds(content["target"], content["method"], by_pattern, content["settings"])
+        thresholds.source()
+        for threshold in by_pattern.values():
+            if isinstance(threshold.value, bool) or not 0 <= threshold.value <= HIGHEST:
+                raise ValueError(f"a threshold of {threshold.value}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        remedy = "Name a thresholds.json that evaluate or calibrate wrote."
+        raise Fault(f"no thresholds ({error!r})", file=path, remedy=remedy) from error
+    if thresholds.target != target:
+        problem = f"these thresholds are for {thresholds.target}, not for {target}"
+        raise Fault(problem, file=path, remedy="Calibrate for this label or region.")
+    return thresholds

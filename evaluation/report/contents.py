@@ -1,0 +1,126 @@
+"""What the report says: the tables of one or more evaluations in, the values that its pages name out."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import pandas as pd
+
+from evaluation.figures.colours import FALSE, FOUND, MISSED, MODELS
+from evaluation.figures.layers import probability_colours
+from evaluation.figures.mosaic import MOST_SLICES, Slice
+from evaluation.metrics.names import false_positives, limit, printed
+from evaluation.tables.results import Evaluation
+
+SEGMENTATION = ("auc", "dice", "recall", "precision")
+VOLUMES = ("volume_reference_mm3", "volume_predicted_mm3")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TESTS = (
+    ("p_rank_sum", "p, rank sum test (the paper's)"),
+    ("p_signed_rank", "p, signed-rank test (paired)"),
+    ("p_signed_rank_holm", "the same, corrected by Holm"),
+)
+"""Columns of ``comparison.csv``, and what the report calls them."""
+
+
+def contents(
+    evaluations: Sequence[Evaluation], comparison: pd.DataFrame | None, mosaics: Mapping[str, Sequence[Slice]]
+) -> dict[str, Any]:
+    """All but the figures. A patient is in the report if any of the evaluations has him."""
+    alarms = false_positives(evaluations[0].cases.columns)
+    averaged: list[str] = list(evaluations[0].summary["metrics"])
+    anchors = {case: f"patient-{number}" for number, case in enumerate(mosaics, start=1)}
+    compared = len(evaluations) > 1
+    return {
+        "title": " and ".join(e.name for e in evaluations) if compared else f"Evaluation of {evaluations[0].name}",
+        "compared": compared,
+        "models": [_model(evaluation) for evaluation in evaluations],
+        "letters": LETTERS[: len(evaluations)],
+        "model_colours": [MODELS[number % len(MODELS)] for number in range(len(evaluations))],
+        "colours": {"found": FOUND, "missed": MISSED, "false": FALSE},
+        "synthetic": any(evaluation.summary["synthetic"] for evaluation in evaluations),
+        "warnings": list(dict.fromkeys(chain.from_iterable(e.summary["warnings"] for e in evaluations))),
+        "main_metrics": [*SEGMENTATION, *alarms],
+        "other_metrics": [metric for metric in averaged if metric not in {*SEGMENTATION, *alarms}],
+        "fp_metrics": alarms,
+        "limits": [limit(metric) for metric in alarms[1:]],
+        "comparison": {} if comparison is None else {str(r["metric"]): r for r in comparison.to_dict("records")},
+        "tests": TESTS,
+        "with_threshold": any(evaluation.summary["threshold"]["values"] for evaluation in evaluations),
+        **_patients(evaluations, anchors),
+        "mosaics": [
+            {"case": case, "anchor": anchors[case], "slices": slices, "results": _results(evaluations, case)}
+            for case, slices in mosaics.items()
+        ],
+        "most_slices": MOST_SLICES,
+        "with_probability": any(s.probability is not None for slices in mosaics.values() for s in slices),
+        "colour_bar": probability_colours(),
+    }
+
+
+def _model(evaluation: Evaluation) -> dict[str, Any]:
+    summary: Mapping[str, Any] = evaluation.summary
+    left_out = {case: outcome for case, outcome in summary["cases"].items() if outcome["status"] != "ok"}
+    return {
+        "name": evaluation.name,
+        "summary": summary,
+        "left_out": left_out,
+        "n_left_out": Counter(outcome["status"] for outcome in left_out.values()),
+        "patterns": Counter(pattern for pattern in map(_text, evaluation.cases["pattern"]) if pattern),
+    }
+
+
+def _patients(evaluations: Sequence[Evaluation], anchors: Mapping[str, str]) -> dict[str, Any]:
+    """The table of patients: a row each, a column per metric and model; ``value`` sorts, empty if undefined."""
+    rows = [{str(row["case"]): row for row in e.cases.to_dict("records")} for e in evaluations]
+    first: dict[str, dict] = {case: row for of_model in reversed(rows) for case, row in of_model.items()}
+    alarms = false_positives(evaluations[0].cases.columns)
+    metrics = ["n_found", *alarms, "dice", "recall", "precision", "auc", *VOLUMES]
+    if len(evaluations) > 1:
+        metrics = ["n_found", *alarms, "dice", "auc"]
+    patients = []
+    for case in sorted(first, key=_by_number):
+        shown = [(of_model.get(case, {}), metric) for metric in metrics for of_model in rows]
+        cells = [_cell(first[case], "n_lesions"), *(_cell(row, metric) for row, metric in shown)]
+        pattern = _text(first[case]["pattern"])
+        patients.append({"case": case, "pattern": pattern, "anchor": anchors.get(case), "cells": cells})
+    return {
+        "patients": patients,
+        "n_lesions": sum(int(row["n_lesions"]) for row in first.values()),
+        "with_pattern": len({patient["pattern"] for patient in patients}) > 1,
+        "patient_metrics": metrics,
+    }
+
+
+def _cell(row: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    value = row.get(metric)
+    undefined = value is None or pd.isna(value)
+    return {
+        "text": printed(value, metric, fewer=1),
+        "value": "" if undefined else value,
+        "missed": metric == "n_found" and not undefined and value < row["n_lesions"],
+    }
+
+
+def _results(evaluations: Sequence[Evaluation], case: str) -> list[str]:
+    """What the heading of a patient's pictures says, once per model."""
+    lines = []
+    for evaluation in evaluations:
+        for row in evaluation.cases[evaluation.cases["case"] == case].to_dict("records"):
+            name = f"{evaluation.name}: " if len(evaluations) > 1 else ""
+            found = f"{row['n_found']:.0f} of {row['n_lesions']:.0f} lesions found"
+            alarms = f"{row['fp']:.0f} false alarm{'' if row['fp'] == 1 else 's'}"
+            lines.append(f"{name}{found}, {alarms}, Dice {printed(row['dice'], 'dice', fewer=1)}")
+    return lines
+
+
+def _by_number(case: str) -> list[str | int]:
+    """P2 comes before P10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", case)]
+
+
+def _text(value: object) -> str:
+    """An empty field of a table is NaN."""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,114 @@
+"""One HTML file that shows an evaluation, or the comparison of two, to a radiologist; it loads nothing from outside."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dataset_conversion.files.pages import data_uri, templates
+from dataset_conversion.files.staging import staged
+from evaluation.figures.arrows import Arrow
+from evaluation.figures.cohort import STYLE, draw_figures
+from evaluation.figures.mosaic import Slice
+from evaluation.metrics.names import counted, label, limit, printed, printed_p, signed
+from evaluation.report.contents import contents
+from evaluation.tables.results import Evaluation
+
+CAPTIONS = {
+    "roc": (
+        "Mean ROC curve",
+        "Average over patients with the 95 % band of the mean (the paper's Fig. 3), voxel by voxel. The inset shows "
+        "the same with a logarithmic axis.",
+    ),
+    "froc": (
+        "FROC",
+        "Lesions found against false alarms as the threshold moves. The disc is the threshold used; the axis is "
+        "logarithmic above 1 where there are more than two.",
+    ),
+    "sensitivity_by_size": (
+        "Sensitivity by size",
+        "Lesions of all patients together, by the diameter of the sphere of equal volume, with 95 % Wilson intervals.",
+    ),
+    "learning": (
+        "Learning curves",
+        "nnU-Net's moving average of the pseudo Dice of every epoch on the validation patients, who keep all the "
+        "sequences that they have. They show whether a training had come to rest; they compare no models.",
+    ),
+}
+BOX_CAPTION = "Every dot is a patient; box: quartiles and median (the paper's Fig. 4)."
+
+
+def write_report(
+    folder: Path,
+    evaluations: Sequence[Evaluation],
+    *,
+    comparison: pd.DataFrame | None = None,
+    mosaics: Mapping[str, Sequence[Slice]] | None = None,
+) -> Path:
+    """Writes ``folder/report.html`` about one evaluation, or several on the same patients; whole or not at all.
+
+    comparison: the tests of two models, the columns of ``comparison.csv``. mosaics: the slices of each patient to show.
+    """
+    pages = page_templates()
+    values = contents(evaluations, comparison, mosaics or {})
+    text = pages.get_template("report.html.jinja").render(**values, **_figures(evaluations))
+    with staged(folder) as stage:
+        (stage / "report.html").write_text(text, encoding="utf-8")
+    return folder / "report.html"
+
+
+def page_templates() -> jinja2.Environment:
+    """The templates of our reports, with their filters."""
+    pages = templates(Path(__file__).with_name("templates"))
+    pages.filters |= {
+        "printed": printed,
+        "printed_p": printed_p,
+        "signed": signed,
+        "counted": counted,
+        "label": label,
+        "limit": limit,
+        "degrees": _degrees,
+        "objects_shown": _objects_shown,
+    }
+    return pages
+
+
+def svg_uri(figure: Figure) -> str:
+    """The figure as the address of a picture in the page."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return data_uri(stream.getvalue(), "image/svg+xml")
+
+
+def captioned(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
+    """Figures by name as pictures with title and caption."""
+    shown = []
+    for name, figure in figures.items():
+        title, caption = CAPTIONS.get(name, (label(name), BOX_CAPTION))
+        shown.append({"title": title, "caption": caption, "picture": svg_uri(figure)})
+    return shown
+
+
+def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
+    """The figures, and a sentence for each curve that cannot be drawn."""
+    without = [e.name for e in evaluations if not len(e.roc) or not len(e.froc)]
+    reason = "The predictions are label maps without probabilities: no ROC curve, no AUC and no FROC of"
+    missing = [f"{reason} {' and '.join(without)}."] if without else []
+    return {"figures": captioned(draw_figures(evaluations)), "missing_figures": missing}
+
+
+def _degrees(arrow: Arrow) -> float:
+    """How far an arrow that points to the right is turned clockwise."""
+    (x_tail, y_tail), (x_tip, y_tip) = arrow.tail, arrow.tip
+    return math.degrees(math.atan2(y_tip - y_tail, x_tip - x_tail))
+
+
+def _objects_shown(picture: Slice) -> str:
+    parts = [f"{n} {status}" for status, n in picture.shown.items() if n]
+    return ", ".join(parts) or "no lesion, no false alarm"

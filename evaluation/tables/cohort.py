@@ -1,0 +1,75 @@
+"""From the figures of patients to those of the cohort: averages, strata, mean ROC, FROC, sensitivity by size."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.metrics.intervals import average, band, proportion
+
+FALSE_POSITIVE_RATES = np.unique(np.concatenate([[0], np.logspace(-6, 0, 121), np.linspace(0, 1, 101)]))
+"""Where the mean ROC is taken: a hundredth apart, and closer towards 0, where a radiologist works."""
+
+FEW_LESIONS = 3
+SIZES_MM = (0.0, 3.0, 6.0, 10.0, np.inf)
+"""Diameters of the sphere of equal volume between which sensitivity is given, the lower end inclusive."""
+
+NOT_AVERAGED = ("case", "pattern", "voxel_mm3")
+
+
+def averages(cases: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """For every metric of ``cases.csv``: mean, sd, interval, and in how many patients it is defined."""
+    return {name: asdict(average(cases[name].to_numpy())) for name in cases.columns if name not in NOT_AVERAGED}
+
+
+def strata(cases: pd.DataFrame) -> list[dict[str, object]]:
+    """The averages of patients with at most three and with more than three lesions (Grøvik et al., Discussion)."""
+    few = cases["n_lesions"] <= FEW_LESIONS
+    named = ((f"at most {FEW_LESIONS} lesions", cases[few]), (f"more than {FEW_LESIONS} lesions", cases[~few]))
+    return [{"stratum": name, "n_patients": len(rows), "metrics": averages(rows)} for name, rows in named]
+
+
+def totals(cases: pd.DataFrame) -> dict[str, int]:
+    counted = [name for name in cases.columns if name.startswith(("n_", "fp", "found_"))]
+    return {"n_patients": len(cases), **{name: int(cases[name].sum()) for name in counted}}
+
+
+def sensitivity_by_size(lesions: pd.DataFrame) -> list[dict[str, float | None]]:
+    """Found lesions of all patients together, by diameter, with Wilson intervals."""
+    reference = lesions[lesions["side"] == "reference"]
+    rows: list[dict[str, float | None]] = []
+    for low, high in pairwise(SIZES_MM):
+        among = reference[(reference["diameter_mm"] >= low) & (reference["diameter_mm"] < high)]
+        n_found = int((among["status"] == "found").sum())
+        share, ci_low, ci_high = proportion(n_found, len(among))
+        size = {"from_mm": low, "to_mm": None if np.isinf(high) else high}
+        counts = {"n_lesions": len(among), "n_found": n_found}
+        rows.append({**size, **counts, "sensitivity": share, "ci_low": ci_low, "ci_high": ci_high})
+    return rows
+
+
+def mean_roc(sensitivities: Sequence[NDArray[np.float64]]) -> pd.DataFrame:
+    """The patients' curves, each at FALSE_POSITIVE_RATES, averaged; a patient of one class only (NaN) is left out."""
+    defined = np.array([curve for curve in sensitivities if not np.isnan(curve).any()])
+    if not len(defined):
+        return pd.DataFrame(columns=["fpr", "tpr_mean", "tpr_low", "tpr_high", "n"])
+    mean, low, high = band(defined)
+    return pd.DataFrame(
+        {"fpr": FALSE_POSITIVE_RATES, "tpr_mean": mean, "tpr_low": low, "tpr_high": high, "n": len(defined)}
+    )
+
+
+def froc(thresholds: Sequence[float], counts: Sequence[NDArray[np.int64]], *, n_lesions: int) -> pd.DataFrame:
+    """counts: of each patient (thresholds, 2), lesions found and false positives, as ``froc_counts`` gives them."""
+    found, false_positives = np.sum(counts, axis=0).T if len(counts) else np.zeros((2, 0))
+    return pd.DataFrame(
+        {
+            "threshold": thresholds if len(counts) else [],
+            "fp_per_patient": false_positives / max(1, len(counts)),
+            "sensitivity": found / n_lesions if n_lesions else np.full(len(found), np.nan),
+            "n_lesions": n_lesions,
+        }
+    )

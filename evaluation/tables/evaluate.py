@@ -1,0 +1,204 @@
+"""Folders of predictions and references in, the tables of one evaluation out."""
+
+import platform
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.outcomes import Outcome, map_cases
+from evaluation.inputs.folders import Folders, Volumes
+from evaluation.inputs.thresholds import Threshold, Thresholds
+from evaluation.metrics.voxels import reaches
+from evaluation.patient import Rules, evaluate_patient
+from evaluation.tables import cohort
+from evaluation.tables.results import Evaluation
+
+Pictures = tuple[Any, ...]
+"""What ``draw`` makes of a patient; this module hands it on."""
+
+FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
+DEFAULT_THRESHOLD = 0.5
+NOTICED_AT_0 = 0.001
+"""Share of lesion voxels with probability 0 from which on it is said; it may cost half as much of the AUC."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What is kept of a patient until all are done.
+
+    n_voxels, n_voxels_at_0: of the lesions, and those of them whose probability is 0; none where there are label maps.
+    """
+
+    measures: dict[str, str | float]
+    lesions: pd.DataFrame
+    n_one_to_one: int
+    sensitivities: NDArray[np.float64] | None
+    froc: NDArray[np.int64]
+    mosaic: Pictures
+    warning: str
+    threshold_of: str | None
+    n_voxels: int
+    n_voxels_at_0: int
+
+
+def evaluate_folders(
+    folders: Folders,
+    *,
+    name: str,
+    thresholds: Thresholds | None = None,
+    min_volumes_mm3: Sequence[float] = (10.0,),
+    draw: Callable[[str, Volumes], Pictures] | None = None,
+    n_workers: int | None = 1,
+) -> tuple[Evaluation, dict[str, Pictures]]:
+    """Evaluates every patient who has a reference; the evaluation, and what ``draw`` made of each patient.
+
+    thresholds: None takes 0.5. Label maps without probabilities need none. A patient who cannot be used is left out and
+    named in the summary. Raises Fault where none can be used.
+    """
+    cases = folders.cases()
+    froc_thresholds = FROC_THRESHOLDS if any(map(folders.has_probabilities, cases)) else ()
+    if thresholds is None:
+        thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
+
+    def evaluate_case(case: str) -> CaseResult:
+        volumes = folders.read(case)
+        owner, threshold = None, thresholds.by_pattern.get("")
+        if volumes.probability is not None:
+            owner, threshold = thresholds.for_pattern(volumes.pattern, channel_names=folders.channel_names)
+        rules = Rules(threshold.value if threshold else DEFAULT_THRESHOLD, min_volumes_mm3, froc_thresholds)
+        result = evaluate_patient(
+            volumes.reference,
+            probability=volumes.probability,
+            predicted=volumes.predicted,
+            mask=volumes.mask,
+            grid=volumes.grid,
+            rules=rules,
+        )
+        picture, warning = _mosaic(case, volumes, rules, draw)
+        return CaseResult(
+            measures={"case": case, "pattern": volumes.pattern, **result.measures},
+            lesions=result.lesions.assign(case=case),
+            n_one_to_one=result.n_one_to_one,
+            sensitivities=None if result.roc is None else result.roc.sensitivity_at(cohort.FALSE_POSITIVE_RATES),
+            froc=result.froc,
+            mosaic=picture,
+            warning=warning,
+            threshold_of=owner,
+            n_voxels=0 if result.roc is None else result.roc.n_lesion,
+            n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
+        )
+
+    outcomes, results = map_cases(cases, evaluate_case, doing="Evaluating", n_workers=n_workers)
+    if not results:
+        problem = next(iter(outcomes.values()))
+        raise Fault(f"no patient can be evaluated; the first: {problem.problem}", remedy=problem.remedy)
+    for case in folders.without_reference():
+        outcomes[case] = Outcome(
+            "skipped", "predicted, but there is no reference", "Add the reference if there is one."
+        )
+    measures = pd.DataFrame([result.measures for result in results.values()])
+    lesions = pd.concat([result.lesions for result in results.values()], ignore_index=True)
+    lesions.insert(0, "case", lesions.pop("case"))
+    with_probabilities = [result for result in results.values() if result.sensitivities is not None]
+    evaluation = Evaluation(
+        cases=measures,
+        lesions=lesions,
+        roc=cohort.mean_roc(
+            [result.sensitivities for result in with_probabilities if result.sensitivities is not None]
+        ),
+        froc=cohort.froc(
+            froc_thresholds,
+            [result.froc for result in with_probabilities],
+            n_lesions=sum(int(result.measures["n_lesions"]) for result in with_probabilities),
+        ),
+        summary={
+            "command": "evaluate",
+            "version": version("nnunet_seqdropout"),
+            "versions": versions(),
+            "name": name,
+            "synthetic": folders.synthetic,
+            "settings": {
+                **folders.settings(),
+                "min_volumes_mm3": list(min_volumes_mm3),
+                "froc_thresholds": list(froc_thresholds),
+            },
+            "threshold": _threshold(folders, thresholds, results),
+            "metrics": cohort.averages(measures),
+            "totals": cohort.totals(measures),
+            "strata": cohort.strata(measures),
+            "sensitivity_by_size": cohort.sensitivity_by_size(lesions),
+            "one_to_one": {
+                "n_matched": sum(result.n_one_to_one for result in results.values()),
+                "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",
+            },
+            "warnings": _warnings(measures, results.values()),
+            "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
+        },
+    )
+    return evaluation, {case: result.mosaic for case, result in results.items() if result.mosaic}
+
+
+def _mosaic(
+    case: str, volumes: Volumes, rules: Rules, draw: Callable[[str, Volumes], Pictures] | None
+) -> tuple[Pictures, str]:
+    """The patient's pictures; where there can be none, none and why: the numbers do not depend on them."""
+    if draw is None:
+        return (), ""
+    if volumes.probability is not None:
+        volumes = replace(volumes, predicted=reaches(volumes.probability, rules.threshold))
+    try:
+        return draw(case, volumes.inside_mask()), ""
+    except Fault as fault:
+        return (), f"{case} has no pictures: {fault}"
+
+
+def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dict[str, object]:
+    """Where the threshold comes from, in a sentence, and which patients took that of another pattern."""
+    if all(result.sensitivities is None for result in results.values()):
+        return {"method": "label_map", "source": "None: the predictions are label maps.", "values": {}}
+    source = thresholds.source()
+    borrowed = {
+        result.measures["pattern"]: result.threshold_of
+        for result in results.values()
+        if result.threshold_of and result.measures["pattern"] not in ("", result.threshold_of)
+    }
+    for pattern, owner in borrowed.items():
+        source += f"; {pattern} was never calibrated and takes that of {owner}"
+    values = {pattern: asdict(threshold) for pattern, threshold in thresholds.by_pattern.items()}
+    return {"method": thresholds.method, "source": f"{source}.", "values": values}
+
+
+def _warnings(cases: pd.DataFrame, results: Collection[CaseResult]) -> list[str]:
+    return [*_without_lesions(cases), *_at_0(results), *(result.warning for result in results if result.warning)]
+
+
+def _without_lesions(cases: pd.DataFrame) -> list[str]:
+    if cases["n_lesions"].sum() == 0:
+        return ["No patient has a lesion: sensitivity, recall and ROC are undefined."]
+    without = cases.loc[cases["n_lesions"] == 0, "case"]
+    return [f"{len(without)} patients have no lesion: {', '.join(without)}."] if len(without) else []
+
+
+def _at_0(results: Collection[CaseResult]) -> list[str]:
+    """Lesion voxels at 0 tie with nearly all of the background, which draws the AUC towards 1/2."""
+    n_voxels = sum(result.n_voxels for result in results)
+    n_at_0 = sum(result.n_voxels_at_0 for result in results)
+    if n_at_0 <= NOTICED_AT_0 * n_voxels:
+        return []
+    share = f"{100 * n_at_0 / n_voxels:.1f} %"
+    return [
+        f"{share} of the lesion voxels have the probability 0, as the background has: the AUC is too low, and no "
+        "threshold reaches them. If that is rounding, predict again with --save_probabilities float32."
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on."""
+    packages = ("nnunetv2", "numpy", "scipy", "pandas", "SimpleITK")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}

@@ -1,0 +1,127 @@
+"""One model trained with several seeds: its evaluations as one, and how far the seeds lie apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.metrics.intervals import average, proportion
+from evaluation.tables import cohort
+from evaluation.tables.results import Evaluation
+from evaluation.tables.subsets import SubsetResults
+
+
+@dataclass(frozen=True)
+class OfSeed:
+    """What one seed of a model gave. report: its own report, relative to the page that names it."""
+
+    seed: int
+    evaluation: Evaluation
+    report: str
+
+
+def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
+    """The evaluations of one model's seeds on the same patients as one evaluation: of one seed, that with the name.
+
+    A patient's value is the mean over the seeds in which it is defined; averages, intervals and strata are those of
+    these values, and totals their sums. ROC and FROC are the means of the seeds' curves, at each false positive rate
+    and each threshold. There is no threshold of its own. lesions: those of every seed, one below the other. What else
+    the summary says is that of the first seed.
+    """
+    first, summaries = evaluations[0], [evaluation.summary for evaluation in evaluations]
+    sizes = zip(*(summary["sensitivity_by_size"] for summary in summaries), strict=True)
+    if len(evaluations) == 1:
+        return Evaluation(first.cases, first.lesions, first.roc, first.froc, {**first.summary, "name": name})
+    cases = _means([evaluation.cases for evaluation in evaluations], by=["case"])
+    summary = {
+        **first.summary,
+        "name": name,
+        "threshold": {**first.summary["threshold"], "source": _source(summaries), "values": {}},
+        "metrics": cohort.averages(cases),
+        "totals": _totals(cases, of=first.summary["totals"]),
+        "strata": cohort.strata(cases),
+        "sensitivity_by_size": [_size(rows) for rows in sizes],
+        "warnings": list(dict.fromkeys(warning for s in summaries for warning in s["warnings"])),
+        "cases": _outcomes(summaries),
+    }
+    lesions = pd.concat([evaluation.lesions for evaluation in evaluations], ignore_index=True)
+    roc, froc = _mean_roc([e.roc for e in evaluations]), _mean_froc([e.froc for e in evaluations])
+    return Evaluation(cases, lesions, roc, froc, summary)
+
+
+def averaged_subsets(seeds: Sequence[SubsetResults]) -> SubsetResults:
+    """The same of the results on every subset; each seed has thresholds of its own, so that these have none."""
+    first = seeds[0]
+    if len(seeds) == 1:
+        return first
+    cases = _means([results.cases for results in seeds], by=["case", "pattern", "n_present"])
+    threshold = {**first.summary["threshold"], "values": {}}
+    outcomes = _outcomes([results.summary for results in seeds])
+    return SubsetResults(cases.assign(threshold=np.nan), {**first.summary, "threshold": threshold, "cases": outcomes})
+
+
+def spread(evaluations: Sequence[Evaluation], metric: str) -> dict[str, float]:
+    """n_seeds: those in which the metric has a mean over patients. sd_seeds: standard deviation (n-1) of these means,
+    NaN where there are fewer than two."""
+    means = [evaluation.summary["metrics"][metric]["mean"] for evaluation in evaluations]
+    over_seeds = average(np.array(means, float))
+    return {"n_seeds": over_seeds.n, "sd_seeds": over_seeds.sd}
+
+
+def _means(tables: Sequence[pd.DataFrame], *, by: list[str]) -> pd.DataFrame:
+    """Of every column of numbers over the rows that have it, and the first of every text; columns as in the tables."""
+    groups = pd.concat(tables, ignore_index=True).groupby(by, sort=False)
+    means = groups.mean(numeric_only=True)
+    texts = {name: groups[name].first() for name in tables[0].columns if name not in {*means.columns, *by}}
+    return means.assign(**texts).reset_index()[list(tables[0].columns)]
+
+
+def _totals(cases: pd.DataFrame, *, of: Mapping[str, float]) -> dict[str, float]:
+    """The totals that ``of`` has; whole numbers where they are."""
+    return {name: len(cases) if name == "n_patients" else _whole(cases[name].sum()) for name in of}
+
+
+def _whole(value: float) -> float:
+    """A mean of counts, without what the addition of thirds leaves behind."""
+    rounded = round(float(value), 6)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _size(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean counts of one range of diameters. The interval is that of a single seed that found as many lesions."""
+    n_lesions, n_found = (_whole(np.mean([row[name] for row in rows])) for name in ("n_lesions", "n_found"))
+    share, ci_low, ci_high = proportion(n_found, n_lesions)
+    counts = {"n_lesions": n_lesions, "n_found": n_found}
+    return {**rows[0], **counts, "sensitivity": share, "ci_low": ci_low, "ci_high": ci_high}
+
+
+def _mean_roc(curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The band is as wide as those of the seeds in the mean; the patients' mean curves would have one no wider."""
+    drawn = [curve for curve in curves if len(curve)]
+    if not drawn:
+        return curves[0]
+    # at 0 and 1 bands are cut off: the longer side of each tells how wide it was
+    halves = [np.maximum(c["tpr_high"] - c["tpr_mean"], c["tpr_mean"] - c["tpr_low"]) for c in drawn]
+    mean = _means([curve.assign(half=half) for curve, half in zip(drawn, halves, strict=True)], by=["fpr"])
+    low, high = mean["tpr_mean"] - mean["half"], mean["tpr_mean"] + mean["half"]
+    return mean.assign(tpr_low=low.clip(0, 1), tpr_high=high.clip(0, 1)).drop(columns="half")
+
+
+def _mean_froc(curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    drawn = [curve for curve in curves if len(curve)]
+    return _means(drawn, by=["threshold"]) if drawn else curves[0]
+
+
+def _source(summaries: Sequence[Mapping[str, Any]]) -> str:
+    return " ".join(dict.fromkeys(summary["threshold"]["source"] for summary in summaries))
+
+
+def _outcomes(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What became of each case: in the first seed that could use it, else in the first."""
+    found: dict[str, Any] = {}
+    for case, outcome in (item for summary in summaries for item in summary["cases"].items()):
+        if case not in found or (outcome["status"] == "ok" != found[case]["status"]):
+            found[case] = outcome
+    return found

@@ -1,0 +1,111 @@
+"""What every subset of the sequences reaches on the same patients, as tables: how much each sequence matters."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.staging import staged
+from dataset_conversion.outcomes import Outcome
+from evaluation.metrics.intervals import Average, average
+from evaluation.metrics.names import false_positives
+
+METRICS = ("dice", "auc", "sensitivity")
+
+
+@dataclass(frozen=True)
+class SubsetResults:
+    """cases: a row per case and pattern: ``case, pattern, n_present, threshold`` (NaN: the most probable label) and the
+    columns of ``cases.csv``; patterns as they were asked for, the largest first.
+
+    summary: ``name, channel_names, settings, threshold, synthetic, versions``, and what became of each case.
+    """
+
+    cases: pd.DataFrame
+    summary: Mapping[str, Any]
+
+    @property
+    def channel_names(self) -> list[str]:
+        return list(self.summary["channel_names"])
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """What became of each case."""
+        return {case: Outcome(**outcome) for case, outcome in self.summary["cases"].items()}
+
+    @property
+    def metrics(self) -> list[str]:
+        return [*METRICS, *false_positives(self.cases.columns)]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The rows of ``subsets.csv``."""
+        rows = []
+        for (n_present, shown), group in self.cases.groupby(["n_present", "pattern"], sort=False):
+            for metric in self.metrics:
+                interval = _interval(average(group[metric].to_numpy()))
+                rows.append({"pattern": shown, "n_present": n_present, "metric": metric, **interval})
+        return pd.DataFrame(rows)
+
+    def wide(self) -> pd.DataFrame:
+        """The means alone: a row per pattern, a column per metric."""
+        table = self.table.pivot(index="pattern", columns="metric", values="mean")
+        return table.loc[self.cases["pattern"].unique(), self.metrics]
+
+    def importance(self, *, metric: str = "dice") -> pd.DataFrame:
+        """What is lost without each sequence: all less all but it, paired by case, with its interval.
+
+        All are those that occur in the patterns. No row for a sequence where one of the two was not measured, or no
+        case has both.
+        """
+        by_pattern = {shown: group.set_index("case")[metric] for shown, group in self.cases.groupby("pattern")}
+        occurring = {name for shown in by_pattern for name in shown.split("+")}
+        names = [name for name in self.channel_names if name in occurring]
+        complete = "+".join(names)
+        rows = []
+        for name in names:
+            rest = "+".join(other for other in names if other != name)
+            if complete in by_pattern and rest in by_pattern:
+                lost = average((by_pattern[complete] - by_pattern[rest]).to_numpy())
+                rows.append({"without": name, "metric": metric, **_interval(lost)})
+        return pd.DataFrame(rows, columns=["without", "metric", "mean", "ci_low", "ci_high", "n"])
+
+    def write(self, folder: Path) -> None:
+        """``subsets.csv``, ``importance.csv``, ``cases.csv`` and ``summary.json``; all or none."""
+        with staged(folder) as stage:
+            self.table.to_csv(stage / "subsets.csv", index=False)
+            self.importance().to_csv(stage / "importance.csv", index=False)
+            self.cases.to_csv(stage / "cases.csv", index=False)
+            write_json(stage / "summary.json", self.summary)
+
+
+def read_subset_results(folder: Path) -> SubsetResults:
+    """Reads what ``SubsetResults.write`` wrote. Raises Fault where it is not there or not whole."""
+    remedy = "Name a folder that seqdropout subsets wrote."
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        cases = pd.read_csv(folder / "cases.csv", dtype={"case": str, "pattern": str})
+    except (OSError, ValueError) as error:
+        raise Fault(f"no table of subsets ({error})", file=folder, remedy=remedy) from error
+    if summary.get("command") != "subsets":
+        raise Fault(f"the summary is of {summary.get('command')}", file=folder, remedy=remedy)
+    return SubsetResults(cases, summary)
+
+
+def joined(parts: Sequence[SubsetResults]) -> SubsetResults:
+    """The results of models that were trained alike, each on its own patients, as of one; no patient is in two parts.
+
+    What else the summary says is that of the first.
+    """
+    outcomes = {case: outcome for part in parts for case, outcome in part.summary["cases"].items()}
+    cases = pd.concat([part.cases for part in parts]).sort_values("n_present", ascending=False, kind="stable")
+    return SubsetResults(cases.reset_index(drop=True), {**parts[0].summary, "cases": outcomes})
+
+
+def _interval(mean: Average) -> dict[str, float]:
+    return {"mean": mean.mean, "ci_low": mean.ci_low, "ci_high": mean.ci_high, "n": mean.n}

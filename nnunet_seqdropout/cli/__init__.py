@@ -1,0 +1,5 @@
+"""The command ``seqdropout``: one file per group of sub-commands."""
+
+from nnunet_seqdropout.cli.command import main
+
+__all__ = ["main"]

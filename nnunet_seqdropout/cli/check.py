@@ -1,0 +1,104 @@
+"""The sub-command ``check``: what is wrong with a data set, before hours are spent on it."""
+
+import argparse
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, processes
+from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
+from nnunet_seqdropout.models.folders import dataset_json
+
+if TYPE_CHECKING:
+    from dataset_conversion.checks.folder import FolderCheck
+
+
+def add_commands(commands: "argparse._SubParsersAction") -> None:
+    check = commands.add_parser("check", help="every fault of a data set or a folder of images, with its remedy")
+    check.add_argument(
+        "-i", type=Path, required=True, metavar="FOLDER", help="raw data set, or a folder of <case>_XXXX images"
+    )
+    model = check.add_mutually_exclusive_group()
+    model.add_argument("-d", metavar="ID", help="data set number or name: the channels of a folder of images")
+    model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION): the same")
+    add_trust_geometry(check)
+    check.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to this file too")
+    check.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.checks.folder import check_dataset, check_folder, is_raw_dataset
+    from dataset_conversion.files.json_files import write_json
+
+    if is_raw_dataset(arguments.i):
+        found = check_dataset(arguments.i, trust_geometry=arguments.trust_geometry, n_workers=arguments.np)
+    elif arguments.d is None and arguments.m is None:
+        remedy = (
+            "Name a folder with dataset.json and imagesTr, or give the channels of your images by -d ID or -m MODEL."
+        )
+        raise Fault("this is no raw data set", file=arguments.i, remedy=remedy)
+    else:
+        found = check_folder(
+            arguments.i,
+            **dataset_json(arguments.d, arguments.m),
+            trust_geometry=arguments.trust_geometry,
+            n_workers=arguments.np,
+        )
+    _print_findings(found)
+    _print_availability(found)
+    n_faults = sum(len(check.faults) for check in found.cases.values()) + len(found.faults)
+    print(f"{arguments.i}: {_summary(found, n_faults)}")
+    if arguments.json is not None:
+        write_json(arguments.json, _as_json(found, arguments.i, trust_geometry=arguments.trust_geometry))
+    return SOME_CASE_FAILED if n_faults else ALL_DONE
+
+
+def _print_findings(found: "FolderCheck") -> None:
+    """A line for every fault, then one for every note."""
+    for fault in found.faults:
+        print(fault)
+    for case, check in found.cases.items():
+        for fault in check.faults:
+            print(f"{case}: {fault}")
+    for case, check in found.cases.items():
+        for note in check.notes:
+            print(f"note: {case}: {note}")
+
+
+def _print_availability(found: "FolderCheck") -> None:
+    """A row for each pattern of sequences, with a column for each split that has cases."""
+    table = found.availability
+    splits = [s for s in ("train", "val", "test", "unused") if any(row[s] for row in table.values())]
+    print("".join(f"{word:>8}" for word in [*splits, "cases"]) + "  sequences")
+    for pattern, row in table.items():
+        numbers = [*(row[split] for split in splits), sum(row.values())]
+        print("".join(f"{number:8d}" for number in numbers) + f"  {pattern or '(none)'}")
+
+
+def _summary(found: "FolderCheck", n_faults: int) -> str:
+    faulty = sum(bool(check.faults) for check in found.cases.values())
+    in_all = f"; {n_faults} fault{'s' if n_faults > 1 else ''} in all" if n_faults else ""
+    return f"{len(found.cases)} cases, {f'{faulty} of them' if faulty else 'none'} with faults{in_all}"
+
+
+def _as_json(found: "FolderCheck", folder: Path, *, trust_geometry: bool) -> dict[str, object]:
+    """What ``summary.json`` of every command says, and all findings; the first fault of a case is its problem."""
+    return {
+        "command": "check",
+        "version": version("nnunet_seqdropout"),
+        "settings": {"i": str(folder), "trust_geometry": trust_geometry},
+        "faults": [asdict(fault) for fault in found.faults],
+        "availability": found.availability,
+        "cases": {
+            case: {
+                "status": "failed" if check.faults else "ok",
+                **(asdict(check.faults[0]) if check.faults else {"problem": "", "remedy": ""}),
+                "split": found.splits.get(case, ""),
+                **asdict(check),
+            }
+            for case, check in found.cases.items()
+        },
+    }

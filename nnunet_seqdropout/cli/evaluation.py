@@ -1,0 +1,160 @@
+"""The sub-commands ``evaluate`` and ``compare``."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.cli.arguments import add_min_volume, add_trust_geometry, mapping, processes
+from nnunet_seqdropout.cli.exit_codes import ALL_DONE, exit_code
+from nnunet_seqdropout.cli.model_arguments import add_target, target_of
+
+if TYPE_CHECKING:
+    from evaluation.inputs.folders import Folders
+    from evaluation.inputs.thresholds import Thresholds
+
+
+def add_commands(commands: "argparse._SubParsersAction") -> None:
+    evaluate = commands.add_parser("evaluate", help="one model on one cohort: tables, figures, report")
+    evaluate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="references: <case>.nii.gz")
+    predictions = (
+        "<case>_prob.nii.gz, <case>.npz beside <case>.nii.gz (nnU-Net's --save_probabilities), or <case>.nii.gz"
+    )
+    evaluate.add_argument("-p", type=Path, required=True, metavar="DIR", help=f"predictions: {predictions}")
+    evaluate.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for tables, figures and report")
+    evaluate.add_argument("--name", metavar="N", help="the model's name in the report (default: that of the -p folder)")
+    add_target(evaluate)
+    threshold = evaluate.add_argument_group("the probability from which on a voxel counts (0.5)")
+    threshold.add_argument("--val-gt", type=Path, metavar="DIR", help="references of validation patients, and")
+    threshold.add_argument("--val-p", type=Path, metavar="DIR", help="their predictions: take the Youden threshold")
+    threshold.add_argument(
+        "--fp-budget", type=float, metavar="X", help="false positives per validation patient instead"
+    )
+    threshold.add_argument("--threshold", type=float, metavar="T", help="this one")
+    threshold.add_argument("--threshold-file", type=Path, metavar="F", help="those of a thresholds.json")
+    add_min_volume(evaluate)
+    evaluate.add_argument(
+        "--mask", type=Path, metavar="DIR", help="only inside these, validation patients too: <case>.nii.gz"
+    )
+    add_trust_geometry(evaluate)
+    evaluate.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
+    evaluate.add_argument("-i", type=Path, metavar="IMAGES", help="images, for a mosaic of every patient in the report")
+    evaluate.add_argument("--background", metavar="NAME", help="the sequence behind the mosaics (t1_gd)")
+    evaluate.add_argument("--no-report", action="store_true", help="tables only")
+    evaluate.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
+    evaluate.set_defaults(run=_evaluate)
+
+    compare = commands.add_parser("compare", help="two models on the same patients: tests, figures, report")
+    compare.add_argument("a", type=Path, metavar="OUT_A", help="folder that seqdropout evaluate wrote")
+    compare.add_argument("b", type=Path, metavar="OUT_B", help="the same of the other model")
+    compare.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for table, figures and report")
+    compare.add_argument("--allow-missing", action="store_true", help="leave out patients whom only one of them has")
+    compare.set_defaults(run=_compare)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.outcomes import Outcome
+    from evaluation.inputs.folders import Folders
+    from evaluation.tables.evaluate import evaluate_folders
+
+    target = target_of(arguments)
+    folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
+    draw = None
+    if arguments.i is not None and not arguments.no_report:
+        from evaluation.figures.backgrounds import Backgrounds, patient_mosaic
+
+        backgrounds = Backgrounds(arguments.i, folders.channel_names, arguments.background, arguments.trust_geometry)
+        backgrounds.require_sequence()
+        draw = partial(patient_mosaic, backgrounds=backgrounds)
+    thresholds, validation = _thresholds(arguments, folders)
+    evaluation, mosaics = evaluate_folders(
+        folders,
+        name=arguments.name or arguments.p.resolve().name,
+        thresholds=thresholds,
+        min_volumes_mm3=arguments.min_volume_mm3,
+        draw=draw,
+        n_workers=arguments.np,
+    )
+    for case, outcome in validation.items():
+        if outcome.status == "failed":
+            evaluation.summary["cases"][f"validation {case}"] = asdict(outcome)
+    _remove_results(arguments.o)
+    evaluation.write(arguments.o)
+    if thresholds is not None:
+        thresholds.write(arguments.o / "thresholds.json")
+    if not arguments.no_report:
+        from evaluation.figures.cohort import write_figures
+        from evaluation.report.evaluation import write_report
+
+        write_figures(arguments.o, [evaluation])
+        print(f"Report: {write_report(arguments.o, [evaluation], mosaics=mosaics)}")
+    _print_metrics(evaluation.summary)
+    return exit_code({case: Outcome(**outcome) for case, outcome in evaluation.summary["cases"].items()})
+
+
+def _remove_results(folder: Path) -> None:
+    """What another run left there and this one may not write again."""
+    for name in ("thresholds.json", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+    for file in (folder / "figures").glob("*.p[nd][gf]"):
+        file.unlink()
+
+
+def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thresholds | None, dict]":
+    """The threshold that the arguments name, and what became of the validation patients."""
+    from evaluation.inputs.calibration import calibrate
+    from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
+
+    ways = {
+        "--val-gt with --val-p": arguments.val_gt or arguments.val_p,
+        "--threshold": arguments.threshold is not None,
+        "--threshold-file": arguments.threshold_file,
+    }
+    if sum(map(bool, ways.values())) > 1:
+        raise Fault("several thresholds", remedy=f"Choose one of {', '.join(ways)}.")
+    if (arguments.val_gt is None) != (arguments.val_p is None) or (
+        arguments.fp_budget is not None and not arguments.val_p
+    ):
+        raise Fault("the validation patients are incomplete", remedy="Give both --val-gt and --val-p.")
+    if arguments.threshold is not None:
+        if not 0 <= arguments.threshold <= 1:
+            raise Fault(f"a threshold of {arguments.threshold:g}", remedy="Probabilities go from 0 to 1.")
+        return Thresholds(str(folders.target), "fixed", {"": Threshold(arguments.threshold)}), {}
+    if arguments.threshold_file is not None:
+        return read_thresholds(arguments.threshold_file, target=str(folders.target)), {}
+    if arguments.val_p is None:
+        return None, {}
+    validation = replace(folders, reference=arguments.val_gt, predictions=arguments.val_p)
+    return calibrate(validation, fp_budget=arguments.fp_budget, n_workers=arguments.np)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.files.staging import staged
+    from evaluation.figures.cohort import write_figures
+    from evaluation.report.evaluation import write_report
+    from evaluation.tables.comparison import compare
+    from evaluation.tables.results import read_evaluation
+
+    a, b = (read_evaluation(folder) for folder in (arguments.a, arguments.b))
+    table = compare(a, b, allow_missing=arguments.allow_missing)
+    with staged(arguments.o) as stage:
+        table.to_csv(stage / "comparison.csv", index=False)
+    print(f"a: {a.name}, b: {b.name}")
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="n/a"))
+    write_figures(arguments.o, [a, b])
+    print(f"Report: {write_report(arguments.o, [a, b], comparison=table)}")
+    return ALL_DONE
+
+
+def _print_metrics(summary: "Mapping[str, Any]") -> None:
+    totals = summary["totals"]
+    print(f"{summary['name']}: {totals['n_patients']} patients; threshold: {summary['threshold']['source']}")
+    print(f"{totals['n_found']} of {totals['n_lesions']} lesions found, {totals['fp']} false positives")
+    for metric, average in summary["metrics"].items():
+        if average["n"]:
+            undefined = f", undefined in {average['n_undefined']}" if average["n_undefined"] else ""
+            spread = "" if average["n"] < 2 else "± {sd:.3f}  [{ci_low:.3g}, {ci_high:.3g}]".format(**average)
+            print(f"{metric:>22}  {average['mean']:8.3f} {spread}{undefined}")

@@ -1,0 +1,117 @@
+"""The sub-commands ``predict`` and ``calibrate``: any subset of the sequences, and the threshold that fits it."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, processes
+from nnunet_seqdropout.cli.exit_codes import exit_code
+from nnunet_seqdropout.cli.model_arguments import add_model, add_target, add_threshold, load, target_of, thresholds_of
+from nnunet_seqdropout.models.folders import dataset_json, model_folder
+
+if TYPE_CHECKING:
+    from nnunet_seqdropout.prediction.inputs import CaseInput
+
+
+def add_commands(commands: "argparse._SubParsersAction") -> None:
+    predict = commands.add_parser("predict", help="segment whatever images are there, any subset of the sequences")
+    what = predict.add_mutually_exclusive_group(required=True)
+    what.add_argument("-i", type=Path, metavar="IN", help="folder of <case>_XXXX images, some absent")
+    what.add_argument("--image", action="append", metavar="NAME=FILE", help="one case: its images, by sequence")
+    predict.add_argument("--layout", metavar="LAYOUT", help="IN is a patient tree in this layout (see convert)")
+    predict.add_argument("--case", default="case", metavar="ID", help="what the case of --image is called (case)")
+    predict.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for the predictions")
+    add_model(predict)
+    predict.add_argument("--drop", action="append", default=[], metavar="NAME", help="as if it had not been acquired")
+    predict.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
+    add_target(predict)
+    add_trust_geometry(predict)
+    add_threshold(predict)
+    predict.add_argument(
+        "--save_probabilities",
+        nargs="?",
+        const="uint16",
+        choices=("uint16", "float32"),
+        help="write <case>_prob.nii.gz of the target, in steps of 1/65535 or exact (uint16)",
+    )
+    predict.add_argument(
+        "--continue_prediction", "--c", action="store_true", help="leave alone what is there, whole and the same"
+    )
+    predict.add_argument(
+        "-num_parts", type=int, default=1, metavar="N", help="of how many processes on the same job (1)"
+    )
+    predict.add_argument("-part_id", type=int, default=0, metavar="I", help="this is the I-th, from 0 (0)")
+    predict.set_defaults(run=_predict)
+
+    calibrate = commands.add_parser("calibrate", help="the threshold of every pattern of the validation patients")
+    calibrate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="their references: <case>.nii.gz")
+    calibrate.add_argument("-p", type=Path, required=True, metavar="DIR", help="their predictions, with probabilities")
+    calibrate.add_argument(
+        "-o", type=Path, required=True, metavar="FILE", help="thresholds.json, or a model's fold folder"
+    )
+    add_target(calibrate)
+    add_trust_geometry(calibrate)
+    calibrate.add_argument("--fp-budget", type=float, metavar="X", help="false positives per patient (Youden index)")
+    calibrate.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
+    calibrate.set_defaults(run=_calibrate)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from evaluation.inputs.calibration import calibrate
+    from evaluation.inputs.folders import Folders
+
+    file = arguments.o / "thresholds.json" if arguments.o.is_dir() else arguments.o
+    folders = Folders(arguments.gt, arguments.p, target_of(arguments), trust_geometry=arguments.trust_geometry)
+    thresholds, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
+    thresholds.write(file)
+    for pattern, threshold in thresholds.by_pattern.items():
+        youden = "" if threshold.youden is None else f", Youden index {threshold.youden:.3f}"
+        print(f"{threshold.value:.4f}  {pattern or 'all'} ({threshold.n_patients} patients{youden})")
+    print(f"{thresholds.method}: {file}")
+    return exit_code(outcomes)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.files.disk import require_room
+    from nnunet_seqdropout.cli.records import print_patterns
+    from nnunet_seqdropout.prediction.folder import bytes_needed, predict_folder, preflight
+    from nnunet_seqdropout.prediction.outputs import Choices
+
+    folder = model_folder(arguments)
+    dataset = dataset_json(None, folder)
+    cases = _cases(arguments, dataset)
+    if not 0 <= arguments.part_id < arguments.num_parts:
+        raise Fault(f"part {arguments.part_id} of {arguments.num_parts}", remedy="Parts are counted from 0.")
+    cases = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
+    thresholds, source = thresholds_of(arguments, folder)
+    choices = Choices(
+        target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
+    )
+    require_room(arguments.o, 0)
+    found = preflight(cases, thresholds=thresholds, channel_names=dataset["channel_names"])
+    require_room(arguments.o, bytes_needed(arguments.o, found, choices, dataset["file_ending"]))
+    model = load(arguments, folder)
+    summary = "summary.json" if arguments.num_parts == 1 else f"summary_part_{arguments.part_id}.json"
+    outcomes = predict_folder(model, cases, arguments.o, choices, known_faulty=found.faulty, summary=summary)
+    print_patterns(arguments.o, outcomes)
+    return exit_code(outcomes)
+
+
+def _cases(arguments: argparse.Namespace, dataset: dict) -> "dict[str, CaseInput]":
+    from dataset_conversion.raw.layout import SHIPPED, read_layout
+    from nnunet_seqdropout.prediction import inputs as prediction_inputs
+
+    names = dataset["channel_names"]
+    if arguments.image:
+        cases = prediction_inputs.from_named_files(arguments.image, case=arguments.case, channel_names=names)
+    elif arguments.layout:
+        shipped = SHIPPED / f"{arguments.layout}.yaml"
+        layout = read_layout(shipped if shipped.is_file() else Path(arguments.layout))
+        cases = prediction_inputs.from_tree(arguments.i, layout, channel_names=names)
+    else:
+        cases = prediction_inputs.from_folder(arguments.i, **dataset)
+    how = {"nan": arguments.nan, "trust_geometry": arguments.trust_geometry}
+    cases = {case: replace(found, **how) for case, found in cases.items()}
+    return prediction_inputs.without(cases, arguments.drop, names)

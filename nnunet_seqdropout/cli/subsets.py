@@ -1,0 +1,78 @@
+"""The sub-command ``subsets``: every subset of the sequences on the same patients, as tables and a page."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nnunet_seqdropout.cli.arguments import add_min_volume
+from nnunet_seqdropout.cli.exit_codes import exit_code
+from nnunet_seqdropout.cli.model_arguments import add_model, add_target, add_threshold, load, target_of, thresholds_of
+from nnunet_seqdropout.models.folders import dataset_json, model_folder
+from nnunet_seqdropout.subsets import Presence, subsets
+
+LARGEST_OUTPUT_BYTES = 64 * 2**20
+"""Of the tables, the heat map and the page; no volumes are written."""
+
+
+def add_commands(commands: "argparse._SubParsersAction") -> None:
+    parser = commands.add_parser("subsets", help="every subset of the sequences, measured: how much each matters")
+    parser.add_argument("-i", type=Path, required=True, metavar="IMAGES", help="folder of <case>_XXXX images")
+    parser.add_argument("-gt", type=Path, required=True, metavar="DIR", help="references: <case>.nii.gz")
+    parser.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for tables, heat map and report")
+    parser.add_argument("--patterns", nargs="+", metavar="A+B", help="only these, such as t1_gd+flair")
+    add_model(parser)
+    add_target(parser)
+    add_threshold(parser)
+    add_min_volume(parser)
+    parser.add_argument("--no-report", action="store_true", help="tables and heat map only")
+    parser.set_defaults(run=_subsets)
+
+
+def _subsets(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.files.disk import require_room
+    from evaluation.figures.heat_map import write_heat_map
+    from nnunet_seqdropout.prediction.folder import preflight
+    from nnunet_seqdropout.prediction.inputs import from_folder
+    from nnunet_seqdropout.prediction.subset_table import subset_results, threshold_of_each
+
+    folder = model_folder(arguments)
+    dataset = dataset_json(None, folder)
+    cases = from_folder(arguments.i, **dataset)
+    patterns = _patterns(arguments.patterns, dataset["channel_names"])
+    thresholds, source = thresholds_of(arguments, folder)
+    threshold_of_each(thresholds, patterns, dataset["channel_names"])
+    require_room(arguments.o, LARGEST_OUTPUT_BYTES)
+    found = preflight(cases)
+    results = subset_results(
+        load(arguments, folder),
+        cases,
+        arguments.gt,
+        patterns,
+        target=target_of(arguments),
+        thresholds=thresholds,
+        threshold_source=source,
+        min_volumes_mm3=arguments.min_volume_mm3,
+        known_faulty=found.faulty,
+    )
+    settings = {"i": str(arguments.i), **results.summary["settings"]}
+    results = replace(results, summary={**results.summary, "settings": settings})
+    (arguments.o / "report.html").unlink(missing_ok=True)
+    results.write(arguments.o)
+    write_heat_map(arguments.o, results.wide(), results.channel_names)
+    if not arguments.no_report:
+        from evaluation.report.subsets import write_subset_report
+
+        print(f"Report: {write_subset_report(arguments.o, results)}")
+    print(results.wide().to_string(float_format=lambda value: f"{value:.3f}", na_rep="n/a"))
+    return exit_code(results.outcomes)
+
+
+def _patterns(named: Sequence[str] | None, channel_names: Sequence[str]) -> list[Presence]:
+    """Those named, such as ``t1_gd+flair``, or all, the largest first."""
+    from nnunet_seqdropout.prediction.inputs import require_channel
+
+    if not named:
+        return sorted(subsets([True] * len(channel_names)), key=lambda present: -sum(present))
+    chosen = [{require_channel(name, channel_names) for name in shown.split("+")} for shown in named]
+    return list(dict.fromkeys(tuple(channel in each for channel in range(len(channel_names))) for each in chosen))

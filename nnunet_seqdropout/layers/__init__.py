@@ -1,0 +1,1 @@
+"""The parts that the 2.5D networks are put together from."""

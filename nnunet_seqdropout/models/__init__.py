@@ -1,0 +1,1 @@
+"""Where trained models lie and what is said about them."""

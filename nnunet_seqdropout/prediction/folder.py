@@ -1,0 +1,140 @@
+"""Predictions of many cases to a folder; a bad case is reported and the others go on, and what is there is kept."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.staging import remove_abandoned
+from dataset_conversion.outcomes import Outcome, attempt, map_cases, write_summary
+from dataset_conversion.sequences import pattern
+from evaluation.inputs.thresholds import Thresholds
+from nnunet_seqdropout.prediction.inputs import CaseInput
+from nnunet_seqdropout.prediction.model import Model
+from nnunet_seqdropout.prediction.outputs import Choices, Ready, Writer
+
+log = logging.getLogger(__name__)
+
+_RECORD_BYTES = 2**20
+"""Of a case's record and its table of lesions."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """faulty: the cases that cannot be predicted, and why. n_voxels: of each of the others, the size of its images."""
+
+    faulty: dict[str, Outcome]
+    n_voxels: dict[str, int]
+
+
+def preflight(
+    cases: Mapping[str, CaseInput], *, thresholds: Thresholds | None = None, channel_names: Sequence[str] = ()
+) -> Preflight:
+    """Reads every case before a model is loaded, and looks up its threshold. Raises Fault if none can be predicted."""
+
+    def look_at(case: str) -> int:
+        images = cases[case].read()
+        for note in cases[case].notes:
+            log.warning("%s: %s", case, note)
+        if thresholds is not None:
+            present = [channel in images for channel in range(len(channel_names))]
+            thresholds.for_pattern(pattern(present, channel_names), channel_names=channel_names)
+        return next(iter(images.values())).GetNumberOfPixels()
+
+    outcomes, n_voxels = map_cases(cases, look_at, doing="Checking")
+    faulty = {case: outcome for case, outcome in outcomes.items() if outcome.status == "failed"}
+    if cases and len(faulty) == len(cases):
+        first = next(iter(faulty.values()))
+        raise Fault(f"none of {len(cases)} cases can be predicted; the first: {first.problem}", remedy=first.remedy)
+    return Preflight(faulty, n_voxels)
+
+
+def bytes_needed(target: Path, found: Preflight, choices: Choices, file_ending: str) -> int:
+    """The most that the outputs can take: as if nothing could be compressed. On resuming, of those not there yet."""
+    of_voxel = 1 + {None: 0, "uint16": 2, "float32": 4}[choices.save_probabilities]
+    return sum(
+        n_voxels * of_voxel + _RECORD_BYTES
+        for case, n_voxels in found.n_voxels.items()
+        if not (choices.resume and (target / f"{case}{file_ending}").is_file())
+    )
+
+
+def predict_folder(
+    model: Model,
+    cases: Mapping[str, CaseInput],
+    target: Path,
+    choices: Choices | None = None,
+    *,
+    known_faulty: Mapping[str, Outcome] | None = None,
+    summary: str = "summary.json",
+) -> dict[str, Outcome]:
+    """Predicts every case into ``target`` but those known to be faulty; a bad one is reported and the others go on.
+
+    While one case is predicted the next is read and preprocessed, and the one before is written. summary: what the
+    file with the outcomes is called, where several processes share the folder.
+    """
+    choices = choices or Choices()
+    target.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target)
+    writer = Writer(model, target, choices)
+    outcomes = dict(known_faulty or {})
+    for case, found in cases.items():
+        if choices.resume and case not in outcomes and writer.is_done(case, found):
+            outcomes[case] = Outcome("skipped", "predicted before")
+    todo = [case for case in cases if case not in outcomes]
+    being_written: list[tuple[str, Future]] = []
+
+    def finish(case: str, outcome: Outcome) -> None:
+        outcomes[case] = outcome
+        if outcome.status == "failed":
+            log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
+
+    with logging_redirect_tqdm(), ThreadPoolExecutor(1) as readers, ThreadPoolExecutor(1) as writers:
+        for case, (outcome, ready) in tqdm(_one_ahead(model, cases, todo, readers), total=len(todo), desc="Predicting"):
+            if outcome.status == "failed":
+                finish(case, outcome)
+                continue
+            warnings: list[str] = []
+            logits = model.logits(ready.preprocessed, warn=warnings.append)
+            for warning in warnings:
+                log.warning("%s: %s", case, warning)
+            predicted = replace(ready, warnings=(*ready.warnings, *warnings))
+            # one case at a time waits to be written, however slow the disk
+            for before, future in being_written:
+                finish(before, future.result())
+            being_written = [(case, writers.submit(writer.attempt, case, predicted, logits))]
+        for before, future in being_written:
+            finish(before, future.result())
+    outcomes = {case: outcomes[case] for case in cases}
+    settings = {"model": str(model.folder), "target": str(choices.target), "threshold_source": choices.threshold_source}
+    write_summary(target, command="predict", settings=settings, outcomes=outcomes, name=summary)
+    write_json(target / "dataset.json", model.predictor.dataset_json)
+    return outcomes
+
+
+def _one_ahead(
+    model: Model, cases: Mapping[str, CaseInput], todo: list[str], readers: ThreadPoolExecutor
+) -> Iterator[tuple[str, Any]]:
+    """Each case read and preprocessed, the next one in the making."""
+
+    def prepare(case: str) -> Ready:
+        images = cases[case].read()
+        preprocessed = model.preprocess({model.channel_names[channel]: image for channel, image in images.items()})
+        warnings = (*cases[case].warnings(images), *model.warnings(preprocessed.present))
+        return Ready(next(iter(images.values())), preprocessed, warnings)
+
+    ahead: list[tuple[str, Future]] = []
+    for case in todo:
+        ahead.append((case, readers.submit(attempt, case, prepare)))
+        if len(ahead) > 1:
+            first, future = ahead.pop(0)
+            yield first, future.result()
+    for case, future in ahead:
+        yield case, future.result()

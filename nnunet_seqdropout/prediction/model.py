@@ -1,0 +1,238 @@
+"""Any subset of the sequences, segmented straight from the images that are there, by a model that nnU-Net trained.
+
+nnU-Net's own steps are called one by one (``nnUNetPredictor``, its preprocessor and its export), with zeros for what is
+absent; only the reading of files, which cannot do without one, is ours.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from numpy.typing import NDArray
+from torch import nn
+from torch._dynamo import OptimizedModule
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.sequences import channel_of, pattern
+from nnunet_seqdropout.dropout import factor, rescaling_of
+from nnunet_seqdropout.models.folders import folds_there
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """A case as the network takes it. data: (N, Z, Y, X) after nnU-Net's preprocessing. present: (N,) flags.
+
+    properties: what nnU-Net's export needs to put the result back onto the grid of the images.
+    """
+
+    data: torch.Tensor
+    properties: dict[str, Any]
+    present: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """labels: (Z, Y, X), the most probable. probabilities: (classes or regions, Z, Y, X). Both on the images' grid."""
+
+    labels: NDArray[np.integer]
+    probabilities: NDArray[np.floating]
+
+
+class Model:
+    """A trained model folder, its folds an ensemble. Load it with ``load_model``."""
+
+    def __init__(self, predictor: nnUNetPredictor, folder: Path, folds: Sequence[str], checkpoint: str) -> None:
+        self.predictor, self.folder, self.folds, self.checkpoint = predictor, folder, tuple(folds), checkpoint
+        channels = predictor.dataset_json["channel_names"]
+        self.channel_names: tuple[str, ...] = tuple(channels[key] for key in sorted(channels, key=int))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the prediction depends on beside the model folder."""
+        return {
+            "folds": list(self.folds),
+            "checkpoint": self.checkpoint,
+            "mirroring": self.predictor.use_mirroring,
+            "step_size": self.predictor.tile_step_size,
+            "gaussian": "where tiles overlap",
+        }
+
+    @property
+    def rescales(self) -> bool:
+        """Whether it was trained with sequence dropout and rescales its input by what is absent."""
+        return rescaling_of(self._network) is not None
+
+    def factor(self, present: Sequence[bool]) -> float:
+        """What the sequences that are there are multiplied by, all exactly once."""
+        return factor(sum(present), len(present), rescaling_of(self._network) or "none")
+
+    def warnings(self, present: Sequence[bool]) -> list[str]:
+        """What to say of a case with these sequences."""
+        if all(present) or self.rescales:
+            return []
+        return ["a sequence is absent, and the model was trained without sequence dropout"]
+
+    def preprocess(self, images: Mapping[str, sitk.Image]) -> Preprocessed:
+        """Images by sequence, all of one grid, that hold more than one value -> what the network takes.
+
+        A sequence is found by its name in the data set or an alias of it. Cropping and normalisation are those of the
+        images that are there. Raises Fault where a name is unknown or there is no image.
+        """
+        if not images:
+            raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
+        by_channel = {self._channel(name): image for name, image in images.items()}
+        first = next(iter(by_channel.values()))
+        volume = np.zeros((len(self.channel_names), *first.GetSize()[::-1]), np.float32)
+        for channel, image in by_channel.items():
+            volume[channel] = sitk.GetArrayViewFromImage(image)
+        predictor = self.predictor
+        preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
+        data, _, properties = preprocessor.run_case_npy(
+            volume,
+            None,
+            _properties(first),
+            predictor.plans_manager,
+            predictor.configuration_manager,
+            predictor.dataset_json,
+        )
+        present = tuple(channel in by_channel for channel in range(len(self.channel_names)))
+        return Preprocessed(torch.from_numpy(data), properties, present)
+
+    def logits(self, case: Preprocessed, *, warn: Callable[[str], object] = log.warning) -> torch.Tensor:
+        """(classes, Z, Y, X) on the preprocessed grid: nnU-Net's sliding window, mirroring and ensemble.
+
+        A case that fits into one tile is predicted without nnU-Net's Gaussian weights: there they cancel but for their
+        rounding in float16. One for which the device has not enough memory is predicted on the CPU; ``warn`` is told.
+        """
+        self.predictor.use_gaussian = not self._fits_one_tile(case.data)
+        with _presence_known(self._network, case.present):
+            try:
+                return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
+            except torch.OutOfMemoryError:
+                warn(f"{self.predictor.device} has not enough memory for this case: it was predicted on the CPU")
+            with _on_the_cpu(self.predictor):
+                return self.predictor.predict_logits_from_preprocessed_data(case.data)
+
+    def segmentation(self, logits: torch.Tensor, case: Preprocessed) -> Segmentation:
+        """Back on the grid of the images, by nnU-Net's export."""
+        predictor = self.predictor
+        labels, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
+            logits,
+            predictor.plans_manager,
+            predictor.configuration_manager,
+            predictor.label_manager,
+            case.properties,
+            return_probabilities=True,
+        )
+        return Segmentation(labels, probabilities)
+
+    def predict(self, images: Mapping[str, sitk.Image]) -> Segmentation:
+        """Images by sequence -> the segmentation. Raises Fault as ``preprocess`` does."""
+        case = self.preprocess(images)
+        log.debug("predicting from %s", pattern(case.present, self.channel_names))
+        return self.segmentation(self.logits(case), case)
+
+    def probability(self, segmentation: Segmentation, labels: Sequence[int]) -> NDArray[np.floating]:
+        """(Z, Y, X): of the label, or the region of several labels. Raises Fault where the model has no such region."""
+        manager = self.predictor.label_manager
+        if not manager.has_regions:
+            known = manager.all_labels
+            if not set(labels) <= set(known):
+                raise Fault(f"the model has no label {labels}", remedy=f"Choose among {known}.")
+            return segmentation.probabilities[list(labels)].sum(axis=0)
+        regions = [
+            set(region) if isinstance(region, (tuple, list)) else {region} for region in manager.foreground_regions
+        ]
+        if set(labels) not in regions:
+            raise Fault(f"the model has no region {set(labels)}", remedy=f"Choose among {regions}.")
+        return segmentation.probabilities[regions.index(set(labels))]
+
+    def _fits_one_tile(self, data: torch.Tensor) -> bool:
+        """Whether nnU-Net's sliding window has one position, for a 2D patch one in each slice."""
+        patch = self.predictor.configuration_manager.patch_size
+        return all(size <= tile for size, tile in zip(data.shape[-len(patch) :], patch, strict=True))
+
+    @property
+    def _network(self) -> nn.Module:
+        network = self.predictor.network
+        return network._orig_mod if isinstance(network, OptimizedModule) else network
+
+    def _channel(self, name: str) -> int:
+        channel = channel_of(name, self.channel_names)
+        if channel is None:
+            raise Fault(f"unknown sequence {name}", remedy=f"The model knows {', '.join(self.channel_names)}.")
+        return channel
+
+
+def load_model(
+    folder: Path,
+    *,
+    folds: Sequence[int | str] | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+    device: torch.device | None = None,
+    use_mirroring: bool = True,
+    tile_step_size: float = 0.5,
+) -> Model:
+    """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there, as ``folds_there`` says.
+
+    Raises Fault where it is incomplete, is a cascade, or reads images otherwise than with SimpleITK.
+    """
+    remedy = "Name a model folder of nnU-Net with -m, or -d, -c, -tr, -p, and its -f."
+    chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
+    if not chosen:
+        raise Fault(f"no fold with {checkpoint}", file=folder, remedy=remedy)
+    for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in chosen)):
+        if not (folder / name).is_file():
+            raise Fault(f"no file {folder / name}", remedy=remedy)
+    predictor = nnUNetPredictor(
+        tile_step_size=tile_step_size,
+        use_mirroring=use_mirroring,
+        device=device or torch.device("cpu"),
+        allow_tqdm=False,
+    )
+    predictor.initialize_from_trained_model_folder(str(folder), tuple(chosen), checkpoint)
+    predictor.network.to(predictor.device).eval()
+    if predictor.configuration_manager.previous_stage_name is not None:
+        raise Fault("the model is a cascade", file=folder, remedy="Use its first stage, or a 2d or 3d_fullres model.")
+    reader = predictor.plans_manager.image_reader_writer_class
+    if reader is not SimpleITKIO:
+        remedy = "Run: seqdropout fill, then nnUNetv2_predict."
+        raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
+    return Model(predictor, folder, chosen, checkpoint)
+
+
+def _properties(image: sitk.Image) -> dict[str, Any]:
+    """What nnU-Net's SimpleITK reader says of an image."""
+    geometry = {"spacing": image.GetSpacing(), "origin": image.GetOrigin(), "direction": image.GetDirection()}
+    return {"sitk_stuff": geometry, "spacing": [abs(spacing) for spacing in image.GetSpacing()[::-1]]}
+
+
+@contextmanager
+def _on_the_cpu(predictor: nnUNetPredictor) -> Iterator[None]:
+    device, everything = predictor.device, predictor.perform_everything_on_device
+    predictor.device, predictor.perform_everything_on_device = torch.device("cpu"), False
+    try:
+        yield
+    finally:
+        predictor.device, predictor.perform_everything_on_device = device, everything
+
+
+@contextmanager
+def _presence_known(network: nn.Module, present: Sequence[bool]) -> Iterator[None]:
+    """For a while, the network need not infer from the piece that it is given who is absent from the case."""
+    network.present_in_case = torch.tensor([list(present)])
+    try:
+        yield
+    finally:
+        del network.present_in_case

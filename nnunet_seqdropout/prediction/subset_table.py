@@ -1,0 +1,189 @@
+"""How much each sequence matters: every subset of them, predicted from the same cases, against their references."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.outcomes import Outcome, attempt
+from dataset_conversion.sequences import pattern
+from evaluation.inputs.folders import Folders, Target
+from evaluation.inputs.thresholds import Thresholds
+from evaluation.metrics.voxels import roc
+from evaluation.patient import Grid, Rules, evaluate_patient
+from evaluation.tables.evaluate import versions
+from evaluation.tables.subsets import SubsetResults
+from nnunet_seqdropout.prediction.inputs import CaseInput
+from nnunet_seqdropout.prediction.model import Model, Preprocessed
+
+log = logging.getLogger(__name__)
+
+
+def subset_results(
+    model: Model,
+    cases: Mapping[str, CaseInput],
+    references: Path,
+    patterns: Sequence[Sequence[bool]],
+    *,
+    target: Target | None = None,
+    thresholds: Thresholds | None = None,
+    threshold_source: str = "argmax",
+    min_volumes_mm3: Sequence[float] = (10.0,),
+    known_faulty: Mapping[str, Outcome] | None = None,
+) -> SubsetResults:
+    """Predicts and measures every case with every pattern of sequences that it has; each image is read once.
+
+    thresholds: None takes the most probable label. A sequence left out is as if it had never been acquired: cropping
+    and normalisation are those of the subset. Raises Fault where no case can be used or a pattern has no threshold.
+    """
+    folders = Folders(references, references, target or Target())
+    task = _Task(
+        model, folders, patterns, threshold_of_each(thresholds, patterns, model.channel_names), min_volumes_mm3
+    )
+    rows: list[dict] = []
+    outcomes = dict(known_faulty or {})
+    with logging_redirect_tqdm(), ThreadPoolExecutor(1) as measuring:
+        for case in tqdm([case for case in cases if case not in outcomes], desc="Subsets", unit="case"):
+            outcomes[case], measured = attempt(case, lambda each: task.rows(each, cases[each], measuring))
+            if outcomes[case].status == "failed":
+                log.error("%s: %s. %s", case, outcomes[case].problem, outcomes[case].remedy)
+            rows += measured or []
+    if not rows:
+        first = next(iter(outcomes.values()))
+        raise Fault(f"no case can be used; the first: {first.problem}", remedy=first.remedy)
+    table = pd.DataFrame(rows)
+    order = {pattern(present, model.channel_names): i for i, present in enumerate(patterns)}
+    table = table.sort_values(["n_present", "pattern"], key=lambda c: -c if c.name == "n_present" else c.map(order))
+    summary = {
+        **_summary(task),
+        "threshold": _threshold(thresholds, threshold_source, task),
+        "cases": {case: asdict(outcomes[case]) for case in cases},
+    }
+    return SubsetResults(table.reset_index(drop=True), summary)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """thresholds: for every pattern, whose it is and its value; empty takes the most probable label."""
+
+    model: Model
+    folders: Folders
+    patterns: Sequence[Sequence[bool]]
+    thresholds: Mapping[str, tuple[str, float]]
+    min_volumes_mm3: Sequence[float]
+
+    def rows(self, case: str, found: CaseInput, measuring: ThreadPoolExecutor) -> list[dict]:
+        """A row per pattern that the case has; while one pattern is measured the next is predicted."""
+        images = found.read()
+        first = next(iter(images.values()))
+        reference = self.folders.reference_on(first, case)
+        grid = Grid(first.GetSpacing(), first.GetOrigin(), first.GetDirection())
+        rows: list[dict] = []
+        ahead: Future | None = None
+        for present, prepared in self._prepared(images):
+            logits = self.model.logits(prepared)
+            if ahead is not None:
+                rows.append(ahead.result())
+            shown = pattern(present, self.model.channel_names)
+            known = {"case": case, "pattern": shown, "n_present": sum(present)}
+            ahead = measuring.submit(self._row, known, prepared, logits, reference, grid)
+        if ahead is None:
+            raise Fault("it has all the sequences of no pattern", remedy="Name a pattern of the sequences it has.")
+        return [*rows, ahead.result()]
+
+    def _prepared(self, images: Mapping[int, sitk.Image]) -> Iterator[tuple[Sequence[bool], Preprocessed]]:
+        complete = self.model.preprocess({self.model.channel_names[c]: image for c, image in images.items()})
+        for present in self.patterns:
+            kept = [channel for channel, there in enumerate(present) if there]
+            if set(kept) <= images.keys():
+                yield present, _without(self.model, complete, images, kept)
+
+    def _row(
+        self, known: dict, prepared: Preprocessed, logits: torch.Tensor, reference: NDArray[np.bool_], grid: Grid
+    ) -> dict[str, Any]:
+        segmentation = self.model.segmentation(logits, prepared)
+        labels = self.folders.target.labels
+        probability = self.model.probability(segmentation, labels)
+        if self.thresholds:
+            value = self.thresholds[known["pattern"]][1]
+            rules = Rules(value, self.min_volumes_mm3)
+            measures = evaluate_patient(reference, probability=probability, grid=grid, rules=rules).measures
+        else:
+            value, rules = np.nan, Rules(min_volumes_mm3=self.min_volumes_mm3)
+            predicted = np.isin(segmentation.labels, labels)
+            measures = evaluate_patient(reference, predicted=predicted, grid=grid, rules=rules).measures
+            measures["auc"] = roc(reference, probability).auc
+        return {**known, "threshold": value, **measures}
+
+
+def threshold_of_each(
+    thresholds: Thresholds | None, patterns: Sequence[Sequence[bool]], channel_names: Sequence[str]
+) -> dict[str, tuple[str, float]]:
+    """For every pattern the one whose threshold it takes, and its value. Raises Fault where one has none."""
+    if thresholds is None:
+        return {}
+    shown = [pattern(present, channel_names) for present in patterns]
+    found = {each: thresholds.for_pattern(each, channel_names=channel_names) for each in shown}
+    return {each: (owner, threshold.value) for each, (owner, threshold) in found.items()}
+
+
+def _threshold(thresholds: Thresholds | None, source: str, task: _Task) -> dict[str, object]:
+    """Where the threshold comes from, in words, and that of each pattern, with the pattern that lent it."""
+    values = {shown: {"value": value, "of": owner or shown} for shown, (owner, value) in task.thresholds.items()}
+    if thresholds is None:
+        return {"method": "argmax", "source": "None: the most probable label.", "values": values}
+    file = source.removeprefix(f"{thresholds.method} of ")
+    said = thresholds.source() if thresholds.method == "fixed" else f"{thresholds.source()} ({file})"
+    return {"method": thresholds.method, "source": f"{said}.", "values": values}
+
+
+def _summary(task: _Task) -> dict[str, Any]:
+    model, folders = task.model, task.folders
+    return {
+        "command": "subsets",
+        "version": version("nnunet_seqdropout"),
+        "versions": {**versions(), "torch": version("torch")},
+        "name": model.folder.resolve().name,
+        "synthetic": folders.synthetic,
+        "channel_names": list(model.channel_names),
+        "settings": {
+            "model": str(model.folder),
+            **model.settings,
+            "gt": str(folders.reference),
+            "target": str(folders.target),
+            "min_volumes_mm3": list(task.min_volumes_mm3),
+        },
+    }
+
+
+def _without(
+    model: Model, complete: Preprocessed, images: Mapping[int, sitk.Image], kept: Sequence[int]
+) -> Preprocessed:
+    """The case with only these sequences.
+
+    Where the same voxels are not zero in the subset as in all images, nnU-Net crops both alike and normalises and
+    resamples every channel for itself: the others are zeroed. Otherwise the subset is preprocessed anew.
+    """
+    present = tuple(channel in kept for channel in range(len(model.channel_names)))
+    if present == complete.present:
+        return complete
+    if np.array_equal(_nonzero(images, kept), _nonzero(images, list(images))):
+        data = torch.where(torch.tensor(present).view(-1, 1, 1, 1), complete.data, 0)
+        return Preprocessed(data, complete.properties, present)
+    return model.preprocess({model.channel_names[channel]: images[channel] for channel in kept})
+
+
+def _nonzero(images: Mapping[int, sitk.Image], channels: Sequence[int]) -> NDArray[np.bool_]:
+    return np.any([sitk.GetArrayViewFromImage(images[channel]) != 0 for channel in channels], axis=0)

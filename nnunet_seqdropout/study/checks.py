@@ -1,0 +1,68 @@
+"""What a study of this design on this cohort would fail of, said before anything is trained."""
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study.folder import Study
+
+
+def require_possible(study: Study) -> None:
+    """Raises Fault where the study could not come to its end."""
+    for labels in study.design.targets.values():
+        study.cohort.require_target(labels)
+    _require_each_to_validate_once(study)
+    _require_folder_of_this_cohort(study)
+    if study.design.threshold != "argmax":
+        _require_validation_of_every_pattern(study)
+    if study.design.threshold == "youden":
+        _require_lesions_in_every_validation_pattern(study)
+
+
+def _require_each_to_validate_once(study: Study) -> None:
+    """A patient's predictions are those of the one model that did not see him."""
+    if twice := {case for case in study.validation_cases if study.validation_cases.count(case) > 1}:
+        problem = f"{', '.join(sorted(twice))} validate in several of the folds {study.design.folds}"
+        file = study.cohort.folder / "splits_final.json"
+        raise Fault(problem, file=file, remedy="Name fewer folds in the design.")
+
+
+def _require_folder_of_this_cohort(study: Study) -> None:
+    """nnU-Net takes one data set for each number."""
+    for raw in map(study.raw, study.sequence_sets):
+        if others := {*raw.parent.glob(f"{raw.name.partition('_')[0]}_*")} - {raw}:
+            problem = f"this is the study of another data set, {others.pop().name}"
+            raise Fault(problem, file=study.folder, remedy="Name another folder with -o.")
+
+
+def _require_validation_of_every_pattern(study: Study) -> None:
+    """A threshold is that of the same sequences, or of more."""
+    for scenario, gone in study.design.scenarios.items():
+        calibrated = _validated(study, scenario)
+        for case in study.test_cases:
+            has = {*study.cohort.present[case]} - {*study.cohort.named(gone)}
+            if not any(has <= patient for patient in calibrated.values()):
+                problem = f"no validation patient has all of {', '.join(sorted(has))}, as test patient {case} has"
+                remedy = "Declare validation patients who do, or write threshold: argmax into the design."
+                raise Fault(problem, file=study.cohort.folder, remedy=remedy)
+
+
+def _require_lesions_in_every_validation_pattern(study: Study) -> None:
+    """Without any there is no Youden index."""
+    (labels,) = study.design.targets.values()
+    diseased = {case for case in study.validation_cases if study.cohort.has(labels, case)}
+    for scenario in study.design.scenarios:
+        patterns = _validated(study, scenario)
+        for case, pattern in patterns.items():
+            if pattern not in {patterns[other] for other in diseased}:
+                problem = f"no validation patient with {', '.join(sorted(pattern))}, as {case} has, has a lesion"
+                remedy = "Declare one, or leave such patients out of the validation, or write threshold: argmax."
+                raise Fault(problem, file=study.cohort.folder, remedy=remedy)
+
+
+def _validated(study: Study, scenario: str) -> dict[str, frozenset[str]]:
+    """What each validation patient is predicted with. Raises Fault where that is nothing."""
+    absent = {*study.absent_in_validation(scenario)}
+    patterns = {case: frozenset(study.cohort.present[case]) - absent for case in study.validation_cases}
+    for case, pattern in patterns.items():
+        if not pattern:
+            problem = f"validation patient {case} has no sequence that any test patient has"
+            raise Fault(problem, file=study.cohort.folder, remedy="Leave him out of the validation.")
+    return patterns

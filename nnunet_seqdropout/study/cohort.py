@@ -1,0 +1,133 @@
+"""The data sets of a study: one for each choice of sequences, made of links to one converted data set."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from dataset_conversion.checks.splits import read_splits
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.dataset_json import label_values, read_description, regions
+from dataset_conversion.files.images import read_image
+from dataset_conversion.files.json_files import read_json
+from dataset_conversion.raw.splits import N_FOLDS
+from dataset_conversion.sequences import channel_of
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A raw data set of nnU-Net. present: case -> its sequences. labels: as in ``dataset.json``, with regions. splits:
+    those declared, or nnU-Net's five.
+
+    training, test_cases: the cases that have a label in labelsTr, in labelsTs.
+    """
+
+    folder: Path
+    channel_names: tuple[str, ...]
+    file_ending: str
+    present: Mapping[str, tuple[str, ...]]
+    labels: Mapping[str, int | list[int]]
+    training: tuple[str, ...]
+    test_cases: tuple[str, ...]
+    splits: Sequence[Mapping[str, Sequence[str]]]
+
+    @property
+    def synthetic(self) -> bool:
+        return bool(self.manifest.get("settings", {}).get("synthetic"))
+
+    @cached_property
+    def manifest(self) -> dict:
+        return read_json(self.folder / "manifest.json", dict)
+
+    def named(self, sequences: Sequence[str]) -> tuple[str, ...]:
+        """The channels that these names or aliases mean. Raises Fault for an unknown one."""
+        channels = [channel_of(name, self.channel_names) for name in sequences]
+        if None in channels:
+            known = ", ".join(self.channel_names)
+            raise Fault(f"unknown sequence among {', '.join(sequences)}", remedy=f"The data set has {known}.")
+        return tuple(self.channel_names[channel] for channel in channels if channel is not None)
+
+    def available(self, cases: Sequence[str], without: Sequence[str] = ()) -> tuple[str, ...]:
+        """The sequences that all these cases have, less some. Raises Fault where there is none."""
+        taken = self.named(without)
+        in_all = [n for n in self.channel_names if n not in taken and all(n in self.present[case] for case in cases)]
+        if not cases or not in_all:
+            remedy = "See what they have with seqdropout check, and put others into imagesTs and labelsTs."
+            raise Fault("there is no sequence that all test patients have", file=self.folder, remedy=remedy)
+        return tuple(in_all)
+
+    def require_target(self, labels: Collection[int]) -> None:
+        """Raises Fault where a model of the data set has no probability of them: unknown labels, undeclared regions."""
+        declared = {name: value for name, value in self.labels.items() if name not in ("background", "ignore")}
+        declared_regions = regions(declared)
+        possible = {*labels} in declared_regions if declared_regions else {*labels} <= label_values(declared)
+        if not labels or not possible:
+            shown = ", ".join(f"{name} ({value})" for name, value in declared.items())
+            problem = f"targets: no label or region {', '.join(map(str, labels))}"
+            raise Fault(problem, file=self.folder, remedy=f"The data set has {shown}.")
+
+    def has(self, labels: Sequence[int], case: str) -> bool:
+        """Whether a training patient has a voxel of any of these labels. Raises Fault where it cannot be read."""
+        image = read_image(self.folder / "labelsTr" / f"{case}{self.file_ending}")
+        return bool(np.isin(sitk.GetArrayViewFromImage(image), labels).any())
+
+    def validation_cases(self, folds: Sequence[int]) -> tuple[str, ...]:
+        """Raises Fault where a fold is not declared."""
+        if unknown := [str(fold) for fold in folds if fold >= len(self.splits)]:
+            remedy = f"Choose folds from 0 to {len(self.splits) - 1}."
+            raise Fault(f"no fold {', '.join(unknown)}", file=self.folder / "splits_final.json", remedy=remedy)
+        return tuple(case for fold in folds for case in self.splits[fold]["val"])
+
+
+def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
+    """Which sequences a case has, the manifest tells; without one, all images are read.
+
+    Raises Fault where the folder is no raw data set, has a fault, or a fold names a case that is not there.
+    """
+    if not (folder / "dataset.json").is_file():
+        raise Fault("no raw data set", file=folder, remedy="Name one that seqdropout convert wrote, with -d or -i.")
+    description = read_description(folder / "dataset.json")
+    names = tuple(description.channel_names)
+    training = _cases(folder, "Tr", description.file_ending)
+    manifest = read_json(folder / "manifest.json", dict).get("patients", {})
+    present = {case: _present(manifest[case], names) for case in manifest}
+    test = _cases(folder, "Ts", description.file_ending)
+    if not {*training, *test} <= present.keys():
+        present = _read_presence(folder, n_workers)
+    declared = read_splits(folder, training=training, test=test)
+    for case, remark in declared.faults():
+        raise Fault(f"{case}: {remark.problem}", file=folder, remedy=remark.remedy)
+    splits = declared.declared or _splits_of_nnunet(folder, training)
+    labels = read_json(folder / "dataset.json", dict)["labels"]
+    return Cohort(folder, names, description.file_ending, present, labels, training, test, splits)
+
+
+def _cases(folder: Path, subset: str, ending: str) -> tuple[str, ...]:
+    return tuple(sorted(file.name.removesuffix(ending) for file in (folder / f"labels{subset}").glob(f"*{ending}")))
+
+
+def _present(entry: Mapping, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if entry["sequences"].get(name, {}).get("present"))
+
+
+def _read_presence(folder: Path, n_workers: int | None) -> dict[str, tuple[str, ...]]:
+    from dataset_conversion.checks.folder import check_dataset
+
+    found = check_dataset(folder, n_workers=n_workers)
+    faults = [f"{case}: {fault}" for case, check in found.cases.items() for fault in check.faults]
+    if faults or found.faults:
+        first = [*map(str, found.faults), *faults][0]
+        raise Fault(f"the data set has faults; the first: {first}", file=folder, remedy="Run: seqdropout check -i DIR")
+    return {case: tuple(check.pattern.split("+")) for case, check in found.cases.items()}
+
+
+def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[dict]:
+    from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+    if len(training) < N_FOLDS:
+        remedy = "Name validation patients with convert --val."
+        raise Fault(f"{len(training)} training patients are too few for five folds", file=folder, remedy=remedy)
+    return generate_crossval_split(list(training), seed=12345, n_splits=N_FOLDS)

@@ -1,0 +1,179 @@
+"""What a study compares, as a YAML file says it: arms, test cohort, budget."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study.seeds import one_spelling, require_seeds
+
+SHIPPED = Path(__file__).with_name("designs")
+BASES: Mapping[str, tuple[str, ...]] = {
+    "SeqDropoutTrainer": ("WithSequenceDropout", "DeepLab25D"),
+    "DeepLabV3Trainer": ("DeepLab25D",),
+    "SeqDropoutPlusTrainer": ("WithSequenceDropout", "DeepLab25DPlus"),
+    "DeepLabV3PlusTrainer": ("DeepLab25DPlus",),
+    "nnUNetTrainerSeqDropout": ("WithSequenceDropout",),
+    "nnUNetTrainer": ("ConfiguredTrainer",),
+}
+"""The trainers that an arm may have, and the classes of ``nnunet_seqdropout`` that make them up."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train. sequences: those of the data set, or only those that the test patients have ("available").
+
+    settings: class attributes of the trainer for this arm alone. configuration, seeds: None are those of the design.
+    """
+
+    name: str
+    trainer: str
+    sequences: Literal["all", "available"]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    configuration: str | None = None
+    seeds: tuple[int, ...] | None = None
+
+    @property
+    def drops(self) -> bool:
+        """Whether it is trained to segment any subset of its sequences."""
+        return "WithSequenceDropout" in BASES[self.trainer]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """epochs times slices_per_epoch: what every arm is trained on. largest_batch: None leaves the planned batch."""
+
+    epochs: int
+    slices_per_epoch: int
+    largest_batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Design:
+    """reference: the arm that is compared with every other, the first of ``arms``. scenarios: name -> the sequences
+    that are taken from the test patients.
+
+    test: the patients of imagesTs, or the validation patients of every fold. threshold: "youden", "argmax", or a number
+    of false positives per validation patient. targets: name -> labels. settings: class attributes of all trainers that
+    know them. seeds: with each of them every arm is trained. subset_tables: whose models of an arm with dropout are
+    measured on every subset of the sequences. mirroring: nnU-Net's test-time augmentation, for every arm
+    alike. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
+    """
+
+    reference: str
+    arms: tuple[Arm, ...]
+    budget: Budget
+    targets: Mapping[str, tuple[int, ...]]
+    threshold: str | float = "youden"
+    scenarios: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"as_acquired": ()})
+    test: Literal["imagesTs", "cross_validation"] = "imagesTs"
+    folds: tuple[int, ...] = (0,)
+    configuration: str = "2d"
+    plans: str = "nnUNetPlans"
+    planning: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    min_volume_mm3: float = 10.0
+    background: str | None = None
+    mirroring: bool = True
+    subset_tables: Literal["every_seed", "first_seed", "none"] = "every_seed"
+
+    def __post_init__(self) -> None:
+        for kind, names in (("arm", self.names), ("scenario", self.scenarios), ("target", self.targets)):
+            if not names or not all(_NAME.fullmatch(str(name)) for name in names):
+                raise Fault(f"{kind}s: {', '.join(map(str, names))}", remedy="Name each in letters, digits, _ . and -.")
+        if self.reference not in self.names or len(self.names) < 2:
+            raise Fault(
+                f"reference: {self.reference}", remedy=f"Name one of two or more arms: {', '.join(self.names)}."
+            )
+        if not all(isinstance(labels, tuple) for each in (self.scenarios, self.targets) for labels in each.values()):
+            raise Fault(
+                "scenarios and targets are lists", remedy="Write as_acquired: [], metastasis: [1] and the like."
+            )
+        sizes = {"epochs": self.budget.epochs, "slices_per_epoch": self.budget.slices_per_epoch}
+        if not all(isinstance(size, int) and size > 0 for size in sizes.values()):
+            raise Fault(f"budget: {sizes}", remedy="Write whole numbers above 0.")
+        if isinstance(self.min_volume_mm3, bool) or not isinstance(self.min_volume_mm3, int | float):
+            raise Fault(f"min_volume_mm3: {self.min_volume_mm3}", remedy="Write one number.")
+        if self.test not in ("imagesTs", "cross_validation"):
+            raise Fault(f"test: {self.test}", remedy="Write imagesTs or cross_validation.")
+        if self.threshold not in ("youden", "argmax") and not isinstance(self.threshold, int | float):
+            raise Fault(f"threshold: {self.threshold}", remedy="Write youden, argmax or a number of false positives.")
+        if self.subset_tables not in ("every_seed", "first_seed", "none"):
+            raise Fault(f"subset_tables: {self.subset_tables}", remedy="Write every_seed, first_seed or none.")
+        if not self.folds or not all(isinstance(fold, int) for fold in self.folds):
+            raise Fault(f"folds: {self.folds}", remedy="Write numbers, such as [0].")
+        require_seeds(self.seeds, where="seeds")
+        for arm in self.arms:
+            if arm.seeds is not None:
+                require_seeds(arm.seeds, where=f"arm {arm.name}: seeds")
+        if self.test == "cross_validation" and self.threshold != "argmax":
+            remedy = "Write threshold: argmax; a threshold must not be chosen on the patients that it is tested on."
+            raise Fault("test: cross_validation has no validation patients of its own", remedy=remedy)
+        if self.threshold != "argmax" and len(self.targets) > 1:
+            raise Fault("several targets need threshold: argmax", remedy="Or make a study of each target.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(arm.name for arm in self.arms)
+
+
+def read_design(file: Path) -> Design:
+    """Reads a design; what it leaves out is that of its ``base``, another file or a shipped one, if it names one.
+
+    Raises Fault where it cannot be read, or says what no study can be.
+    """
+    content = _with_base(file)
+    try:
+        arms = [_arm(name, values) for name, values in content.pop("arms").items()]
+        design = Design(
+            arms=tuple(sorted(arms, key=lambda arm: arm.name != content["reference"])),
+            budget=Budget(**content.pop("budget")),
+            targets={name: tuple(labels) for name, labels in content.pop("targets").items()},
+            **{key: _frozen(value) for key, value in content.items()},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        known = ", ".join(field.name for field in fields(Design))
+        raise Fault(f"not the design of a study ({error})", file=file, remedy=f"It may say: base, {known}.") from error
+    for arm in arms:
+        if arm.trainer not in BASES or arm.sequences not in ("all", "available"):
+            remedy = f"Choose among {', '.join(BASES)}, and sequences: all or available."
+            raise Fault(f"arm {arm.name}: {arm.trainer} on {arm.sequences}", file=file, remedy=remedy)
+        configuration = arm.configuration or design.configuration
+        if {"DeepLab25D", "DeepLab25DPlus"} & {*BASES[arm.trainer]} and configuration != "2d":
+            remedy = "Write configuration: 2d, for this arm alone if need be."
+            raise Fault(f"arm {arm.name}: {arm.trainer} with {configuration}", file=file, remedy=remedy)
+    return design
+
+
+def _arm(name: str, values: Mapping[str, Any]) -> Arm:
+    """Its settings stay as they are written: a list of the file is a list of the trainer."""
+    return Arm(name=name, **{key: _frozen(value) if key == "seeds" else value for key, value in values.items()})
+
+
+def _with_base(file: Path, *, seen: Sequence[Path] = ()) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise Fault(f"cannot be read ({error})", file=file, remedy="Write it in YAML, see docs/study.md.") from error
+    if not isinstance(content, dict) or file in seen:
+        raise Fault("not the design of a study", file=file, remedy="Write it as in docs/study.md.")
+    content = one_spelling(content, file=file)
+    if (base := content.pop("base", None)) is None:
+        return content
+    shipped = SHIPPED / f"{base}.yaml"
+    return {**_with_base(shipped if shipped.is_file() else file.parent / base, seen=(*seen, file)), **content}
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, dict) and all(isinstance(each, list) for each in value.values()):
+        return {key: tuple(each) for key, each in value.items()}
+    return value

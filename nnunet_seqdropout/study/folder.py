@@ -1,0 +1,121 @@
+"""One design on one cohort, and where everything of it lies."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.sequences import channel_of
+from nnunet_seqdropout.models.nnunet_folders import environment
+from nnunet_seqdropout.study.cohort import Cohort
+from nnunet_seqdropout.study.design import Arm, Design
+from nnunet_seqdropout.study.runs import Run, all_runs, runs_of
+from nnunet_seqdropout.study.trainers import trainer_name
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How the commands run, which does not change what they compute. device: cuda, cpu or mps."""
+
+    device: str = "cpu"
+    n_gpus: int = 1
+    n_workers: int = 2
+
+
+class Study:
+    """One design on one cohort, all below one folder: nnU-Net's folders, trainers, predictions, evaluations, report."""
+
+    def __init__(self, folder: Path, design: Design, cohort: Cohort, machine: Machine | None = None) -> None:
+        """Raises Fault where the data set lacks what the design names; see ``require_possible`` for the rest."""
+        self.folder, self.design, self.cohort = folder.resolve(), design, cohort
+        self.machine, self.runs = machine or Machine(), all_runs(design)
+        self.validation_cases = cohort.validation_cases(design.folds)
+        self.test_cases = cohort.test_cases if design.test == "imagesTs" else self.validation_cases
+        self.available = {name: cohort.available(self.test_cases, gone) for name, gone in design.scenarios.items()}
+        self.sequence_sets = list(dict.fromkeys([cohort.channel_names, *self.available.values()]))
+        self.background = None if design.background is None else self._background(design.background)
+
+    def _background(self, name: str) -> str:
+        channel = channel_of(name, self.cohort.channel_names)
+        if channel is None:
+            names = ", ".join(self.cohort.channel_names)
+            remedy = f"Write background: null into a design for no pictures, or one of {names}."
+            raise Fault(f"background: there is no {name} to draw on", file=self.cohort.folder, remedy=remedy)
+        return self.cohort.channel_names[channel]
+
+    def absent_in_validation(self, scenario: str) -> tuple[str, ...]:
+        """What no test patient has is taken from the validation patients too: the threshold is that of such images."""
+        gone = self.cohort.named(self.design.scenarios[scenario])
+        anywhere = {name for case in self.test_cases for name in self.cohort.present[case]} - {*gone}
+        return tuple(name for name in self.cohort.channel_names if name not in anywhere)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """nnU-Net's folders below the study's, and its trainers first."""
+        ours = environment(self.folder)
+        ours["nnUNet_extTrainer"] = os.pathsep.join([str(self.folder / "trainers"), ours["nnUNet_extTrainer"]])
+        ours["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        if self.machine.device == "cpu":
+            ours["nnUNet_def_n_proc"] = str(self.machine.n_workers)
+        return ours
+
+    def raw(self, sequences: Sequence[str]) -> Path:
+        name = f"Dataset{self.dataset_id(sequences):03d}_{'_'.join(sequences)}"
+        return self.folder / "nnUNet_raw" / name
+
+    def images(self, sequences: Sequence[str], part: str) -> Path:
+        return self.folder / "images" / self.raw(sequences).name / part
+
+    @property
+    def references(self) -> Path:
+        """``test`` and ``val`` below it hold the labels."""
+        return self.folder / "references"
+
+    def sequences(self, arm: Arm, scenario: str) -> tuple[str, ...]:
+        """What the arm is trained on."""
+        return self.cohort.channel_names if arm.sequences == "all" else self.available[scenario]
+
+    def configuration(self, arm: Arm) -> str:
+        return arm.configuration or self.design.configuration
+
+    def model(self, run: Run, scenario: str) -> Path:
+        name = f"{trainer_name(run)}__{self.design.plans}__{self.configuration(run.arm)}"
+        return self.folder / "nnUNet_results" / self.raw(self.sequences(run.arm, scenario)).name / name
+
+    def predictions(self, run: Run, scenario: str, part: str) -> Path:
+        return self.folder / "predictions" / scenario / run.name / part
+
+    def evaluation(self, run: Run, scenario: str, target: str) -> Path:
+        return self.folder / "evaluations" / scenario / target / run.name
+
+    def subsets(self, run: Run, part: str) -> Path:
+        return self.folder / "subsets" / run.name / part
+
+    def runs_for_subsets(self, arm: Arm) -> list[Run]:
+        """Those that are measured on every subset of the sequences: of an arm that takes any, all or the first."""
+        runs = runs_of(arm, self.design) if arm.drops else []
+        return runs[: {"every_seed": len(runs), "first_seed": 1, "none": 0}[self.design.subset_tables]]
+
+    @property
+    def tested(self) -> dict[str, list[int]]:
+        """Which folds test which part of the patients: all folds all, or each fold those that it did not see."""
+        folds = list(self.design.folds)
+        return {"test": folds} if self.design.test == "imagesTs" else self.validated
+
+    @property
+    def validated(self) -> dict[str, list[int]]:
+        """The validation patients of each fold."""
+        return {f"val_{fold}": [fold] for fold in self.design.folds}
+
+    def training_steps(self, run: Run, scenario: str) -> list[str]:
+        return [self.training_name(run, scenario, fold) for fold in self.design.folds]
+
+    def training_name(self, run: Run, scenario: str, fold: int) -> str:
+        own = "" if self.configuration(run.arm) == self.design.configuration else f"__{run.arm.configuration}"
+        return f"train/{trainer_name(run)}{own}/{self.raw(self.sequences(run.arm, scenario)).name}/fold_{fold}"
+
+    def dataset_id(self, sequences: Sequence[str]) -> int:
+        """The same for the same sequences, whatever else the design says: a bit for each channel."""
+        return sum(1 << self.cohort.channel_names.index(name) for name in sequences)

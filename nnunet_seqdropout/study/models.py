@@ -1,0 +1,131 @@
+"""What the models of a study are, how they learned and what they cost."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from dataset_conversion.files.json_files import read_json
+from nnunet_seqdropout.study.design import Arm
+from nnunet_seqdropout.study.folder import Study
+from nnunet_seqdropout.study.runs import runs_of
+from nnunet_seqdropout.study.state import Record
+from nnunet_seqdropout.study.steps import Steps
+from nnunet_seqdropout.training.configured import GPU_MEBIBYTES
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One model. folder: of its fold. curves: what nnU-Net logged, a value for every epoch."""
+
+    folder: Path
+    seed: int
+    n_parameters: int
+    curves: Mapping[str, Sequence[float]]
+
+    @property
+    def seconds(self) -> float:
+        """Of all epochs, those before an interruption too."""
+        times = zip(self.curves["epoch_start_timestamps"], self.curves["epoch_end_timestamps"], strict=True)
+        return sum(end - start for start, end in times)
+
+    @property
+    def gpu_mebibytes(self) -> float:
+        """NaN on a CPU."""
+        return max((peak for peak in self.curves.get(GPU_MEBIBYTES, ()) if not math.isnan(peak)), default=math.nan)
+
+
+def _read(fold: Path, seed: int) -> TrainedModel:
+    """From the study's own checkpoint, written by nnU-Net.
+
+    Running statistics are no parameters; nor does what nnU-Net's decoder holds of its encoder count twice.
+    """
+    checkpoint = torch.load(fold / "checkpoint_final.pth", map_location="cpu", weights_only=False)
+    counted = {
+        tensor.data_ptr(): tensor.numel()
+        for name, tensor in checkpoint["network_weights"].items()
+        if name.rpartition(".")[2] in ("weight", "bias")
+    }
+    return TrainedModel(fold, seed, sum(counted.values()), checkpoint["logging"])
+
+
+def trained_models(study: Study) -> dict[str, dict[str, TrainedModel]]:
+    """The models of every arm, by step; one that arms share is read once."""
+    read = cache(_read)
+    return {
+        arm.name: {
+            step: read(study.model(run, scenario) / f"fold_{fold}", run.seed)
+            for run in runs_of(arm, study.design)
+            for scenario in study.design.scenarios
+            for step, fold in zip(study.training_steps(run, scenario), study.design.folds, strict=True)
+        }
+        for arm in study.design.arms
+    }
+
+
+def arms_table(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, TrainedModel]]) -> pd.DataFrame:
+    """The rows of ``arms.csv``: one for every arm."""
+    return pd.DataFrame([_row(study, steps, arm, trained[arm.name]) for arm in study.design.arms])
+
+
+def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedModel]) -> dict[str, Any]:
+    models, runs = list(trained.values()), runs_of(arm, study.design)
+    seen = [read_json(model.folder.parent / "plans.json", dict)["seqdropout"] for model in models]
+    slices = [s["epochs"] * s["iterations_per_epoch"] * s["slices_per_iteration"] for s in seen]
+    training = [record for name in trained if (record := steps.state.record(name)) is not None]
+    tests = [f"predict/{scenario}/{run.name}/test" for run in runs for scenario in study.design.scenarios]
+    testing = [record for name in tests if (record := steps.state.record(name)) is not None]
+    whole = not any(record.resumed for record in testing)
+    return {
+        "arm": arm.name,
+        "trainer": arm.trainer,
+        "configuration": study.configuration(arm),
+        "sequences": "; ".join(dict.fromkeys("+".join(study.sequences(arm, s)) for s in study.design.scenarios)),
+        "seeds": "; ".join(str(run.seed) for run in runs),
+        "n_models": len(models),
+        "parameters": models[0].n_parameters,
+        "slices_per_iteration": seen[0]["slices_per_iteration"],
+        "slices": min(slices),
+        "slices_most": max(slices),
+        "training_minutes": sum(model.seconds for model in models) / len(models) / 60,
+        "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases) if whole else float("nan"),
+        "gpu_mebibytes_training": max(model.gpu_mebibytes for model in models),
+        "mebibytes_training": _most_mebibytes(training),
+        "mebibytes_prediction": _most_mebibytes(testing),
+    }
+
+
+def _most_mebibytes(records: Sequence[Record]) -> float:
+    """Of the runs that did all of their step; NaN where there is none."""
+    return max((record.mebibytes for record in records if not record.resumed), default=math.nan)
+
+
+def _mean_seconds(records: Sequence[Record]) -> float:
+    return sum(record.seconds for record in records) / len(records)
+
+
+def learning_table(trained: Mapping[str, Mapping[str, TrainedModel]]) -> pd.DataFrame:
+    """The rows of ``learning.csv``: one for every arm, model and epoch."""
+    return pd.concat(list(_learning(trained)), ignore_index=True)
+
+
+def _learning(trained: Mapping[str, Mapping[str, TrainedModel]]) -> Iterator[pd.DataFrame]:
+    for arm, models in trained.items():
+        for model in models.values():
+            yield pd.DataFrame(
+                {
+                    "arm": arm,
+                    "data": model.folder.parent.parent.name,
+                    "fold": model.folder.name,
+                    "seed": model.seed,
+                    "epoch": range(len(model.curves["train_losses"])),
+                    "train_loss": model.curves["train_losses"],
+                    "val_loss": model.curves["val_losses"],
+                    "pseudo_dice": model.curves["ema_fg_dice"],
+                }
+            )

@@ -1,0 +1,106 @@
+"""What has been done in a folder, and by whom it is being done: records of steps, hashes of files, locks."""
+
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.json_files import write_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the state file says of a step. begun and done: fingerprints, empty where it did not come so far.
+
+    seconds, mebibytes: of the last run, the latter of its largest process. resumed: that run went on where another had
+    been interrupted. how and versions: with what it ran. outputs: path -> SHA-256.
+    """
+
+    begun: str
+    done: str = ""
+    seconds: float = 0.0
+    mebibytes: float = 0.0
+    resumed: bool = False
+    how: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+class State:
+    """``state.json`` of a folder, which several processes may read and write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._hashes: dict[tuple, str] = {}
+
+    def record(self, name: str) -> Record | None:
+        found = self._steps().get(name)
+        return None if found is None else Record(**found)
+
+    def write(self, name: str, record: Record) -> None:
+        with self.locked("state"):
+            write_json(self.folder / "state.json", {"version": 1, "steps": {**self._steps(), name: asdict(record)}})
+
+    def contents(self, paths: Iterable[Path]) -> dict[str, str]:
+        """SHA-256 of each file, and of all below each folder, by path; what is hidden in a folder does not count."""
+        files = [file for path in paths for file in ([path] if path.is_file() else _shown_below(path))]
+        return {self._name(file): self._hash(file) for file in files}
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[int]:
+        """Holds a lock, waiting for whoever has it; yields the number by which a child process inherits it.
+
+        The system frees it when all who hold it have ended, however they did. Raises Fault on Windows.
+        """
+        try:
+            import fcntl
+        except ModuleNotFoundError as error:
+            raise Fault("this needs Linux or macOS", remedy="Run it there, or in the Linux subsystem.") from error
+        file = self.folder / "locks" / name.replace("/", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(file, os.O_RDWR | os.O_CREAT)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if name != "state":
+                    log.info("%s: waiting for %s", name, file.read_text(encoding="utf-8").strip() or "another process")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            os.truncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def _steps(self) -> dict[str, Any]:
+        file = self.folder / "state.json"
+        return json.loads(file.read_text(encoding="utf-8"))["steps"] if file.is_file() else {}
+
+    def _name(self, file: Path) -> str:
+        return str(file.relative_to(self.folder) if file.is_relative_to(self.folder) else file)
+
+    def _hash(self, file: Path) -> str:
+        """Read once for each size and time of change."""
+        status = file.stat()
+        key = (file, status.st_size, status.st_mtime_ns)
+        if key not in self._hashes:
+            digest = sha256()
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+            self._hashes[key] = digest.hexdigest()
+        return self._hashes[key]
+
+
+def _shown_below(folder: Path) -> list[Path]:
+    found = sorted(folder.rglob("*"))
+    return [f for f in found if f.is_file() and not any(p.startswith(".") for p in f.relative_to(folder).parts)]
