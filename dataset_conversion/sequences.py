@@ -1,7 +1,11 @@
-"""The MRI sequences: what each is called in the field, and its place among the channels of a data set."""
+"""Names the MRI sequences, finds the channel that a name means, and says which sequences a case has."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import compress
+
+from dataset_conversion.faults import Fault
 
 ALIASES = {
     "bravo": ("mprage", "irfspgr", "irspgr"),
@@ -14,9 +18,45 @@ PAPER_CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
 BRATS_CHANNELS = ("t1n", "t1c", "t2w", "t2f")
 
 
-def pattern(present: Sequence[bool], names: Sequence[str]) -> str:
-    """The names of the sequences present, in channel order, joined by ``+``: ``t1_pre+t1_gd+flair``."""
-    return "+".join(compress(names, present))
+@dataclass(frozen=True)
+class Pattern:
+    """An availability pattern: the names of the sequences that a case has, in channel order.
+
+    Printed and parsed as ``t1_pre+t1_gd+flair``; empty where nobody wrote down what a case has.
+    """
+
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, present: Sequence[bool], channel_names: Sequence[str]) -> "Pattern":
+        """From one flag per channel."""
+        return cls(tuple(compress(channel_names, present)))
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern":
+        return cls(tuple(text.split("+")) if text else ())
+
+    def __str__(self) -> str:
+        return "+".join(self.names)
+
+    def __len__(self) -> int:
+        """How many sequences are present."""
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __le__(self, other: "Pattern") -> bool:
+        """Whether the other has all these sequences."""
+        return Counter(self.names) <= Counter(other.names)
+
+    def __lt__(self, other: "Pattern") -> bool:
+        """Whether the other has all these sequences and more."""
+        return self <= other and len(self) < len(other)
+
+    def flags(self, channel_names: Sequence[str]) -> tuple[bool, ...]:
+        """One flag per channel; see ``distinct`` for channels of one name."""
+        return tuple(name in self.names for name in channel_names)
 
 
 def canonical(name: str) -> str:
@@ -24,14 +64,50 @@ def canonical(name: str) -> str:
 
     A name that is no alias stands for itself, in that plain spelling.
     """
-    plain = "".join(character for character in name.lower() if character not in "_- ")
+    plain = _plain(name)
     for sequence, aliases in ALIASES.items():
-        if plain == sequence.replace("_", "") or plain in aliases:
+        if plain == _plain(sequence) or plain in aliases:
             return sequence
     return plain
 
 
-def channel_of(name: str, channel_names: Sequence[str]) -> int | None:
-    """The index of the channel that holds the sequence ``name``, or None where the data set has no such channel."""
-    wanted = canonical(name)
-    return next((i for i, channel in enumerate(channel_names) if canonical(channel) == wanted), None)
+def channels_of(name: str, channel_names: Sequence[str]) -> list[int]:
+    """The numbers of the channels that a name may mean: one, none, or several where it is ambiguous.
+
+    The exact name comes before the name in plain spelling, and that before an alias: of the channels bravo and mprage,
+    which are aliases of each other, each is found by its own name.
+    """
+    for spelled in (str, _plain, canonical):
+        if found := [i for i, channel in enumerate(channel_names) if spelled(channel) == spelled(name)]:
+            return found
+    return []
+
+
+def require_channel(name: str, channel_names: Sequence[str]) -> int:
+    """The one channel that a name, a number or an alias means, in this order.
+
+    Raises Fault where there is none, or several.
+    """
+    is_number = name.isdecimal() and name not in channel_names and int(name) < len(channel_names)
+    found = [int(name)] if is_number else channels_of(name, channel_names)
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{i:04d} {each}" for i, each in enumerate(channel_names)) or "none"
+    if found:
+        problem = f"sequence {name} is ambiguous: it may be channel {' or '.join(map(str, found))}"
+        raise Fault(problem, remedy=f"Give the channel's number, such as {found[0]}; the channels are: {known}.")
+    raise Fault(f"unknown sequence {name}", remedy=f"The channels are: {known}.")
+
+
+def distinct(channel_names: Sequence[str]) -> tuple[str, ...]:
+    """The same names, but a name that several channels have is followed by the channel's number: zscore_0, zscore_1.
+
+    nnU-Net takes the name for the kind of normalisation, so that several channels may well be called zscore.
+    """
+    times = Counter(channel_names)
+    named = tuple(name if times[name] == 1 else f"{name}_{i}" for i, name in enumerate(channel_names))
+    return named if len({*named}) == len(named) else tuple(f"{name}_{i}" for i, name in enumerate(channel_names))
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character not in "_- ")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from evaluation.metrics.froc import froc_counts
@@ -19,6 +20,10 @@ class Grid:
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> "Grid":
+        return cls(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
     @property
     def voxel_mm3(self) -> float:

@@ -1,7 +1,7 @@
 """Sequence dropout: whole MRI sequences become zero in training, and what is left is rescaled."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -52,38 +52,55 @@ def keep_and_rescale(x: torch.Tensor, kept: torch.Tensor, rescale: Rescale = "pa
     return torch.where(kept.view(*kept.shape, *tail), scaled, 0)
 
 
-def rescale_in_evaluation(
-    network: nn.Module, inputs: tuple[torch.Tensor], *, rescale: Rescale = "paper"
-) -> tuple[torch.Tensor]:
+class RescaleInEvaluation:
     """Forward pre-hook: in evaluation mode a network receives its input rescaled by what is absent from it.
 
     In training mode it receives the input as it is: ``SequenceDropout`` has rescaled it. "Absent" is a sequence that
-    is zero over the whole piece that nnU-Net hands over, (B, N, *spatial); a piece without any passes unchanged.
-    Whoever knows the whole case says who is present: ``network.present_in_case``, (1, N) bool.
+    is zero everywhere in the input, unless ``case_present`` says what the whole case has: a tile may well show nothing
+    of a sequence that the case has. Raises ValueError for an unknown ``rescale``.
     """
-    (x,) = inputs
-    if network.training:
-        return (x,)
-    known = getattr(network, "present_in_case", None)
-    present = present_sequences(x) if known is None else known.to(x.device).expand(len(x), -1)
-    return (keep_and_rescale(x, present, rescale),)
+
+    def __init__(self, rescale: Rescale = "paper") -> None:
+        _require_known(rescale)
+        self.rescale: Rescale = rescale
+        self.present: torch.Tensor | None = None
+
+    def __call__(self, network: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        (x,) = inputs
+        if network.training:
+            return (x,)
+        present = present_sequences(x) if self.present is None else self.present.to(x.device).expand(len(x), -1)
+        return (keep_and_rescale(x, present, self.rescale),)
 
 
 def add_rescaling(network: nn.Module, rescale: Rescale) -> None:
-    """From now on the network receives its input rescaled when it predicts; ``rescaling_of`` tells how.
-
-    Raises ValueError for an unknown ``rescale``.
-    """
-    _require_known(rescale)
-    network.register_forward_pre_hook(partial(rescale_in_evaluation, rescale=rescale))
+    """From now on the network receives its input rescaled when it predicts; ``rescaling_of`` tells how."""
+    network.register_forward_pre_hook(RescaleInEvaluation(rescale))
 
 
 def rescaling_of(network: nn.Module) -> Rescale | None:
     """How the network rescales its input; None: it was trained without sequence dropout and takes it as it is."""
-    for hook in network._forward_pre_hooks.values():
-        if isinstance(hook, partial) and hook.func is rescale_in_evaluation:
-            return hook.keywords["rescale"]
-    return None
+    return next((hook.rescale for hook in _rescaling_hooks(network)), None)
+
+
+@contextmanager
+def case_present(network: nn.Module, present: Sequence[bool]) -> Iterator[None]:
+    """Within it, the network knows which sequences the case has, and does not infer it from the tile that it is given.
+
+    nnU-Net's predictor, which calls the network on one tile after another, has no argument for it.
+    """
+    hooks = _rescaling_hooks(network)
+    for hook in hooks:
+        hook.present = torch.tensor([list(present)])
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.present = None
+
+
+def _rescaling_hooks(network: nn.Module) -> list[RescaleInEvaluation]:
+    return [hook for hook in network._forward_pre_hooks.values() if isinstance(hook, RescaleInEvaluation)]
 
 
 def _require_known(rescale: str) -> None:

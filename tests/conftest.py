@@ -20,8 +20,8 @@ settings.load_profile("unhurried")
 TRAINERS = Path(__file__).resolve().parent.parent / "trainers"
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 TINY_TRAINERS = """
-from nnunet_seqdropout.training.configured import ConfiguredTrainer, WithSequenceDropout
-from nnunet_seqdropout.training.deeplab import DeepLab25D, DeepLab25DPlus
+from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
+from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
 
 
 class Tiny:

@@ -124,14 +124,14 @@ def test_a_source_that_cannot_be_read_any_more_leaves_no_part_of_its_patient(tmp
     for number in range(2):
         patient(tmp_path / "in" / f"P{number}", seed=number)
     assert convert(tmp_path / "in", "--register", "never") == 0
-    original = Path.read_bytes
+    original = Path.open
 
-    def failing(self):
+    def failing(self, *mode, **how):
         if self.name == "flair.nii.gz" and self.parent.name == "P1":
             raise OSError("the disk is gone")
-        return original(self)
+        return original(self, *mode, **how)
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr(Path, "open", failing)
     assert convert(tmp_path / "in", "--register", "never") == 1
     assert not list(raw.rglob("P1*"))
     assert json.loads((raw / "dataset.json").read_text())["numTraining"] == 1

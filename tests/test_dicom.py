@@ -319,7 +319,7 @@ def test_a_series_that_the_user_named_serves_one_sequence_only(tmp_path):
         ("rules: flair", "these are no rules"),
         ("rule: []", "unknown entry rule"),
         ("rules: [", "this is no YAML"),
-        ("", "there is no entry"),
+        ("", "not rules for DICOM series: it holds no keys"),
     ],
 )
 def test_a_rules_file_of_another_form_is_refused(tmp_path, text, said):

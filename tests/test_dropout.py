@@ -16,6 +16,7 @@ from nnunet_seqdropout.dropout import (
     RecordPresence,
     SequenceDropout,
     add_rescaling,
+    case_present,
     factor,
     present_sequences,
     rescaling_factor,
@@ -259,8 +260,9 @@ def test_what_the_network_receives_in_evaluation_is_rescaled_as_chosen(rescale):
     for n_present in range(1, 5):
         torch.testing.assert_close(received[n_present - 1], x[n_present - 1] * FACTORS[rescale][n_present])
     # who is there may be known of the whole case, also where the piece is empty in one of them
-    network.present_in_case = torch.tensor([[True, True, False, False]])
-    torch.testing.assert_close(network(x[:1])[0, 0], x[0, 0] * FACTORS[rescale][2])
+    with case_present(network, [True, True, False, False]):
+        torch.testing.assert_close(network(x[:1])[0, 0], x[0, 0] * FACTORS[rescale][2])
+    torch.testing.assert_close(network(x[:1])[0, 0], x[0, 0] * FACTORS[rescale][1])
     assert rescaling_of(network) == rescale
 
 

@@ -21,7 +21,14 @@ def model(tmp_path: Path) -> Path:
     folder.mkdir()
     description = {"channel_names": {str(i): name for i, name in enumerate(CHANNELS)}, "file_ending": ".nii.gz"}
     (folder / "dataset.json").write_text(json.dumps(description))
+    trained_with_dropout(folder, rescale="paper")
     return folder
+
+
+def trained_with_dropout(model: Path, **settings: str) -> None:
+    """What a trainer with sequence dropout writes into its plans."""
+    plans = {"seqdropout": {"subset_law": "uniform_subsets", **settings}}
+    (model / "plans.json").write_text(json.dumps(plans))
 
 
 @pytest.fixture
@@ -250,6 +257,27 @@ def test_input_and_output_may_not_be_the_same_folder(source, model, capsys):
     case(source, "A", 0)
     assert main(["fill", "-i", str(source), "-o", str(source), "-m", str(model)]) == 2
     assert "input and output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected", "said"),
+    [({"rescale": "sqrt"}, (4 / 3) ** 0.5, "1.15"), ({}, 4 / 3, "4/3"), ({"rescale": "none"}, 1, "1")],
+)
+def test_the_factor_is_that_of_the_model(source, model, caplog, settings, expected, said):
+    """A model of version 0.1.0 says nothing of a factor: it has the paper's."""
+    caplog.set_level("INFO")
+    trained_with_dropout(model, **settings)
+    case(source, "A", 0, 1, 2)
+    _, target = fill(source, model)
+    assert json.loads((target / "A.json").read_text())["factor"] == pytest.approx(expected)
+    assert caplog.text.rstrip().endswith(f"factor {said}")
+
+
+def test_a_model_without_dropout_multiplies_by_nothing(source, model):
+    (model / "plans.json").write_text("{}")
+    case(source, "A", 0, 1, 2)
+    _, target = fill(source, model)
+    assert json.loads((target / "A.json").read_text())["factor"] == 1
 
 
 def test_a_model_folder_without_dataset_json_is_named(source, tmp_path, capsys):

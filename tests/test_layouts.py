@@ -198,7 +198,7 @@ def test_nobody_there_says_what_was_looked_for(tmp_path):
         ("default: train", "default: training", "a split is one of train, val, test"),
         ("{patient:[A-Z]+}/{time:\\\\d+}/FLAIR", "FLAIR", r"a pattern without \{patient\}"),
         ("[A-Z]+", "[A-Z", "no layout"),
-        ("labels: {", "labels: [", "no layout"),
+        ("labels: {", "labels: [", "a layout cannot be read: this is no YAML"),
     ],
 )
 def test_what_is_wrong_with_a_layout_is_said(generic, old, new, problem):

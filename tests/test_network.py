@@ -8,7 +8,7 @@ from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunet_seqdropout.dropout import rescale_in_evaluation
+from nnunet_seqdropout.dropout import RescaleInEvaluation
 from nnunet_seqdropout.network import DeepLabV3Slab, cpu_computes_in_bfloat16
 
 ADVERTISED = ["resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0"]
@@ -170,7 +170,7 @@ def test_autocast_around_the_network_is_respected(head, mode):
 @pytest.mark.slow
 def test_torch_compile_gives_the_same_in_training_and_evaluation(head):
     net = network(**head)
-    net.register_forward_pre_hook(rescale_in_evaluation)
+    net.register_forward_pre_hook(RescaleInEvaluation())
     for module in net.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -190,7 +190,7 @@ def test_torch_compile_gives_the_same_in_training_and_evaluation(head):
 def _two_steps(rank: int, folder: str, head: dict) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     net = network(**head).train()
-    net.register_forward_pre_hook(rescale_in_evaluation)
+    net.register_forward_pre_hook(RescaleInEvaluation())
     net = DistributedDataParallel(net)
     options = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": True}
     loss = DC_and_CE_loss(options, {}, dice_class=MemoryEfficientSoftDiceLoss)

@@ -333,7 +333,7 @@ def test_a_folder_that_is_no_converted_data_set_is_refused(tmp_path):
     with pytest.raises(Fault, match=r"manifest\.json.*written by seqdropout convert"):
         write_quality_page(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(Fault, match=r"manifest\.json: this is no data set's description"):
+    with pytest.raises(Fault, match=r"manifest\.json: not readable as JSON"):
         write_quality_page(tmp_path)
 
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from dataset_conversion.sequences import BRATS_CHANNELS, PAPER_CHANNELS, canonical, channel_of, pattern
+from dataset_conversion.faults import Fault
+from dataset_conversion.sequences import (
+    BRATS_CHANNELS,
+    PAPER_CHANNELS,
+    Pattern,
+    canonical,
+    channels_of,
+    distinct,
+    require_channel,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,15 +37,75 @@ def test_aliases_are_matched_without_case_and_punctuation(name, sequence):
 
 
 def test_a_sequence_is_found_in_a_data_set_by_any_of_its_names():
-    assert [channel_of(name, PAPER_CHANNELS) for name in ("mprage", "t1", "t1ce", "t2f", "t2")] == [0, 1, 2, 3, None]
-    assert [channel_of(name, BRATS_CHANNELS) for name in ("t1_pre", "t1_gd", "t2", "flair", "bravo")] == [
-        0,
-        1,
-        2,
-        3,
-        None,
+    assert [channels_of(name, PAPER_CHANNELS) for name in ("mprage", "t1", "t1ce", "t2f", "t2")] == [
+        [0],
+        [1],
+        [2],
+        [3],
+        [],
+    ]
+    assert [channels_of(name, BRATS_CHANNELS) for name in ("t1_pre", "t1_gd", "t2", "flair", "bravo")] == [
+        [0],
+        [1],
+        [2],
+        [3],
+        [],
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("bravo", [0]), ("mprage", [1]), ("MPRAGE", [1]), ("Bra-vo", [0]), ("irfspgr", [0, 1]), ("1", [])],
+)
+def test_of_two_channels_that_are_aliases_of_each_other_each_is_found_by_its_own_name(name, channels):
+    assert channels_of(name, ("bravo", "mprage", "flair")) == channels
+
+
+def test_a_channel_is_found_by_its_number_unless_another_is_called_so():
+    assert [require_channel(name, ("bravo", "mprage")) for name in ("0", "1")] == [0, 1]
+    assert [require_channel(name, ("1", "0")) for name in ("0", "1")] == [1, 0]
+    with pytest.raises(Fault, match="unknown sequence 2"):
+        require_channel("2", ("bravo", "mprage"))
+
+
+def test_an_ambiguous_name_is_refused_with_the_numbers_to_choose_from():
+    with pytest.raises(Fault, match=r"irspgr is ambiguous: it may be channel 0 or 1\. Give the channel's number"):
+        require_channel("irspgr", ("bravo", "mprage", "flair"))
+    with pytest.raises(Fault, match=r"unknown sequence t2\. The channels are: 0000 bravo, 0001 mprage"):
+        require_channel("t2", ("bravo", "mprage"))
+    assert require_channel("fla", ("bravo", "mprage", "flair")) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("zscore", "zscore", "flair"), ("zscore_0", "zscore_1", "flair")),
+        (PAPER_CHANNELS, PAPER_CHANNELS),
+        (("a", "a", "a_0"), ("a_0", "a_1", "a_0_2")),
+    ],
+)
+def test_channels_of_one_name_are_told_apart_by_their_numbers(names, expected):
+    assert distinct(names) == expected
+    assert len({*distinct(names)}) == len(names)
+
+
 def test_a_pattern_names_what_is_present_in_channel_order():
-    assert pattern([False, True, True, True], PAPER_CHANNELS) == "t1_pre+t1_gd+flair"
+    pattern = Pattern.of([False, True, True, True], PAPER_CHANNELS)
+    assert str(pattern) == "t1_pre+t1_gd+flair"
+    assert len(pattern) == 3
+    assert Pattern.parse(str(pattern)) == pattern
+    assert pattern.flags(PAPER_CHANNELS) == (False, True, True, True)
+
+
+def test_nothing_is_known_of_a_case_without_a_pattern():
+    assert Pattern.parse("") == Pattern() == Pattern.of([False, False], ("a", "b"))
+    assert str(Pattern()) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "within", "strictly"),
+    [("a+b", "a+b", True, False), ("b", "a+b", True, True), ("a+c", "a+b", False, False), ("a+b", "a", False, False)],
+)
+def test_a_pattern_lies_within_another_that_has_all_its_sequences(one, other, within, strictly):
+    one, other = Pattern.parse(one), Pattern.parse(other)
+    assert (one <= other, one < other) == (within, strictly)

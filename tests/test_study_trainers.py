@@ -7,8 +7,8 @@ from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study.design import SHIPPED, Arm, Budget, Design, read_design
 from nnunet_seqdropout.study.runs import Run, all_runs
 from nnunet_seqdropout.study.trainers import trainer_name, trainer_source, write_trainers
-from nnunet_seqdropout.training.configured import ConfiguredTrainer
-from nnunet_seqdropout.training.deeplab import DeepLab25D, DeepLab25DPlus
+from nnunet_seqdropout.training import ConfiguredTrainer
+from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
 from nnunet_seqdropout.training.sequence_dropout import WithSequenceDropout
 
 

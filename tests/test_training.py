@@ -17,7 +17,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from scipy.stats import chisquare
 
-from dataset_conversion.sequences import pattern
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import present_sequences, rescaling_of
 from nnunet_seqdropout.subsets import subsets
 from nnunet_seqdropout.training.deeplab import CutOutWindow
@@ -148,7 +148,7 @@ def test_a_training_batch_is_multiplied_by_the_factor_chosen(make_trainer, monke
     """Of a volume of ones that is not augmented, whose first two sequences are always and alone kept."""
     monkeypatch.setattr(nnUNetTrainer, "get_training_transforms", lambda *args, **kwargs: ComposeTransforms([]))
     kept = {"bravo+t1_pre": 1.0}
-    others = {pattern(p, SEQUENCES): 0.0 for p in subsets([True] * 4)}
+    others = {str(Pattern.of(p, SEQUENCES)): 0.0 for p in subsets([True] * 4)}
     trainer = with_settings(
         make_trainer("TinyStockSeqDropout"), rescale=rescale, subset_law="weights", subset_weights={**others, **kept}
     )
@@ -247,7 +247,7 @@ def test_the_online_validation_sees_the_same_subsets_in_every_epoch(make_trainer
 
 
 def test_the_online_validation_draws_by_the_law_of_the_training(make_trainer):
-    weights = {pattern(p, SEQUENCES): 0.0 for p in subsets([True] * 4)} | {"flair": 1.0, "bravo+flair": 3.0}
+    weights = {str(Pattern.of(p, SEQUENCES)): 0.0 for p in subsets([True] * 4)} | {"flair": 1.0, "bravo+flair": 3.0}
     law = {"subset_law": "weights", "subset_weights": weights}
     shown = Counter(Shown(with_settings(make_trainer("TinyStockSeqDropout"), **law)).present(200))
     assert shown.keys() == {(False, False, False, True), (True, False, False, True)}
@@ -415,7 +415,7 @@ def test_a_wrong_weight_is_refused_before_anything_starts(make_trainer, weight):
 
 
 def test_a_subset_of_weight_zero_is_never_trained_on(make_trainer):
-    impossible = {pattern(p, SEQUENCES): 0 for p in subsets([True] * 4) if sum(p) < 3}
+    impossible = {str(Pattern.of(p, SEQUENCES)): 0 for p in subsets([True] * 4) if sum(p) < 3}
     trainer = with_settings(make_trainer("TinySeqDropout"), subset_law="weights", subset_weights=impossible)
     trainer.initialize()
     assert trainer.plans_manager.plans["seqdropout"]["subset_weights"] == impossible

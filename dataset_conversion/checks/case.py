@@ -11,7 +11,8 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
-from dataset_conversion.sequences import pattern
+from dataset_conversion.raw.placeholders import constant_value, treated_as_absent
+from dataset_conversion.sequences import Pattern
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,8 @@ def check_case(
     """
     read = {channel: _read(file) for channel, file in sorted(files.items())}
     images = {channel: found for channel, found in read.items() if not isinstance(found, Remark)}
-    constant = {channel: value for channel, image in images.items() if (value := _only_value(image)) is not None}
-    notes = [
-        Remark(f"{files[channel]}: every voxel is {value:g}; treated as absent")
-        for channel, value in constant.items()
-        if value != 0
-    ]
+    constant = {channel: value for channel, image in images.items() if (value := constant_value(image)) is not None}
+    notes = [Remark(treated_as_absent(files[channel], value)) for channel, value in constant.items() if value != 0]
     present = [channel in files and channel not in constant for channel in range(len(channel_names))]
     faults = [found for found in read.values() if isinstance(found, Remark)]
     if not any(present):
@@ -79,7 +76,7 @@ def check_case(
     read_label = None if label is None else _read(label)
     if label is not None and isinstance(read_label, sitk.Image):
         on_grid.append((label, read_label))
-    check = CaseCheck(pattern(present, channel_names), tuple(faults), tuple(notes))
+    check = CaseCheck(str(Pattern.of(present, channel_names)), tuple(faults), tuple(notes))
     for other in on_grid[1:]:
         check = _with_grid(check, on_grid[0], other, trust_geometry=trust_geometry, trained_on=complete)
     return check if label is None else _with_label(check, label, read_label, label_values)
@@ -118,13 +115,6 @@ def _read(file: Path) -> sitk.Image | Remark:
         # a header so odd that nibabel or SimpleITK gave up in a way of its own
         problem = f"this is no readable image ({error})"
     return Remark.of(Fault(problem, file=file, remedy="See that the file can be read, or copy it again."))
-
-
-def _only_value(image: sitk.Image) -> float | None:
-    """The value that all voxels have, or None where they differ."""
-    voxels = sitk.GetArrayViewFromImage(image)
-    lowest = voxels.min()
-    return float(lowest) if lowest == voxels.max() else None
 
 
 def _with_grid(

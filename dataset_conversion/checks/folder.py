@@ -13,6 +13,7 @@ from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import IMAGE_ENDINGS
 from dataset_conversion.outcomes import map_cases
 from dataset_conversion.raw.cases import find_cases
+from dataset_conversion.sequences import Pattern
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class FolderCheck:
         table: dict[str, Counter[str]] = defaultdict(Counter)
         for case, check in self.cases.items():
             table[check.pattern][self.splits.get(case, "")] += 1
-        return dict(sorted(table.items(), key=lambda row: (-sum(row[1].values()), row[0] == "", -row[0].count("+"))))
+
+        def place(pattern: str) -> tuple[int, bool, int]:
+            return -sum(table[pattern].values()), pattern == "", -len(Pattern.parse(pattern))
+
+        return {pattern: table[pattern] for pattern in sorted(table, key=place)}
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def check_folder(
     n_workers: int | None = 1,
 ) -> FolderCheck:
     """Checks a folder of ``<case>_XXXX`` images, some absent. Raises Fault where it has none."""
-    description = Description(channel_names, file_ending)
+    description = Description(tuple(channel_names), file_ending)
     tasks = _image_tasks(folder, description)
     return FolderCheck(_run(tasks, description, trust_geometry=trust_geometry, n_workers=n_workers))
 
@@ -85,7 +90,7 @@ def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int 
     A case that is in imagesTr and in imagesTs stands twice, the second time as ``<case> (imagesTs)``. Raises Fault
     where nothing can be checked: there is no image, or a JSON file of the data set is broken.
     """
-    description = read_description(folder / "dataset.json")
+    description = read_description(folder / "dataset.json", with_labels=True)
     training, test = (_subset_tasks(folder, subset, description) for subset in ("Tr", "Ts"))
     ids = [[case for case, task in tasks.items() if task.files] for tasks in (training, test)]
     if not any(ids):

@@ -8,7 +8,7 @@ from typing import Any
 
 from dataset_conversion.checks.case import Remark
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.json_files import read_json_if_there
 from dataset_conversion.raw.splits import shared_between_splits
 
 _ONE_SIDE = "A patient belongs to one split: keep one of the two."
@@ -78,9 +78,9 @@ def read_splits(folder: Path, *, training: Collection[str], test: Collection[str
     """Raises Fault where ``splits_final.json`` or ``manifest.json`` is there and not what it should be."""
     file = folder / "splits_final.json"
     try:
-        declared = [{half: list(split[half]) for half in ("train", "val")} for split in read_json(file, list)]
+        declared = [{half: list(split[half]) for half in ("train", "val")} for split in read_json_if_there(file, list)]
         file = folder / "manifest.json"
-        patients = read_json(file, dict).get("patients", {})
+        patients = read_json_if_there(file).get("patients", {})
         manifest = {case: {"sequences": {}, **patient, "split": patient["split"]} for case, patient in patients.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise Fault(f"it has not the form that is expected ({error!r})", file=file, remedy="Write it again.") from error

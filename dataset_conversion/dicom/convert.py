@@ -1,12 +1,10 @@
 """DICOM files of many patients become ``<pseudonym>/<sequence>.nii.gz``, with nothing in them that names a patient."""
 
-import json
 import logging
 import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from subprocess import run
 from tempfile import TemporaryDirectory
@@ -20,8 +18,9 @@ from dataset_conversion.dicom.rules import read_rules
 from dataset_conversion.dicom.series import Series, find_series
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import require_same_grid
+from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image, write_image
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json_if_there, write_json
 from dataset_conversion.files.staging import remove_abandoned, staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.sequences import ALIASES
@@ -129,12 +128,12 @@ def _find_dcm2niix() -> str:
 def _fingerprint(series: Series) -> str:
     """Another one if a file has come, gone or changed."""
     files = sorted((str(one.file.resolve()), one.modified_ns) for one in series.slices)
-    return sha256(repr((series.uid, files)).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256_of(repr((series.uid, files)))
 
 
 def _is_converted(folder: Path, fingerprints: Mapping[str, str]) -> bool:
     record = folder / RECORD
-    if not record.is_file() or json.loads(record.read_text(encoding="utf-8"))["series"] != fingerprints:
+    if read_json_if_there(record).get("series") != fingerprints:
         return False
     return {role for role in ALIASES if _image_file(folder, role).is_file()} == fingerprints.keys()
 

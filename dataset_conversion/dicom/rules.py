@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from dataset_conversion.dicom.series import Series
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.yaml_files import read_yaml
 from dataset_conversion.sequences import ALIASES, canonical
 
 SHIPPED_RULES = Path(__file__).with_name("rules.yaml")
@@ -62,7 +61,9 @@ def read_rules(file: Path | None = None) -> Rules:
 
     Raises Fault where the file is not of the form that the shipped one shows.
     """
-    content = {**_read_yaml(SHIPPED_RULES), **(_read_yaml(file) if file else {})}
+    remedy = f"{SHIPPED_RULES} shows the form."
+    how = {"what": "rules for DICOM series", "remedy": remedy}
+    content = {**read_yaml(SHIPPED_RULES, **how), **(read_yaml(file, **how) if file else {})}
     try:
         if unknown := content.keys() - {"words", "rules", "series"}:
             raise ValueError(f"unknown entry {', '.join(map(str, unknown))}")
@@ -72,19 +73,8 @@ def read_rules(file: Path | None = None) -> Rules:
             for patient, choices in content.get("series", {}).items()
         }
     except (TypeError, ValueError, AttributeError, re.error) as error:
-        raise Fault(f"these are no rules ({error})", file=file, remedy=f"{SHIPPED_RULES} shows the form.") from error
+        raise Fault(f"these are no rules ({error})", file=file, remedy=remedy) from error
     return Rules(rules, decided)
-
-
-def _read_yaml(file: Path) -> dict:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise Fault(f"this is no YAML ({reason})", file=file, remedy=f"{SHIPPED_RULES} shows the form.") from error
-    if not isinstance(content, dict):
-        raise Fault("there is no entry 'rules' or 'series'", file=file, remedy=f"{SHIPPED_RULES} shows the form.")
-    return content
 
 
 def _rule(

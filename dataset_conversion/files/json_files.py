@@ -1,4 +1,4 @@
-"""Reads and writes JSON files: what cannot be read is a Fault that names file, key and remedy."""
+"""Reads and writes JSON files: a file that cannot be used is a Fault that names file, key and remedy."""
 
 import json
 from collections.abc import Mapping
@@ -9,20 +9,32 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
 
 
+def read_json(
+    path: Path, kind: type[dict] | type[list] = dict, *, keys: tuple[str, ...] = (), remedy: str = "Write it again."
+) -> Any:
+    """The content of a file: an object (dict) that has these keys, or an array (list).
+
+    Raises Fault where there is no file, it cannot be read, holds something else, or lacks a key.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Fault(f"it cannot be opened ({error.strerror or error})", file=path, remedy=remedy) from error
+    except (ValueError, RecursionError) as error:
+        raise Fault(f"not readable as JSON ({error})", file=path, remedy=remedy) from error
+    if not isinstance(content, kind):
+        raise Fault(f"it holds no {kind.__name__}", file=path, remedy=remedy)
+    if missing := [key for key in keys if key not in content]:
+        raise Fault(f"it has no key {', '.join(missing)}", file=path, remedy=remedy)
+    return content
+
+
+def read_json_if_there(path: Path, kind: type[dict] | type[list] = dict, *, remedy: str = "Write it again.") -> Any:
+    """As ``read_json``; an empty dict or list where there is no file."""
+    return read_json(path, kind, remedy=remedy) if path.is_file() else kind()
+
+
 def write_json(path: Path, content: Mapping[str, object] | list) -> None:
     """Writes the file whole or not at all."""
     with staged(path.parent) as stage:
         (stage / path.name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(file: Path, kind: type) -> Any:
-    """The content of a file, or an empty one of that type where there is no file. Raises Fault where it is no such."""
-    if not file.is_file():
-        return kind()
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise Fault(f"not readable as JSON ({error})", file=file, remedy="Write it again.") from error
-    if not isinstance(content, kind):
-        raise Fault(f"it holds no {kind.__name__}", file=file, remedy="Write it again.")
-    return content

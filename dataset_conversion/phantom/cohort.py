@@ -1,6 +1,5 @@
 """A synthetic Hospital A and B: the paper's situation with a known truth, in the layouts that ``convert`` reads."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from dataset_conversion.files.images import write_image
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json_if_there, write_json
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.phantom.anatomy import Head, draw_head
@@ -83,7 +82,7 @@ def _places(design: Design) -> dict[str, Place]:
 def _write_patient(folder: Path, place: Place, design: Design) -> None:
     truth_file = folder / "truth.json"
     settings = {**asdict(design), **asdict(place)}
-    if truth_file.is_file() and json.loads(truth_file.read_text(encoding="utf-8"))["settings"] == settings:
+    if read_json_if_there(truth_file).get("settings") == settings:
         return
     rng = np.random.default_rng([design.seed, place.number])
     voxel_mm = 0.9 if design.like_paper else FIELD_OF_VIEW_MM / design.size

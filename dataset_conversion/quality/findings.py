@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset_conversion.quality.thumbnails import Thumbnails
+from dataset_conversion.sequences import Pattern
 
 LARGE_SHIFT_MM, LARGE_ROTATION_DEG = 5.0, 5.0
 """Between the series of one examination a patient moves by a millimetre or two; more may be a bad registration."""
@@ -28,7 +29,7 @@ class Converted:
     @property
     def pattern(self) -> str:
         """The sequences present, as the manifest has them, joined by ``+``."""
-        return "+".join(name for name, sequence in self.entry["sequences"].items() if sequence["present"])
+        return str(Pattern(tuple(name for name, sequence in self.entry["sequences"].items() if sequence["present"])))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """One HTML file that shows every patient of a converted data set in small, those who need a look first."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from functools import partial
@@ -9,13 +8,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dataset_conversion.faults import Fault
+from dataset_conversion.files.dataset_json import Description, read_description
+from dataset_conversion.files.json_files import read_json
 from dataset_conversion.files.pages import templates
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import map_cases
 from dataset_conversion.quality.findings import Converted, by_reason, findings
 from dataset_conversion.quality.thumbnails import Thumbnails, thumbnails
 
+REMEDY = "Name the folder of a data set that was written by seqdropout convert."
 SPLITS = ("train", "val", "test")
 
 
@@ -25,7 +26,8 @@ def write_quality_page(dataset: Path, *, n_workers: int | None = 1) -> Path:
     A patient whose files cannot be read has a row that says why. Links lead to the pictures in ``qc``, if they are
     there. Raises Fault where the data set has no manifest or no ``dataset.json``.
     """
-    manifest, description = (_read_json(dataset / name) for name in ("manifest.json", "dataset.json"))
+    manifest = read_json(dataset / "manifest.json", keys=("patients", "settings"), remedy=REMEDY)
+    description = read_description(dataset / "dataset.json")
     entries = manifest["patients"]
     work = partial(_pictures_of, dataset, entries, description)
     outcomes, pictures = map_cases(entries, work, doing="Drawing", n_workers=n_workers)
@@ -38,7 +40,7 @@ def write_quality_page(dataset: Path, *, n_workers: int | None = 1) -> Path:
     text = pages.get_template("quality.html.jinja").render(
         **_contents(patients),
         name=dataset.resolve().name,
-        sequences=list(description["channel_names"].values()),
+        sequences=description.channel_names,
         checks=_checks(dataset, patients),
         not_converted=_not_converted(dataset, entries),
         synthetic=manifest["settings"].get("synthetic", False),
@@ -49,19 +51,11 @@ def write_quality_page(dataset: Path, *, n_workers: int | None = 1) -> Path:
     return dataset / "qc.html"
 
 
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError) as error:
-        remedy = "Name the folder of a data set that was written by seqdropout convert."
-        raise Fault(f"this is no data set's description ({error})", file=file, remedy=remedy) from error
-
-
-def _pictures_of(dataset: Path, entries: dict[str, dict], description: dict, case: str) -> Thumbnails:
-    subset, ending = "Ts" if entries[case]["split"] == "test" else "Tr", description["file_ending"]
+def _pictures_of(dataset: Path, entries: dict[str, dict], description: Description, case: str) -> Thumbnails:
+    subset, ending = "Ts" if entries[case]["split"] == "test" else "Tr", description.file_ending
     images = {
-        name: dataset / f"images{subset}" / f"{case}_{int(channel):04d}{ending}"
-        for channel, name in description["channel_names"].items()
+        name: dataset / f"images{subset}" / f"{case}_{channel:04d}{ending}"
+        for channel, name in enumerate(description.channel_names)
     }
     return thumbnails(images, dataset / f"labels{subset}" / f"{case}{ending}" if entries[case]["label"] else None)
 
@@ -101,5 +95,5 @@ def _not_converted(dataset: Path, entries: dict[str, dict]) -> list[str]:
     """Who failed in the last conversion. Why is left to its summary, whose paths may name a patient."""
     if not (dataset / "summary.json").is_file():
         return []
-    cases = _read_json(dataset / "summary.json")["cases"]
+    cases = read_json(dataset / "summary.json", keys=("cases",), remedy=REMEDY)["cases"]
     return [case for case, outcome in cases.items() if outcome["status"] == "failed" and case not in entries]

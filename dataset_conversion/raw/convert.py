@@ -1,17 +1,17 @@
 """A hospital's folder becomes, or joins, an nnU-Net raw data set."""
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.json_files import read_json
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.quality.page import write_quality_page
 from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.patients import Patient, find_patients
 from dataset_conversion.raw.preparation import EMPTY_LABEL, Preparation
 from dataset_conversion.raw.writer import RawDataset, write_raw_dataset
-from dataset_conversion.sequences import channel_of
+from dataset_conversion.sequences import require_channel
 
 
 def convert(
@@ -61,7 +61,7 @@ def convert(
 
 def _require_a_lesion(folder: Path) -> None:
     """Raises Fault where patients were converted to train on, and none of them has anything to learn."""
-    entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["patients"].values()
+    entries = read_json(folder / "manifest.json", keys=("patients",))["patients"].values()
     is_empty = [EMPTY_LABEL in entry["warnings"] for entry in entries if entry["split"] != "test"]
     if is_empty and all(is_empty):
         problem = f"all {len(is_empty)} labels of the training patients are empty"
@@ -70,10 +70,8 @@ def _require_a_lesion(folder: Path) -> None:
 
 
 def _limited(layout: Layout, sequences: Collection[str]) -> tuple[str, ...]:
-    chosen = {name: channel_of(name, layout.channels) for name in sequences}
-    if unknown := [name for name, channel in chosen.items() if channel is None]:
-        raise Fault(f"unknown sequence {', '.join(unknown)}", remedy=f"Choose among {', '.join(layout.channels)}.")
-    return tuple(name for i, name in enumerate(layout.channels) if i in chosen.values())
+    chosen = {require_channel(name, layout.channels) for name in sequences}
+    return tuple(name for i, name in enumerate(layout.channels) if i in chosen)
 
 
 def _line(case: str, patient: Patient, layout: Layout) -> str:

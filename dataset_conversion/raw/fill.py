@@ -2,8 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
@@ -13,20 +12,27 @@ from dataset_conversion.files.json_files import write_json
 from dataset_conversion.files.staging import remove_abandoned, staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.raw.cases import find_cases
-from dataset_conversion.raw.placeholders import placeholder, usable_images
-from dataset_conversion.sequences import pattern
+from dataset_conversion.raw.placeholders import log_missing, placeholder, usable_images
+from dataset_conversion.sequences import Pattern
 
 log = logging.getLogger(__name__)
 
 
 def fill(
-    source: Path, target: Path, *, channel_names: Sequence[str], file_ending: str, trust_geometry: bool = False
+    source: Path,
+    target: Path,
+    *,
+    channel_names: Sequence[str],
+    file_ending: str,
+    factor: Callable[[int, int], float],
+    trust_geometry: bool = False,
 ) -> dict[str, Outcome]:
     """Copies the cases of ``source`` to ``target`` and adds exact zeros for the channels that are absent.
 
-    Beside each case stands ``<case>.json`` with its availability pattern and the factor N/(N-k); the whole is summed
-    up in ``summary.json``. A case that fails has no file in ``target``. trust_geometry: images of one size get the
-    geometry of the case's first. An image that gets another geometry is written anew, the others are copied.
+    Beside each case stands ``<case>.json`` with its availability pattern and the factor by which the model multiplies
+    the sequences present: ``factor(n_present, n_sequences)``. The whole is summed up in ``summary.json``. A case that
+    fails has no file in ``target``. trust_geometry: images of one size get the geometry of the case's first. An image
+    that gets another geometry is written anew, the others are copied.
     Raises Fault where ``source`` has no image or is ``target``.
     """
     if source.resolve() == target.resolve():
@@ -51,7 +57,9 @@ def fill(
                 else:
                     write_image(usable[channel], filled)
             present = [channel in usable for channel in range(len(channel_names))]
-            write_json(stage / f"{case}.json", _record(case, present, channel_names))
+            write_json(
+                stage / f"{case}.json", _record(case, present, channel_names, factor(sum(present), len(present)))
+            )
 
     outcomes = for_each_case(cases, fill_case, doing="Filling")
     settings = {
@@ -63,12 +71,8 @@ def fill(
     return outcomes
 
 
-def _record(case: str, present: Sequence[bool], channel_names: Sequence[str]) -> dict[str, object]:
+def _record(case: str, present: Sequence[bool], channel_names: Sequence[str], factor: float) -> dict[str, object]:
     """What stands beside the case; what is absent is logged."""
-    factor = Fraction(len(present), sum(present))
-    absent = {f"_{i:04d}": name for i, name in enumerate(channel_names) if not present[i]}
-    if absent:
-        names = ", ".join(f"{name} ({suffix})" for suffix, name in absent.items())
-        log.info("%s: missing %s, using %d of %d, factor %s", case, names, sum(present), len(present), factor)
-    shown = pattern(present, channel_names)
-    return {"case": case, "pattern": shown, "absent": list(absent.values()), "factor": float(factor)}
+    log_missing(case, present, channel_names, factor=factor)
+    absent = [name for name, there in zip(channel_names, present, strict=True) if not there]
+    return {"case": case, "pattern": str(Pattern.of(present, channel_names)), "absent": absent, "factor": factor}

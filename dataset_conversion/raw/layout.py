@@ -13,9 +13,11 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.endings import VOLUME_ENDINGS
-from dataset_conversion.sequences import channel_of
+from dataset_conversion.files.yaml_files import read_yaml
+from dataset_conversion.sequences import channels_of
 
 SHIPPED = Path(__file__).with_name("layouts")
+REMEDY = "Write it as docs/layouts.md shows."
 SPLITS = ("train", "val", "test")
 
 
@@ -66,11 +68,8 @@ def shipped_layouts() -> list[str]:
 
 def read_layout(file: Path) -> Layout:
     """Raises Fault where the file is no layout, with the key that is wrong."""
-    # the other commands begin without it
-    import yaml
-
+    content = read_yaml(file, what="a layout", remedy=REMEDY)
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
         channels = tuple(content["channels"])
         split = content.get("split", {})
         layout = Layout(
@@ -93,11 +92,9 @@ def read_layout(file: Path) -> Layout:
             split_of_folder=split.get("folders", {}),
         )
         _require_sound(layout)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, re.error) as error:
-        if isinstance(error, Fault):
-            raise
+    except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
         reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise Fault(f"no layout ({reason})", file=file, remedy="Write it as docs/layouts.md shows.") from error
+        raise Fault(f"no layout ({reason})", file=file, remedy=REMEDY) from error
     return layout
 
 
@@ -123,7 +120,7 @@ def _identify(stem: str, file: Path, layout: Layout) -> Found | None:
             if match is None:
                 continue
             named = match.groupdict().get("sequence")
-            if named is None or channel_of(named, layout.channels) == layout.channels.index(sequence):
+            if named is None or channels_of(named, layout.channels) == [layout.channels.index(sequence)]:
                 return Found(file, *_who(match), sequence=sequence, label=None, preference=preference)
     return None
 

@@ -1,7 +1,8 @@
 """The absent sequence: how it is recognised among a case's images, and the zeros that stand for it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -42,11 +43,33 @@ def usable_images(
     }
 
 
-def is_constant(image: sitk.Image, file: Path) -> bool:
-    """Whether one value stands everywhere; one that is not 0 is warned of."""
+def log_missing(case: str, present: Sequence[bool], channel_names: Sequence[str], *, factor: float) -> None:
+    """Logs which sequences of a case are missing, if any are. factor: what those present are multiplied by."""
+    n_present, n = sum(present), len(present)
+    if n_present == n:
+        return
+    absent = [f"{name} (_{i:04d})" for i, name in enumerate(channel_names) if not present[i]]
+    # as N/(N-k) where it is that, else as a decimal number
+    fraction = Fraction(factor).limit_denominator(n)
+    shown = str(fraction) if float(fraction) == factor else f"{factor:.3g}"
+    log.info("%s: missing %s, using %d of %d, factor %s", case, ", ".join(absent), n_present, n, shown)
+
+
+def constant_value(image: sitk.Image) -> float | None:
+    """The value that all voxels have, or None where they differ."""
     voxels = sitk.GetArrayViewFromImage(image)
     value = voxels.flat[0]
-    constant = bool((voxels == value).all())
-    if constant and value != 0:
-        log.warning("%s: every voxel is %g; treated as absent", file, value)
-    return constant
+    return float(value) if (voxels == value).all() else None
+
+
+def is_constant(image: sitk.Image, file: Path) -> bool:
+    """Whether one value stands everywhere; one that is not 0 is warned of."""
+    value = constant_value(image)
+    if value:
+        log.warning("%s", treated_as_absent(file, value))
+    return value is not None
+
+
+def treated_as_absent(file: Path, value: float) -> str:
+    """The warning about an image that has one value everywhere, which is not 0."""
+    return f"{file}: every voxel is {value:g}; treated as absent"

@@ -23,6 +23,7 @@ from dataset_conversion.files.grids import (
     require_same_grid,
     with_geometry_of,
 )
+from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
 from dataset_conversion.raw.patients import Patient
@@ -134,7 +135,7 @@ def _read(file: Path, preparation: Preparation) -> tuple[Series, str]:
     content = file.read_bytes()
     image, said = read_straightened(file, nan=preparation.nan, content=content)
     kept = content if preparation.nan == "refuse" and not said else None
-    return Series(image, file, hashlib.sha256(content).hexdigest(), kept), said
+    return Series(image, file, sha256_of(content), kept), said
 
 
 def _trusted(

@@ -4,7 +4,6 @@ What a patient became is recorded with his files (``.conversion/<case>.json``). 
 with the patients who have no record, or whose sources, settings or written files differ from it.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -15,8 +14,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import write_image
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json, read_json_if_there, write_json
 from dataset_conversion.files.staging import remove_abandoned, staged
 from dataset_conversion.outcomes import Outcome, map_cases, write_summary
 from dataset_conversion.raw.manifest import manifest_entry
@@ -115,11 +115,11 @@ def write_raw_dataset(
 def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, dict]:
     """The manifest's patients, those included who were written by a conversion that was killed before its end."""
     file = dataset.folder / "manifest.json"
-    manifest = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"patients": {}}
+    manifest = read_json_if_there(file)
     if manifest.get("settings", dataset.settings) != dataset.settings:
         remedy = "Choose another data set number."
         raise Fault(f"the data set was written with {manifest['settings']}", file=file, remedy=remedy)
-    so_far: dict[str, dict] = dict(manifest["patients"])
+    so_far: dict[str, dict] = dict(manifest.get("patients", {}))
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
         if (entry := _read_record(record).get("entry")) is not None:
             so_far.setdefault(record.stem, entry)
@@ -168,7 +168,7 @@ class NotTheSame(Fault):
 def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
     record = dataset.folder / RECORDS / f"{case}.json"
     before = _read_record(record)
-    root = hashlib.sha256(str(dataset.source.resolve()).encode()).hexdigest()
+    root = sha256_of(str(dataset.source.resolve()))
     if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
         remedy = "Give every patient an id of his own, or remove the other from the data set."
         raise NotTheSame("a case of this name came from another folder", remedy=remedy)
@@ -184,7 +184,7 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
     with staged(dataset.folder) as stage:
         _write_files(stage, dataset, case, patient, prepared)
-        files = {file.relative_to(stage).as_posix(): _sha256(file) for file in sorted(stage.rglob("*.nii.gz"))}
+        files = {file.relative_to(stage).as_posix(): sha256_of(file) for file in sorted(stage.rglob("*.nii.gz"))}
     # last, so that a patient with a record is whole
     write_json(record, {"root": root, "inputs": inputs, "files": files, "entry": entry})
     return entry
@@ -193,13 +193,13 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
 def _read_record(file: Path) -> dict:
     """What was recorded of a case; nothing where there is no record, or none that can be read."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(file)
+    except Fault:
         return {}
 
 
 def _sources(dataset: RawDataset, patient: Patient) -> dict[str, str]:
-    return {name: _sha256(patient.images[name]) for name in dataset.order if name in patient.images}
+    return {name: sha256_of(patient.images[name]) for name in dataset.order if name in patient.images}
 
 
 def _inputs(dataset: RawDataset, patient: Patient, preparation: Preparation) -> dict:
@@ -209,7 +209,7 @@ def _inputs(dataset: RawDataset, patient: Patient, preparation: Preparation) -> 
         "order": list(dataset.order),
         "channels": list(dataset.channel_names),
         "images": _sources(dataset, patient),
-        "label": [_sha256(file) for file in patient.label],
+        "label": [sha256_of(file) for file in patient.label],
         "label_mapping": {str(value): label for value, label in (patient.label_mapping or {}).items()},
         "preparation": json.loads(json.dumps(asdict(preparation))),
     }
@@ -219,7 +219,7 @@ def _entry_if_whole(dataset: RawDataset, record: Mapping, inputs: dict) -> dict 
     if record.get("inputs") != inputs:
         return None
     try:
-        whole = all(_sha256(dataset.folder / name) == sha256 for name, sha256 in record["files"].items())
+        whole = all(sha256_of(dataset.folder / name) == sha256 for name, sha256 in record["files"].items())
     except OSError:
         return None
     return record["entry"] if whole else None
@@ -279,7 +279,3 @@ def _write_series(series: Series, target: Path, *, link: bool) -> None:
 def _save(picture: Figure, folder: Path, name: str) -> None:
     folder.mkdir(exist_ok=True)
     picture.savefig(folder / f"{name}.png", dpi=80)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -11,7 +11,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.endings import VOLUME_ENDINGS
 from dataset_conversion.files.grids import on_grid_of
 from dataset_conversion.files.images import read_image
-from dataset_conversion.sequences import channel_of
+from dataset_conversion.sequences import channels_of, require_channel
 from evaluation.figures.mosaic import Mark, Slice, mosaic
 from evaluation.inputs.folders import Volumes
 from evaluation.metrics.lesions import detect, find_objects
@@ -45,14 +45,14 @@ class Backgrounds:
         raise Fault(f"no image of {case} that is not empty", file=self.images, remedy="Leave out -i, or add the image.")
 
     def _channel(self) -> int:
-        wanted = self.sequence or "t1_gd"
-        if wanted.isdecimal():
-            return int(wanted)
-        channel = channel_of(wanted, self.channel_names)
-        if channel is None and self.sequence:
-            known = ", ".join(self.channel_names) or "none, since no dataset.json was found: give the channel's number"
-            raise Fault(f"unknown sequence {wanted}", remedy=f"The channels are: {known}.")
-        return channel or 0
+        if self.sequence is None:
+            return next(iter(channels_of("t1_gd", self.channel_names)), 0)
+        if self.channel_names:
+            return require_channel(self.sequence, self.channel_names)
+        if self.sequence.isdecimal():
+            return int(self.sequence)
+        remedy = "Give the channel's number: no dataset.json that names the channels was found."
+        raise Fault(f"unknown sequence {self.sequence}", remedy=remedy)
 
 
 def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> tuple[Slice, ...]:

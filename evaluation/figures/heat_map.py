@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dataset_conversion.files.staging import staged
+from dataset_conversion.sequences import Pattern
 from evaluation.metrics.names import label
 
 
@@ -21,7 +22,7 @@ def heat_map(means: pd.DataFrame, channel_names: Sequence[str]) -> Figure:
     widths = [0.32 * len(channel_names), 0.8 * len(means.columns)]
     figure = Figure(figsize=(sum(widths) + 0.3, 0.3 * n_rows + 0.9), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2, width_ratios=widths, sharey=True)
-    present = np.array([[name in shown.split("+") for name in channel_names] for shown in means.index])
+    present = np.array([Pattern.parse(shown).flags(channel_names) for shown in means.index])
     row, column = np.indices(present.shape)
     left.scatter(column, row, s=60, c=np.where(present, "#1a1a1a", "#dddddd").ravel())
     left.set_xticks(range(len(channel_names)), channel_names, rotation=90, fontsize=9)

@@ -1,6 +1,5 @@
 """One patient's reference and prediction, from the folders that nnU-Net's and our prediction write."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,11 +10,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import channel_names, label_values
+from dataset_conversion.files.dataset_json import Description, description_of
 from dataset_conversion.files.endings import VOLUME_ENDINGS
 from dataset_conversion.files.grids import on_grid_of
 from dataset_conversion.files.images import read_image
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.json_files import read_json, read_json_if_there
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
 from evaluation.inputs.probabilities import read_map, read_npz
 from evaluation.patient import Grid
@@ -58,7 +57,7 @@ class Volumes:
 
     @property
     def grid(self) -> Grid:
-        return Grid(self.image.GetSpacing(), self.image.GetOrigin(), self.image.GetDirection())
+        return Grid.of(self.image)
 
     def inside_mask(self) -> "Volumes":
         """The same with nothing outside the mask, which is then None."""
@@ -116,8 +115,8 @@ class Folders:
     def pattern(self, case: str) -> str:
         sidecar = self.predictions / f"{case}.json"
         try:
-            pattern = json.loads(sidecar.read_text(encoding="utf-8"))["pattern"] if sidecar.is_file() else ""
-        except (ValueError, KeyError, TypeError) as error:
+            pattern = read_json(sidecar)["pattern"] if sidecar.is_file() else ""
+        except (ValueError, KeyError) as error:
             raise Fault(f"no record of a prediction ({error!r})", file=sidecar, remedy=_AGAIN) from error
         if not isinstance(pattern, str):
             raise Fault(f"no record of a prediction (its pattern is {pattern})", file=sidecar, remedy=_AGAIN)
@@ -146,27 +145,26 @@ class Folders:
         return self._is_target(self._on_grid(grid, file, Path(case)), file)
 
     @cached_property
-    def dataset(self) -> dict:
+    def description(self) -> Description:
         """``dataset.json`` beside the predictions or the references, as nnU-Net writes it; empty if there is none."""
         for folder in (self.predictions, self.reference, self.reference.parent):
             if (file := folder / "dataset.json").is_file():
-                content = read_json(file, dict)
+                content = read_json(file)
                 try:
-                    channel_names(content.get("channel_names", {})), label_values(content.get("labels", {}))
+                    return description_of({"channel_names": {}, **content})
                 except (ValueError, TypeError, AttributeError) as error:
                     remedy = "Copy nnU-Net's again."
                     raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
-                return content
-        return {}
+        return Description((), "")
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        return tuple(channel_names(self.dataset.get("channel_names", {})))
+        return self.description.channel_names
 
     @property
     def synthetic(self) -> bool:
         """Whether the data set of the references says that its patients are synthetic."""
-        manifest = read_json(self.reference.parent / "manifest.json", dict)
+        manifest = read_json_if_there(self.reference.parent / "manifest.json")
         return bool(manifest.get("settings", {}).get("synthetic"))
 
     def settings(self) -> dict[str, object]:
@@ -201,7 +199,7 @@ class Folders:
             image,
             reference_file,
             labels=self.target.labels,
-            dataset=self.dataset,
+            regions=self.description.regions,
             trust_geometry=self.trust_geometry,
         )
 
@@ -216,8 +214,8 @@ class Folders:
         return stored == wanted[0] if len(wanted) == 1 else np.isin(stored, wanted)
 
     def _allowed_values(self) -> frozenset[int]:
-        values = label_values(self.dataset.get("labels", {}))
-        return frozenset(values or LABELS_WITHOUT_DATASET_JSON) | {*self.target.labels, *self.mapping}
+        known = self.description.label_values or LABELS_WITHOUT_DATASET_JSON
+        return frozenset({*known, *self.target.labels, *self.mapping})
 
 
 def _only_file(folder: Path, case: str, *, remedy: str = "Predict the case, or remove its reference.") -> Path:

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import regions
 from dataset_conversion.files.grids import on_grid_of
 from dataset_conversion.files.images import read_image
 
@@ -38,10 +37,11 @@ def read_npz(
     reference_file: Path,
     *,
     labels: Sequence[int],
-    dataset: Mapping,
+    regions: Sequence[set[int]],
     trust_geometry: bool = False,
 ) -> NDArray[np.floating]:
-    """``<case>.npz`` of nnU-Net, whose grid is that of the label map beside it; ``dataset``: its ``dataset.json``.
+    """``<case>.npz`` of nnU-Net, whose grid is that of the label map beside it; regions: those that the model
+    has, in the order of its channels; none where it has labels.
 
     Raises Fault where it cannot be used, lies on another grid, or does not hold the label or region.
     """
@@ -54,7 +54,7 @@ def read_npz(
     if probabilities.shape[1:] != reference.GetSize()[::-1]:
         problem = f"shape {probabilities.shape[1:]}, but the reference has {reference.GetSize()[::-1]}"
         raise Fault(problem, file=file, remedy=_AGAIN)
-    channels = _channels(labels, dataset)
+    channels = _channels(labels, regions)
     if not channels or max(channels) >= len(probabilities):
         named = ",".join(map(str, labels))
         raise Fault(f"no probability of {named}", file=file, remedy="Name a label or region of the model.")
@@ -62,10 +62,9 @@ def read_npz(
     return _from_0_to_1(of_target, file)
 
 
-def _channels(labels: Sequence[int], dataset: Mapping) -> list[int]:
+def _channels(labels: Sequence[int], regions: Sequence[set[int]]) -> list[int]:
     """Those that hold the target: its labels' classes, or the one region that nnU-Net was trained on."""
-    declared = regions(dataset.get("labels", {}))
-    return [i for i, region in enumerate(declared) if region == set(labels)] if declared else list(labels)
+    return [i for i, region in enumerate(regions) if region == set(labels)] if regions else list(labels)
 
 
 def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floating]:

@@ -1,13 +1,13 @@
 """The probability from which on a voxel counts, for each availability pattern: how it is chosen, kept and looked up."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.sequences import Pattern
 from evaluation.inputs.probabilities import HIGHEST
 
 Method = Literal["youden_pooled", "fp_budget", "fixed", "default"]
@@ -53,14 +53,14 @@ class Thresholds:
             return pattern, self.by_pattern[pattern]
         if (not pattern and len(self.by_pattern) == 1) or set(self.by_pattern) == {""}:
             return next(iter(self.by_pattern.items()))
-        wanted = set(pattern.split("+"))
-        supersets = [other for other in self.by_pattern if pattern and wanted < set(other.split("+"))]
+        wanted = Pattern.parse(pattern)
+        supersets = [other for other in self.by_pattern if pattern and wanted < Pattern.parse(other)]
         if not supersets:
             remedy = f"Calibrate it, or choose a threshold yourself; there are: {', '.join(self.by_pattern)}."
             raise Fault(f"no threshold for {pattern or 'a case without a pattern'}", remedy=remedy)
 
         def preference(other: str) -> tuple[int, int, list[int]]:
-            names = other.split("+")
+            names = Pattern.parse(other)
             places = [channel_names.index(name) for name in names if name in channel_names]
             return len(names), -(self.by_pattern[other].n_patients or 0), places
 
@@ -75,7 +75,7 @@ class Thresholds:
 def read_thresholds(path: Path, *, target: str) -> Thresholds:
     """Reads ``thresholds.json``. Raises Fault where it is not one, or speaks of another label or region."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         by_pattern = {pattern: Threshold(**values) for pattern, values in content["thresholds"].items()}
         thresholds = Thresholds(content["target"], content["method"], by_pattern, content["settings"])
         thresholds.source()

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dataset_conversion.files.staging import staged
+from dataset_conversion.sequences import Pattern
 from evaluation.figures.colours import FALSE, FOUND, MISSED
 from evaluation.figures.heat_map import heat_map
 from evaluation.figures.importance import importance_plot
@@ -67,13 +68,12 @@ def _rows(results: SubsetResults) -> list[dict[str, Any]]:
     thresholds = results.summary["threshold"]["values"]
     rows = []
     for shown, group in results.table.groupby("pattern", sort=False):
-        names = shown.split("+")
         cells = [_cell(row, int(n_patients[shown])) for row in group.to_dict("records")]
         threshold = thresholds.get(shown)
         rows.append(
             {
                 "pattern": shown,
-                "present": [name in names for name in results.channel_names],
+                "present": Pattern.parse(shown).flags(results.channel_names),
                 "n_present": int(group["n_present"].iloc[0]),
                 "n": int(n_patients[shown]),
                 "threshold": threshold,

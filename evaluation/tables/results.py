@@ -45,7 +45,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     remedy = "Name a folder that seqdropout evaluate wrote."
     try:
         tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=_TEXT) for name in _TABLES}
-        summary = read_json(folder / "summary.json", dict)
+        summary = read_json(folder / "summary.json")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise Fault(f"no evaluation ({error})", file=folder, remedy=remedy) from error
     if summary.get("command") != "evaluate":

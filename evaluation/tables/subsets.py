@@ -1,6 +1,5 @@
 """What every subset of the sequences reaches on the same patients, as tables: how much each sequence matters."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome
+from dataset_conversion.sequences import Pattern
 from evaluation.metrics.intervals import Average, average
 from evaluation.metrics.names import false_positives
 
@@ -64,12 +64,12 @@ class SubsetResults:
         case has both.
         """
         by_pattern = {shown: group.set_index("case")[metric] for shown, group in self.cases.groupby("pattern")}
-        occurring = {name for shown in by_pattern for name in shown.split("+")}
+        occurring = {name for shown in by_pattern for name in Pattern.parse(shown)}
         names = [name for name in self.channel_names if name in occurring]
-        complete = "+".join(names)
+        complete = str(Pattern(tuple(names)))
         rows = []
         for name in names:
-            rest = "+".join(other for other in names if other != name)
+            rest = str(Pattern(tuple(other for other in names if other != name)))
             if complete in by_pattern and rest in by_pattern:
                 lost = average((by_pattern[complete] - by_pattern[rest]).to_numpy())
                 rows.append({"without": name, "metric": metric, **_interval(lost)})
@@ -88,7 +88,7 @@ def read_subset_results(folder: Path) -> SubsetResults:
     """Reads what ``SubsetResults.write`` wrote. Raises Fault where it is not there or not whole."""
     remedy = "Name a folder that seqdropout subsets wrote."
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = read_json(folder / "summary.json")
         cases = pd.read_csv(folder / "cases.csv", dtype={"case": str, "pattern": str})
     except (OSError, ValueError) as error:
         raise Fault(f"no table of subsets ({error})", file=folder, remedy=remedy) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import add_trust_geometry, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
-from nnunet_seqdropout.models.folders import dataset_json
+from nnunet_seqdropout.models.folders import description_of_dataset, description_of_model
 
 if TYPE_CHECKING:
     from dataset_conversion.checks.folder import FolderCheck
@@ -41,9 +41,11 @@ def _check(arguments: argparse.Namespace) -> int:
         )
         raise Fault("this is no raw data set", file=arguments.i, remedy=remedy)
     else:
+        description = description_of_model(arguments.m) if arguments.m else description_of_dataset(arguments.d)
         found = check_folder(
             arguments.i,
-            **dataset_json(arguments.d, arguments.m),
+            channel_names=description.channel_names,
+            file_ending=description.file_ending,
             trust_geometry=arguments.trust_geometry,
             n_workers=arguments.np,
         )

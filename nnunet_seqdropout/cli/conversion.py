@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +11,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
 from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, processes
 from nnunet_seqdropout.cli.exit_codes import exit_code
-from nnunet_seqdropout.models.folders import dataset_json
+from nnunet_seqdropout.models.folders import description_of_dataset, description_of_model
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
 if TYPE_CHECKING:
@@ -79,9 +80,20 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 def _fill(arguments: argparse.Namespace) -> int:
     from dataset_conversion.raw.fill import fill
     from nnunet_seqdropout.cli.records import print_patterns
+    from nnunet_seqdropout.dropout import Rescale, factor
+    from nnunet_seqdropout.models.rescaling import rescaling_of_model
 
-    dataset = dataset_json(arguments.d, arguments.m)
-    outcomes = fill(arguments.i, arguments.o, **dataset, trust_geometry=arguments.trust_geometry)
+    description = description_of_model(arguments.m) if arguments.m else description_of_dataset(arguments.d)
+    # without a model the factor is the paper's
+    rescale: Rescale = rescaling_of_model(arguments.m) if arguments.m else "paper"
+    outcomes = fill(
+        arguments.i,
+        arguments.o,
+        channel_names=description.channel_names,
+        file_ending=description.file_ending,
+        factor=partial(factor, rescale=rescale),
+        trust_geometry=arguments.trust_geometry,
+    )
     print_patterns(arguments.o, outcomes)
     return exit_code(outcomes)
 

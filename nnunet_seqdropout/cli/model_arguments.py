@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import numbers
-from nnunet_seqdropout.models.folders import folds_there
+from nnunet_seqdropout.models.folders import folds_there, model_folder, require_model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,17 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-device", default="cuda", choices=("cuda", "cpu", "mps"), help="cuda, or cpu if there is none")
     parser.add_argument("-step_size", type=float, default=0.5, help="of the sliding window, in tiles (0.5)")
     parser.add_argument("--disable_tta", action="store_true", help="no mirroring: faster")
+
+
+def named_model(arguments: argparse.Namespace) -> Path:
+    """The folder that ``-m``, or ``-d`` with ``-c``, ``-tr`` and ``-p``, names. Raises Fault where it is not there."""
+    if (arguments.m is None) == (arguments.d is None):
+        problem = "no model is named" if arguments.m is None else "-m and -d both name a model"
+        raise Fault(problem, remedy="Give a model folder with -m, or a data set with -d.")
+    if arguments.m is not None:
+        return require_model_folder(arguments.m)
+    names = {"trainer": arguments.tr, "plans": arguments.p, "configuration": arguments.c}
+    return require_model_folder(model_folder(arguments.d, **names))
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:

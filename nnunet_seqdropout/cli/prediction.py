@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import add_trust_geometry, processes
 from nnunet_seqdropout.cli.exit_codes import exit_code
-from nnunet_seqdropout.cli.model_arguments import add_model, add_target, add_threshold, load, target_of, thresholds_of
-from nnunet_seqdropout.models.folders import dataset_json, model_folder
+from nnunet_seqdropout.cli.model_arguments import (
+    add_model,
+    add_target,
+    add_threshold,
+    load,
+    named_model,
+    target_of,
+    thresholds_of,
+)
+from nnunet_seqdropout.models.folders import description_of_model
 
 if TYPE_CHECKING:
+    from dataset_conversion.files.dataset_json import Description
     from nnunet_seqdropout.prediction.inputs import CaseInput
 
 
@@ -79,9 +88,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.prediction.folder import bytes_needed, predict_folder, preflight
     from nnunet_seqdropout.prediction.outputs import Choices
 
-    folder = model_folder(arguments)
-    dataset = dataset_json(None, folder)
-    cases = _cases(arguments, dataset)
+    folder = named_model(arguments)
+    description = description_of_model(folder)
+    cases = _cases(arguments, description)
     if not 0 <= arguments.part_id < arguments.num_parts:
         raise Fault(f"part {arguments.part_id} of {arguments.num_parts}", remedy="Parts are counted from 0.")
     cases = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
@@ -90,8 +99,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
     )
     require_room(arguments.o, 0)
-    found = preflight(cases, thresholds=thresholds, channel_names=dataset["channel_names"])
-    require_room(arguments.o, bytes_needed(arguments.o, found, choices, dataset["file_ending"]))
+    found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
+    require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))
     model = load(arguments, folder)
     summary = "summary.json" if arguments.num_parts == 1 else f"summary_part_{arguments.part_id}.json"
     outcomes = predict_folder(model, cases, arguments.o, choices, known_faulty=found.faulty, summary=summary)
@@ -99,11 +108,11 @@ def _predict(arguments: argparse.Namespace) -> int:
     return exit_code(outcomes)
 
 
-def _cases(arguments: argparse.Namespace, dataset: dict) -> "dict[str, CaseInput]":
+def _cases(arguments: argparse.Namespace, description: "Description") -> "dict[str, CaseInput]":
     from dataset_conversion.raw.layout import SHIPPED, read_layout
     from nnunet_seqdropout.prediction import inputs as prediction_inputs
 
-    names = dataset["channel_names"]
+    names = description.channel_names
     if arguments.image:
         cases = prediction_inputs.from_named_files(arguments.image, case=arguments.case, channel_names=names)
     elif arguments.layout:
@@ -111,7 +120,7 @@ def _cases(arguments: argparse.Namespace, dataset: dict) -> "dict[str, CaseInput
         layout = read_layout(shipped if shipped.is_file() else Path(arguments.layout))
         cases = prediction_inputs.from_tree(arguments.i, layout, channel_names=names)
     else:
-        cases = prediction_inputs.from_folder(arguments.i, **dataset)
+        cases = prediction_inputs.from_folder(arguments.i, channel_names=names, file_ending=description.file_ending)
     how = {"nan": arguments.nan, "trust_geometry": arguments.trust_geometry}
     cases = {case: replace(found, **how) for case, found in cases.items()}
     return prediction_inputs.without(cases, arguments.drop, names)

@@ -1,17 +1,17 @@
 """The records that stand beside the cases of ``fill`` and ``predict``, summed up on the screen."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from dataset_conversion.files.json_files import read_json
 from dataset_conversion.outcomes import Outcome
 
 
 def print_patterns(folder: Path, outcomes: Mapping[str, Outcome]) -> None:
     """How many cases have which sequences."""
     done = [case for case, outcome in outcomes.items() if outcome.status != "failed"]
-    patterns = Counter(json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))["pattern"] for case in done)
+    patterns = Counter(read_json(folder / f"{case}.json", keys=("pattern",))["pattern"] for case in done)
     for pattern, n_cases in patterns.most_common():
         print(f"{n_cases:6d} cases with {pattern}")
     print(f"{len(done)} of {len(outcomes)} cases done: {folder}")

@@ -5,10 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dataset_conversion.sequences import Pattern, require_channel
 from nnunet_seqdropout.cli.arguments import add_min_volume
 from nnunet_seqdropout.cli.exit_codes import exit_code
-from nnunet_seqdropout.cli.model_arguments import add_model, add_target, add_threshold, load, target_of, thresholds_of
-from nnunet_seqdropout.models.folders import dataset_json, model_folder
+from nnunet_seqdropout.cli.model_arguments import (
+    add_model,
+    add_target,
+    add_threshold,
+    load,
+    named_model,
+    target_of,
+    thresholds_of,
+)
+from nnunet_seqdropout.models.folders import description_of_model
 from nnunet_seqdropout.subsets import Presence, subsets
 
 LARGEST_OUTPUT_BYTES = 64 * 2**20
@@ -36,12 +45,13 @@ def _subsets(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.prediction.inputs import from_folder
     from nnunet_seqdropout.prediction.subset_table import subset_results, threshold_of_each
 
-    folder = model_folder(arguments)
-    dataset = dataset_json(None, folder)
-    cases = from_folder(arguments.i, **dataset)
-    patterns = _patterns(arguments.patterns, dataset["channel_names"])
+    folder = named_model(arguments)
+    description = description_of_model(folder)
+    names = description.channel_names
+    cases = from_folder(arguments.i, channel_names=names, file_ending=description.file_ending)
+    patterns = _patterns(arguments.patterns, names)
     thresholds, source = thresholds_of(arguments, folder)
-    threshold_of_each(thresholds, patterns, dataset["channel_names"])
+    threshold_of_each(thresholds, patterns, names)
     require_room(arguments.o, LARGEST_OUTPUT_BYTES)
     found = preflight(cases)
     results = subset_results(
@@ -70,9 +80,7 @@ def _subsets(arguments: argparse.Namespace) -> int:
 
 def _patterns(named: Sequence[str] | None, channel_names: Sequence[str]) -> list[Presence]:
     """Those named, such as ``t1_gd+flair``, or all, the largest first."""
-    from nnunet_seqdropout.prediction.inputs import require_channel
-
     if not named:
         return sorted(subsets([True] * len(channel_names)), key=lambda present: -sum(present))
-    chosen = [{require_channel(name, channel_names) for name in shown.split("+")} for shown in named]
+    chosen = [{require_channel(name, channel_names) for name in Pattern.parse(shown)} for shown in named]
     return list(dict.fromkeys(tuple(channel in each for channel in range(len(channel_names))) for each in chosen))

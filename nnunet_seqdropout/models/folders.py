@@ -1,50 +1,41 @@
-"""Where nnU-Net finds our trainers and keeps its data sets and models."""
+"""Finds the folder of a trained model, its folds, and the ``dataset.json`` of a model or a data set."""
 
-import argparse
-import json
 import os
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.models.nnunet_folders import NNUNET_FOLDERS, _dataset_name, environment
+from dataset_conversion.files.dataset_json import Description, read_description
+from nnunet_seqdropout.models.nnunet_folders import NNUNET_FOLDERS, dataset_name, environment, nnunet_folder
 
 
-def dataset_json(dataset_id: str | None, model: Path | None) -> dict:
-    """``dataset.json`` of a model folder, or of a data set by its number or name, wherever nnU-Net keeps one."""
-    if model is not None:
-        searched = [model]
-    else:
-        name = _dataset_name(dataset_id)
-        set_folders = [os.environ[v] for v in NNUNET_FOLDERS if v in os.environ]
-        searched = [folder for root in set_folders for folder in (Path(root, name), *Path(root, name).glob("*__*__*"))]
-    for folder in searched:
+def description_of_dataset(dataset_id: str) -> Description:
+    """``dataset.json`` of a data set by its number or name, wherever nnU-Net keeps one. Raises Fault if nowhere."""
+    name = dataset_name(dataset_id)
+    roots = [Path(os.environ[variable], name) for variable in NNUNET_FOLDERS if variable in os.environ]
+    return _first_description([folder for root in roots for folder in (root, *root.glob("*__*__*"))])
+
+
+def description_of_model(model: Path) -> Description:
+    """``dataset.json`` of a model folder. Raises Fault where there is none."""
+    return _first_description([model])
+
+
+def _first_description(folders: list[Path]) -> Description:
+    for folder in folders:
         if (file := folder / "dataset.json").is_file():
-            return _checked_dataset_json(file)
+            return read_description(file)
     remedy = "Give a model folder with -m or a data set with -d."
-    raise Fault(f"no dataset.json in {', '.join(map(str, searched))}", remedy=remedy)
+    raise Fault(f"no dataset.json in {', '.join(map(str, folders))}", remedy=remedy)
 
 
-def _checked_dataset_json(file: Path) -> dict:
-    try:
-        dataset = json.loads(file.read_text(encoding="utf-8"))
-        channels = sorted(dataset["channel_names"].items(), key=lambda channel: int(channel[0]))
-        return {"channel_names": [name for _, name in channels], "file_ending": dataset["file_ending"]}
-    except (ValueError, KeyError) as error:
-        remedy = "Restore the file that nnU-Net wrote."
-        raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+def model_folder(dataset_id: str, *, trainer: str, plans: str, configuration: str) -> Path:
+    """The folder that nnU-Net trains into. Raises Fault where nnUNet_results is not set."""
+    return nnunet_folder("nnUNet_results") / dataset_name(dataset_id) / f"{trainer}__{plans}__{configuration}"
 
 
-def model_folder(arguments: argparse.Namespace) -> Path:
-    """The model folder that ``-m``, or ``-d`` with ``-c``, ``-tr`` and ``-p``, names; makes our trainers known."""
+def require_model_folder(folder: Path) -> Path:
+    """The same folder; makes our trainers known to nnU-Net. Raises Fault where it is not there."""
     os.environ.update(environment())
-    if (arguments.m is None) == (arguments.d is None):
-        raise Fault("which model?", remedy="Give a model folder with -m, or a data set with -d.")
-    if arguments.m is not None:
-        folder = arguments.m
-    else:
-        if (results := os.environ.get("nnUNet_results")) is None:
-            raise Fault("nnUNet_results is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
-        folder = Path(results, _dataset_name(arguments.d), f"{arguments.tr}__{arguments.p}__{arguments.c}")
     if not folder.is_dir():
         raise Fault(f"no model folder {folder}", remedy="Train it, or name another with -m, -tr, -p, -c.")
     return folder

@@ -19,7 +19,15 @@ def environment(root: Path | None = None) -> dict[str, str]:
     return variables
 
 
-def _dataset_name(dataset_id: str | None) -> str:
+def nnunet_folder(variable: str) -> Path:
+    """One of nnU-Net's folders. Raises Fault where its environment variable is not set."""
+    if (folder := os.environ.get(variable)) is None:
+        raise Fault(f"{variable} is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
+    return Path(folder)
+
+
+def dataset_name(dataset_id: str) -> str:
+    """``DatasetXXX_Name`` of a number or name. Raises Fault where nnU-Net knows of no such data set."""
     from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
     try:
@@ -30,18 +38,13 @@ def _dataset_name(dataset_id: str | None) -> str:
 
 def raw_folder(dataset_id: str) -> Path:
     """The raw data set of this number or name."""
-    return Path(_raw(), _dataset_name(dataset_id))
-
-
-def _raw() -> str:
-    if (raw := os.environ.get("nnUNet_raw")) is None:
-        raise Fault("nnUNet_raw is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
-    return raw
+    return nnunet_folder("nnUNet_raw") / dataset_name(dataset_id)
 
 
 def folder_for_dataset(dataset_id: int, name: str) -> Path:
-    raw = _raw()
-    folder = Path(raw, f"Dataset{dataset_id:03d}_{name}")
-    if others := [other for other in Path(raw).glob(f"Dataset{dataset_id:03d}_*") if other != folder]:
+    """Where a raw data set of this number and name belongs. Raises Fault where the number is taken."""
+    raw = nnunet_folder("nnUNet_raw")
+    folder = raw / f"Dataset{dataset_id:03d}_{name}"
+    if others := [other for other in raw.glob(f"Dataset{dataset_id:03d}_*") if other != folder]:
         raise Fault(f"number {dataset_id} is taken by {others[0]}", remedy="Choose another number with -d.")
     return folder

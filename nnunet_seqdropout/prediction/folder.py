@@ -14,7 +14,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import write_json
 from dataset_conversion.files.staging import remove_abandoned
 from dataset_conversion.outcomes import Outcome, attempt, map_cases, write_summary
-from dataset_conversion.sequences import pattern
+from dataset_conversion.sequences import Pattern
 from evaluation.inputs.thresholds import Thresholds
 from nnunet_seqdropout.prediction.inputs import CaseInput
 from nnunet_seqdropout.prediction.model import Model
@@ -45,7 +45,7 @@ def preflight(
             log.warning("%s: %s", case, note)
         if thresholds is not None:
             present = [channel in images for channel in range(len(channel_names))]
-            thresholds.for_pattern(pattern(present, channel_names), channel_names=channel_names)
+            thresholds.for_pattern(str(Pattern.of(present, channel_names)), channel_names=channel_names)
         return next(iter(images.values())).GetNumberOfPixels()
 
     outcomes, n_voxels = map_cases(cases, look_at, doing="Checking")
@@ -126,7 +126,7 @@ def _one_ahead(
 
     def prepare(case: str) -> Ready:
         images = cases[case].read()
-        preprocessed = model.preprocess({model.channel_names[channel]: image for channel, image in images.items()})
+        preprocessed = model.preprocess(images)
         warnings = (*cases[case].warnings(images), *model.warnings(preprocessed.present))
         return Ready(next(iter(images.values())), preprocessed, warnings)
 

@@ -12,9 +12,9 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.images import read_image
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.layout import Layout
-from dataset_conversion.raw.patients import find_patients
-from dataset_conversion.raw.placeholders import usable_images
-from dataset_conversion.sequences import channel_of
+from dataset_conversion.raw.patients import Patient, find_patients
+from dataset_conversion.raw.placeholders import constant_value, treated_as_absent, usable_images
+from dataset_conversion.sequences import channels_of, require_channel
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,8 @@ class CaseInput:
         """The notes, and a word about each image that is not among the usable ones although it is not 0."""
         warnings = list(self.notes)
         for file in (file for channel, file in self.files.items() if channel not in usable):
-            image = read_image(file, nan=self.nan)
-            if value := sitk.GetArrayViewFromImage(image).flat[0]:
-                warnings.append(f"{file}: every voxel is {value:g}; treated as absent")
+            if value := constant_value(read_image(file, nan=self.nan)):
+                warnings.append(treated_as_absent(file, value))
         return warnings
 
 
@@ -72,18 +71,23 @@ def from_named_files(named: Sequence[str], *, case: str, channel_names: Sequence
 
 
 def from_tree(source: Path, layout: Layout, *, channel_names: Sequence[str]) -> dict[str, CaseInput]:
-    """The cases of a patient tree in a known layout; sequences that the model does not know are passed over."""
-    cases = {}
-    for case, patient in find_patients(source, layout).items():
-        channels = {name: channel_of(name, channel_names) for name in patient.images}
-        files = {channel: patient.images[name] for name, channel in channels.items() if channel is not None}
-        unknown = [
-            f"{patient.images[name]}: the model does not know {name}; left aside"
-            for name, channel in channels.items()
-            if channel is None
-        ]
-        cases[case] = CaseInput(files, (patient.fault,) if patient.fault and not files else (), tuple(unknown))
-    return cases
+    """The cases of a patient tree in a known layout; sequences unknown to the model are left out with a note."""
+    return {case: _of_patient(patient, channel_names) for case, patient in find_patients(source, layout).items()}
+
+
+def _of_patient(patient: Patient, channel_names: Sequence[str]) -> CaseInput:
+    files: dict[int, Path] = {}
+    notes = []
+    for name, file in patient.images.items():
+        if not channels_of(name, channel_names):
+            notes.append(f"{file}: the model does not know {name}; left aside")
+            continue
+        channel = require_channel(name, channel_names)
+        if channel in files:
+            problem = f"two files for {channel_names[channel]}: {files[channel]}, {file}"
+            return CaseInput({}, (Fault(problem, remedy="Name the files one by one with --image."),))
+        files[channel] = file
+    return CaseInput(files, (patient.fault,) if patient.fault and not files else (), tuple(notes))
 
 
 def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_names: Sequence[str]) -> dict:
@@ -93,12 +97,3 @@ def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_na
         case: replace(found, files={c: file for c, file in found.files.items() if c not in channels})
         for case, found in cases.items()
     }
-
-
-def require_channel(name: str, channel_names: Sequence[str]) -> int:
-    """The channel of a sequence's name, alias or number. Raises Fault where the model has no such."""
-    channel = int(name) if name.isdecimal() else channel_of(name, channel_names)
-    if channel is None or channel >= len(channel_names):
-        known = ", ".join(f"{i:04d} {each}" for i, each in enumerate(channel_names))
-        raise Fault(f"unknown sequence {name}", remedy=f"The model knows {known}.")
-    return channel

@@ -22,8 +22,9 @@ from torch import nn
 from torch._dynamo import OptimizedModule
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.sequences import channel_of, pattern
-from nnunet_seqdropout.dropout import factor, rescaling_of
+from dataset_conversion.files.dataset_json import channel_names
+from dataset_conversion.sequences import Pattern, require_channel
+from nnunet_seqdropout.dropout import case_present, factor, rescaling_of
 from nnunet_seqdropout.models.folders import folds_there
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,7 @@ class Model:
 
     def __init__(self, predictor: nnUNetPredictor, folder: Path, folds: Sequence[str], checkpoint: str) -> None:
         self.predictor, self.folder, self.folds, self.checkpoint = predictor, folder, tuple(folds), checkpoint
-        channels = predictor.dataset_json["channel_names"]
-        self.channel_names: tuple[str, ...] = tuple(channels[key] for key in sorted(channels, key=int))
+        self.channel_names = channel_names(predictor.dataset_json["channel_names"])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -83,15 +83,22 @@ class Model:
             return []
         return ["a sequence is absent, and the model was trained without sequence dropout"]
 
-    def preprocess(self, images: Mapping[str, sitk.Image]) -> Preprocessed:
-        """Images by sequence, all of one grid, that hold more than one value -> what the network takes.
+    def preprocess(self, images: Mapping[int, sitk.Image] | Mapping[str, sitk.Image]) -> Preprocessed:
+        """Images by channel, all of one grid, that hold more than one value -> what the network takes.
 
-        A sequence is found by its name in the data set or an alias of it. Cropping and normalisation are those of the
-        images that are there. Raises Fault where a name is unknown or there is no image.
+        A channel is its number, or a sequence's name or alias (``require_channel``). Cropping and normalisation are
+        those of the images that are there. Raises Fault where a name is unknown or ambiguous, two mean one channel, or
+        there is no image.
         """
         if not images:
             raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
-        by_channel = {self._channel(name): image for name, image in images.items()}
+        by_channel: dict[int, sitk.Image] = {}
+        for named, image in images.items():
+            channel = require_channel(named, self.channel_names) if isinstance(named, str) else named
+            if channel in by_channel:
+                remedy = "Give one image for each channel."
+                raise Fault(f"two images for channel {channel}, {self.channel_names[channel]}", remedy=remedy)
+            by_channel[channel] = image
         first = next(iter(by_channel.values()))
         volume = np.zeros((len(self.channel_names), *first.GetSize()[::-1]), np.float32)
         for channel, image in by_channel.items():
@@ -116,7 +123,7 @@ class Model:
         rounding in float16. One for which the device has not enough memory is predicted on the CPU; ``warn`` is told.
         """
         self.predictor.use_gaussian = not self._fits_one_tile(case.data)
-        with _presence_known(self._network, case.present):
+        with case_present(self._network, case.present):
             try:
                 return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
             except torch.OutOfMemoryError:
@@ -137,10 +144,10 @@ class Model:
         )
         return Segmentation(labels, probabilities)
 
-    def predict(self, images: Mapping[str, sitk.Image]) -> Segmentation:
-        """Images by sequence -> the segmentation. Raises Fault as ``preprocess`` does."""
+    def predict(self, images: Mapping[int, sitk.Image] | Mapping[str, sitk.Image]) -> Segmentation:
+        """Images by channel -> the segmentation. Raises Fault as ``preprocess`` does."""
         case = self.preprocess(images)
-        log.debug("predicting from %s", pattern(case.present, self.channel_names))
+        log.debug("predicting from %s", Pattern.of(case.present, self.channel_names))
         return self.segmentation(self.logits(case), case)
 
     def probability(self, segmentation: Segmentation, labels: Sequence[int]) -> NDArray[np.floating]:
@@ -167,12 +174,6 @@ class Model:
     def _network(self) -> nn.Module:
         network = self.predictor.network
         return network._orig_mod if isinstance(network, OptimizedModule) else network
-
-    def _channel(self, name: str) -> int:
-        channel = channel_of(name, self.channel_names)
-        if channel is None:
-            raise Fault(f"unknown sequence {name}", remedy=f"The model knows {', '.join(self.channel_names)}.")
-        return channel
 
 
 def load_model(
@@ -226,13 +227,3 @@ def _on_the_cpu(predictor: nnUNetPredictor) -> Iterator[None]:
         yield
     finally:
         predictor.device, predictor.perform_everything_on_device = device, everything
-
-
-@contextmanager
-def _presence_known(network: nn.Module, present: Sequence[bool]) -> Iterator[None]:
-    """For a while, the network need not infer from the piece that it is given who is absent from the case."""
-    network.present_in_case = torch.tensor([list(present)])
-    try:
-        yield
-    finally:
-        del network.present_in_case

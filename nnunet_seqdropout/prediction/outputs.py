@@ -1,10 +1,8 @@
 """What is written of one predicted case: label map, record, lesions, probabilities; whole or not there."""
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,12 @@ from numpy.typing import NDArray
 
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.images import read_image, write_image
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.nifti import ProbabilityType, stored_type, write_probability
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, attempt
-from dataset_conversion.sequences import pattern
+from dataset_conversion.raw.placeholders import log_missing
+from dataset_conversion.sequences import Pattern
 from evaluation.inputs.folders import Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.metrics.lesions import find_objects
@@ -70,14 +69,15 @@ class Writer:
         grid = ready.grid
         probability = self.model.probability(segmentation, self.choices.target.labels)
         record = self._record(case, ready.preprocessed.present, ready.warnings)
-        self._log(record)
+        present = ready.preprocessed.present
+        log_missing(case, present, self.model.channel_names, factor=record["factor"])
         labels = segmentation.labels
         if record["threshold"] is not None:
             labels = with_threshold(segmentation, self.model, self.choices.target, probability, record["threshold"])
         image = sitk.GetImageFromArray(labels)
         image.CopyInformation(grid)
         objects = find_objects(np.isin(labels, self.choices.target.labels))
-        place = Grid(grid.GetSpacing(), grid.GetOrigin(), grid.GetDirection())
+        place = Grid.of(grid)
         table = object_table(objects, side="predicted", grid=place, probability=probability)
         table.insert(0, "case", case)
         with staged(self.target) as stage:
@@ -94,7 +94,7 @@ class Writer:
         file, probability = self._label_map(case), self._probability(case)
         stored_as = self.choices.save_probabilities
         try:
-            record = json.loads((self.target / f"{case}.json").read_text(encoding="utf-8"))
+            record = read_json(self.target / f"{case}.json")
             inputs = found.read()
             for output in [file, probability] if stored_as else [file]:
                 require_same_grid(next(iter(inputs.values())), read_image(output), files=(file, output))
@@ -115,7 +115,7 @@ class Writer:
     def _record(self, case: str, present: Sequence[bool], warnings: Sequence[str]) -> dict[str, Any]:
         model, names = self.model, self.model.channel_names
         absent = [name for name, there in zip(names, present, strict=True) if not there]
-        shown = pattern(present, names)
+        shown = str(Pattern.of(present, names))
         value, source = None, self.choices.threshold_source
         if self.choices.thresholds is not None:
             owner, threshold = self.choices.thresholds.for_pattern(shown, channel_names=names)
@@ -135,20 +135,6 @@ class Writer:
             "versions": {"nnunet_seqdropout": __version__},
             "warnings": list(warnings),
         }
-
-    def _log(self, record: Mapping[str, Any]) -> None:
-        names = self.model.channel_names
-        if record["absent"]:
-            missing = ", ".join(f"{name} (_{names.index(name):04d})" for name in record["absent"])
-            n_present = len(names) - len(record["absent"])
-            shown = (record["case"], missing, n_present, len(names), _printed(record["factor"], len(names)))
-            log.info("%s: missing %s, using %d of %d, factor %s", *shown)
-
-
-def _printed(factor: float, n_sequences: int) -> str:
-    """As N/(N-k) where it is that, else a decimal number."""
-    fraction = Fraction(factor).limit_denominator(n_sequences)
-    return str(fraction) if float(fraction) == factor else f"{factor:.3g}"
 
 
 def with_threshold(

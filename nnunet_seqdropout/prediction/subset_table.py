@@ -18,7 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, attempt
-from dataset_conversion.sequences import pattern
+from dataset_conversion.sequences import Pattern
 from evaluation.inputs.folders import Folders, Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.metrics.voxels import roc
@@ -64,7 +64,7 @@ def subset_results(
         first = next(iter(outcomes.values()))
         raise Fault(f"no case can be used; the first: {first.problem}", remedy=first.remedy)
     table = pd.DataFrame(rows)
-    order = {pattern(present, model.channel_names): i for i, present in enumerate(patterns)}
+    order = {str(Pattern.of(present, model.channel_names)): i for i, present in enumerate(patterns)}
     table = table.sort_values(["n_present", "pattern"], key=lambda c: -c if c.name == "n_present" else c.map(order))
     summary = {
         **_summary(task),
@@ -89,14 +89,14 @@ class _Task:
         images = found.read()
         first = next(iter(images.values()))
         reference = self.folders.reference_on(first, case)
-        grid = Grid(first.GetSpacing(), first.GetOrigin(), first.GetDirection())
+        grid = Grid.of(first)
         rows: list[dict] = []
         ahead: Future | None = None
         for present, prepared in self._prepared(images):
             logits = self.model.logits(prepared)
             if ahead is not None:
                 rows.append(ahead.result())
-            shown = pattern(present, self.model.channel_names)
+            shown = str(Pattern.of(present, self.model.channel_names))
             known = {"case": case, "pattern": shown, "n_present": sum(present)}
             ahead = measuring.submit(self._row, known, prepared, logits, reference, grid)
         if ahead is None:
@@ -104,7 +104,7 @@ class _Task:
         return [*rows, ahead.result()]
 
     def _prepared(self, images: Mapping[int, sitk.Image]) -> Iterator[tuple[Sequence[bool], Preprocessed]]:
-        complete = self.model.preprocess({self.model.channel_names[c]: image for c, image in images.items()})
+        complete = self.model.preprocess(images)
         for present in self.patterns:
             kept = [channel for channel, there in enumerate(present) if there]
             if set(kept) <= images.keys():
@@ -134,7 +134,7 @@ def threshold_of_each(
     """For every pattern the one whose threshold it takes, and its value. Raises Fault where one has none."""
     if thresholds is None:
         return {}
-    shown = [pattern(present, channel_names) for present in patterns]
+    shown = [str(Pattern.of(present, channel_names)) for present in patterns]
     found = {each: thresholds.for_pattern(each, channel_names=channel_names) for each in shown}
     return {each: (owner, threshold.value) for each, (owner, threshold) in found.items()}
 
@@ -182,7 +182,7 @@ def _without(
     if np.array_equal(_nonzero(images, kept), _nonzero(images, list(images))):
         data = torch.where(torch.tensor(present).view(-1, 1, 1, 1), complete.data, 0)
         return Preprocessed(data, complete.properties, present)
-    return model.preprocess({model.channel_names[channel]: images[channel] for channel in kept})
+    return model.preprocess({channel: images[channel] for channel in kept})
 
 
 def _nonzero(images: Mapping[int, sitk.Image], channels: Sequence[int]) -> NDArray[np.bool_]:

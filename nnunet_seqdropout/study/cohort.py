@@ -10,11 +10,11 @@ import SimpleITK as sitk
 
 from dataset_conversion.checks.splits import read_splits
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import label_values, read_description, regions
+from dataset_conversion.files.dataset_json import Labels, label_values, read_description, regions
 from dataset_conversion.files.images import read_image
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.json_files import read_json_if_there
 from dataset_conversion.raw.splits import N_FOLDS
-from dataset_conversion.sequences import channel_of
+from dataset_conversion.sequences import Pattern, require_channel
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Cohort:
     channel_names: tuple[str, ...]
     file_ending: str
     present: Mapping[str, tuple[str, ...]]
-    labels: Mapping[str, int | list[int]]
+    labels: Labels
     training: tuple[str, ...]
     test_cases: tuple[str, ...]
     splits: Sequence[Mapping[str, Sequence[str]]]
@@ -40,15 +40,11 @@ class Cohort:
 
     @cached_property
     def manifest(self) -> dict:
-        return read_json(self.folder / "manifest.json", dict)
+        return read_json_if_there(self.folder / "manifest.json")
 
     def named(self, sequences: Sequence[str]) -> tuple[str, ...]:
-        """The channels that these names or aliases mean. Raises Fault for an unknown one."""
-        channels = [channel_of(name, self.channel_names) for name in sequences]
-        if None in channels:
-            known = ", ".join(self.channel_names)
-            raise Fault(f"unknown sequence among {', '.join(sequences)}", remedy=f"The data set has {known}.")
-        return tuple(self.channel_names[channel] for channel in channels if channel is not None)
+        """The channels that these names, aliases or numbers mean. Raises Fault for an unknown or ambiguous one."""
+        return tuple(self.channel_names[require_channel(name, self.channel_names)] for name in sequences)
 
     def available(self, cases: Sequence[str], without: Sequence[str] = ()) -> tuple[str, ...]:
         """The sequences that all these cases have, less some. Raises Fault where there is none."""
@@ -62,8 +58,8 @@ class Cohort:
     def require_target(self, labels: Collection[int]) -> None:
         """Raises Fault where a model of the data set has no probability of them: unknown labels, undeclared regions."""
         declared = {name: value for name, value in self.labels.items() if name not in ("background", "ignore")}
-        declared_regions = regions(declared)
-        possible = {*labels} in declared_regions if declared_regions else {*labels} <= label_values(declared)
+        of_regions = regions(declared)
+        possible = {*labels} in of_regions if of_regions else {*labels} <= label_values(declared)
         if not labels or not possible:
             shown = ", ".join(f"{name} ({value})" for name, value in declared.items())
             problem = f"targets: no label or region {', '.join(map(str, labels))}"
@@ -89,10 +85,10 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     """
     if not (folder / "dataset.json").is_file():
         raise Fault("no raw data set", file=folder, remedy="Name one that seqdropout convert wrote, with -d or -i.")
-    description = read_description(folder / "dataset.json")
-    names = tuple(description.channel_names)
+    description = read_description(folder / "dataset.json", with_labels=True)
+    names = description.channel_names
     training = _cases(folder, "Tr", description.file_ending)
-    manifest = read_json(folder / "manifest.json", dict).get("patients", {})
+    manifest = read_json_if_there(folder / "manifest.json").get("patients", {})
     present = {case: _present(manifest[case], names) for case in manifest}
     test = _cases(folder, "Ts", description.file_ending)
     if not {*training, *test} <= present.keys():
@@ -101,8 +97,7 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     for case, remark in declared.faults():
         raise Fault(f"{case}: {remark.problem}", file=folder, remedy=remark.remedy)
     splits = declared.declared or _splits_of_nnunet(folder, training)
-    labels = read_json(folder / "dataset.json", dict)["labels"]
-    return Cohort(folder, names, description.file_ending, present, labels, training, test, splits)
+    return Cohort(folder, names, description.file_ending, present, description.labels, training, test, splits)
 
 
 def _cases(folder: Path, subset: str, ending: str) -> tuple[str, ...]:
@@ -121,7 +116,7 @@ def _read_presence(folder: Path, n_workers: int | None) -> dict[str, tuple[str, 
     if faults or found.faults:
         first = [*map(str, found.faults), *faults][0]
         raise Fault(f"the data set has faults; the first: {first}", file=folder, remedy="Run: seqdropout check -i DIR")
-    return {case: tuple(check.pattern.split("+")) for case, check in found.cases.items()}
+    return {case: Pattern.parse(check.pattern).names for case, check in found.cases.items()}
 
 
 def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[dict]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dataset_conversion.sequences import pattern
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.study.checks import require_possible
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.links import link_dataset, link_images, link_labels, write_if_new
@@ -167,7 +167,7 @@ def _subsets(study: Study, run: Run) -> Step:
         after = [f"evaluate/{scenario}/{target}/{run.name}"]
     has = study.available[scenario]
     kept = sorted(subsets([True] * len(has)), key=sum, reverse=True)
-    patterns = ["--patterns", *(pattern(each, has) for each in kept)]
+    patterns = ["--patterns", *(str(Pattern.of(each, has)) for each in kept)]
     options = [*threshold, *_measured_words(study, target), *_mirroring_words(study), *patterns]
     images = {part: study.images(study.sequences(run.arm, scenario), part) for part in study.tested}
     commands = []

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.yaml_files import read_yaml
 from nnunet_seqdropout.study.seeds import one_spelling, require_seeds
 
+REMEDY = "Write it in YAML, as in docs/study.md."
 SHIPPED = Path(__file__).with_name("designs")
 BASES: Mapping[str, tuple[str, ...]] = {
     "SeqDropoutTrainer": ("WithSequenceDropout", "DeepLab25D"),
@@ -158,13 +158,9 @@ def _arm(name: str, values: Mapping[str, Any]) -> Arm:
 
 
 def _with_base(file: Path, *, seen: Sequence[Path] = ()) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise Fault(f"cannot be read ({error})", file=file, remedy="Write it in YAML, see docs/study.md.") from error
-    if not isinstance(content, dict) or file in seen:
-        raise Fault("not the design of a study", file=file, remedy="Write it as in docs/study.md.")
-    content = one_spelling(content, file=file)
+    content = one_spelling(read_yaml(file, what="the design of a study", remedy=REMEDY), file=file)
+    if file in seen:
+        raise Fault("not the design of a study: it is its own base", file=file, remedy=REMEDY)
     if (base := content.pop("base", None)) is None:
         return content
     shipped = SHIPPED / f"{base}.yaml"

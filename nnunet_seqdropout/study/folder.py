@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.sequences import channel_of
 from nnunet_seqdropout.models.nnunet_folders import environment
 from nnunet_seqdropout.study.cohort import Cohort
 from nnunet_seqdropout.study.design import Arm, Design
@@ -38,12 +37,14 @@ class Study:
         self.background = None if design.background is None else self._background(design.background)
 
     def _background(self, name: str) -> str:
-        channel = channel_of(name, self.cohort.channel_names)
-        if channel is None:
-            names = ", ".join(self.cohort.channel_names)
-            remedy = f"Write background: null into a design for no pictures, or one of {names}."
-            raise Fault(f"background: there is no {name} to draw on", file=self.cohort.folder, remedy=remedy)
-        return self.cohort.channel_names[channel]
+        try:
+            (sequence,) = self.cohort.named([name])
+        except Fault as fault:
+            remedy = f"Write background: null into a design for no pictures. {fault.remedy}"
+            raise Fault(
+                f"background: no {name} to draw on ({fault.problem})", file=self.cohort.folder, remedy=remedy
+            ) from fault
+        return sequence
 
     def absent_in_validation(self, scenario: str) -> tuple[str, ...]:
         """What no test patient has is taken from the validation patients too: the threshold is that of such images."""

@@ -1,11 +1,10 @@
 """Makes the data sets of a study: one for each choice of sequences, of links to one converted data set."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json, write_json
 from nnunet_seqdropout.study.cohort import Cohort
 
 
@@ -14,8 +13,10 @@ def link_dataset(cohort: Cohort, sequences: Sequence[str], folder: Path) -> None
     cases = [case for case in cohort.training if set(cohort.present[case]) & set(sequences)]
     link_images(cohort, cases, sequences, folder / "imagesTr", subset="Tr")
     link_labels(cohort, cases, folder / "labelsTr", subset="Tr")
-    description = json.loads((cohort.folder / "dataset.json").read_text(encoding="utf-8"))
-    channels = {str(channel): name for channel, name in enumerate(sequences)}
+    description = read_json(cohort.folder / "dataset.json")
+    # by its own name, which tells nnU-Net how to normalise it
+    stored = [description["channel_names"][key] for key in sorted(description["channel_names"], key=int)]
+    channels = {str(new): stored[cohort.channel_names.index(name)] for new, name in enumerate(sequences)}
     write_if_new(folder / "dataset.json", {**description, "channel_names": channels, "numTraining": len(cases)})
     splits = [{part: [c for c in split[part] if c in cases] for part in ("train", "val")} for split in cohort.splits]
     write_if_new(folder / "splits_final.json", splits)
@@ -55,5 +56,5 @@ def sync_links(folder: Path, wanted: Mapping[str, Path]) -> None:
 
 
 def write_if_new(file: Path, content: dict | list) -> None:
-    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != content:
+    if not file.is_file() or read_json(file, type(content)) != content:
         write_json(file, content)

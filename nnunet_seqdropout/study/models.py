@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from dataset_conversion.files.json_files import read_json
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.study.design import Arm
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.runs import runs_of
@@ -75,7 +76,7 @@ def arms_table(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, Tr
 
 def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedModel]) -> dict[str, Any]:
     models, runs = list(trained.values()), runs_of(arm, study.design)
-    seen = [read_json(model.folder.parent / "plans.json", dict)["seqdropout"] for model in models]
+    seen = [read_json(model.folder.parent / "plans.json", keys=("seqdropout",))["seqdropout"] for model in models]
     slices = [s["epochs"] * s["iterations_per_epoch"] * s["slices_per_iteration"] for s in seen]
     training = [record for name in trained if (record := steps.state.record(name)) is not None]
     tests = [f"predict/{scenario}/{run.name}/test" for run in runs for scenario in study.design.scenarios]
@@ -85,7 +86,7 @@ def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedMode
         "arm": arm.name,
         "trainer": arm.trainer,
         "configuration": study.configuration(arm),
-        "sequences": "; ".join(dict.fromkeys("+".join(study.sequences(arm, s)) for s in study.design.scenarios)),
+        "sequences": "; ".join(dict.fromkeys(str(Pattern(study.sequences(arm, s))) for s in study.design.scenarios)),
         "seeds": "; ".join(str(run.seed) for run in runs),
         "n_models": len(models),
         "parameters": models[0].n_parameters,

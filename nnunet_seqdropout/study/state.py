@@ -1,18 +1,17 @@
 """What has been done in a folder, and by whom it is being done: records of steps, hashes of files, locks."""
 
-import json
 import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.hashing import sha256_of
+from dataset_conversion.files.json_files import read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,8 @@ class State:
 
     def _steps(self) -> dict[str, Any]:
         file = self.folder / "state.json"
-        return json.loads(file.read_text(encoding="utf-8"))["steps"] if file.is_file() else {}
+        remedy = "Restore it, or name another folder with -o."
+        return read_json(file, keys=("steps",), remedy=remedy)["steps"] if file.is_file() else {}
 
     def _name(self, file: Path) -> str:
         return str(file.relative_to(self.folder) if file.is_relative_to(self.folder) else file)
@@ -93,11 +93,7 @@ class State:
         status = file.stat()
         key = (file, status.st_size, status.st_mtime_ns)
         if key not in self._hashes:
-            digest = sha256()
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-            self._hashes[key] = digest.hexdigest()
+            self._hashes[key] = sha256_of(file)
         return self._hashes[key]
 
 

@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.hashing import sha256_of
 from nnunet_seqdropout.study.state import Record, State
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Steps:
         records = [self.state.record(name) for name in step.after]
         before = [dict(record.outputs) if record else {} for record in records]
         commands = json.dumps([list(command) for command in step.commands]).replace(str(self.state.folder), ".")
-        return sha256(json.dumps([commands, self.state.contents(step.inputs), before]).encode()).hexdigest()
+        return sha256_of(json.dumps([commands, self.state.contents(step.inputs), before]))
 
     def shell(self, only: str | None = None) -> str:
         """The commands as a shell script, by stages."""

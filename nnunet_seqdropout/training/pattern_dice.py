@@ -10,6 +10,7 @@ from nnunetv2.training.loss.dice import get_tp_fp_fn_tn
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from numpy.typing import NDArray
 
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.subsets import Presence
 
 Sample = tuple[str, NDArray[np.float32]]
@@ -67,4 +68,4 @@ def dice_per_pattern(samples: Iterable[Sample]) -> PatternDice:
 
 def in_order(patterns: Iterable[str]) -> list[str]:
     """Each pattern once, those of most sequences first."""
-    return sorted(set(patterns), key=lambda pattern: (-pattern.count("+"), pattern))
+    return sorted(set(patterns), key=lambda pattern: (-len(Pattern.parse(pattern)), pattern))

@@ -8,7 +8,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from numpy.typing import NDArray
 from torch import distributed, nn
 
-from dataset_conversion.sequences import pattern
+from dataset_conversion.files.dataset_json import channel_names
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.training.pattern_dice import Sample, count_per_sample, dice_per_pattern, sequences_there
 from nnunet_seqdropout.training.pattern_plot import write_pattern_plot
 
@@ -32,12 +33,12 @@ class DicePerPattern(nnUNetTrainer):
     @property
     def _sequences(self) -> tuple[str, ...]:
         """The declared sequences in channel order."""
-        return tuple(name for _, name in sorted(self.dataset_json["channel_names"].items(), key=lambda c: int(c[0])))
+        return channel_names(self.dataset_json["channel_names"])
 
     def get_tr_and_val_datasets(self) -> tuple:
         training, validation = super().get_tr_and_val_datasets()
         patterns = {
-            case: pattern(sequences_there(validation.load_case(case)[0]), self._sequences)
+            case: str(Pattern.of(sequences_there(validation.load_case(case)[0]), self._sequences))
             for case in validation.identifiers
         }
         self._patterns = patterns if len(set(patterns.values())) > 1 else {}

@@ -10,7 +10,7 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
-from dataset_conversion.sequences import pattern
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import (
     RecordPresence,
     Rescale,
@@ -103,7 +103,7 @@ class WithSequenceDropout(ConfiguredTrainer):
         return super().validation_step({**batch, "data": keep_and_rescale(batch["data"], kept, "none")})
 
     def _configured_dropout(self) -> SequenceDropout:
-        known = {pattern(p, self._sequences): p for p in subsets([True] * len(self._sequences))}
+        known = {str(Pattern.of(p, self._sequences)): p for p in subsets([True] * len(self._sequences))}
         if unknown := self.subset_weights.keys() - known.keys():
             raise ValueError(f"subset_weights names {', '.join(unknown)}; name subsets such as {' or '.join(known)}.")
         return SequenceDropout(
@@ -121,8 +121,9 @@ class WithSequenceDropout(ConfiguredTrainer):
         for name in self.always_keep:
             if name not in self._sequences:
                 raise ValueError(f"always_keep names '{name}'; this data set has {', '.join(self._sequences)}.")
-        for name in self._sequences:
-            if name.lower() == "ct" and name not in self.always_keep:
+        channels = self.dataset_json["channel_names"]
+        for name, key in zip(self._sequences, sorted(channels, key=int), strict=True):
+            if channels[key].lower() == "ct" and name not in self.always_keep:
                 raise ValueError(
                     f"Channel '{name}' is normalised as CT, which turns the zeros of an absent image into another "
                     "constant: it cannot be dropped. Add it to always_keep, or rename it in dataset.json."
