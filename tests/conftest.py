@@ -245,7 +245,7 @@ def make_model(make_trainer, made_models):
         trainer.initialize()
         folder = Path(trainer.output_folder_base)
         if sequences != SEQUENCES:
-            folder = folder.with_name(f"{len(sequences)}_{folder.name}")
+            folder = folder.with_name(f"{'-'.join(sequences)}_{folder.name}")
         (folder / "fold_0").mkdir(parents=True, exist_ok=True)
         save_json(trainer.plans_manager.plans, str(folder / "plans.json"), sort_keys=False)
         save_json(trainer.dataset_json, str(folder / "dataset.json"), sort_keys=False)

@@ -110,6 +110,66 @@ def test_so_they_are_for_every_subset_of_three_sequences(make_model, case, tmp_p
     require_one_result(case, tmp_path, model, SEQUENCES[:3], drop_every=3)
 
 
+def record_of(folder: Path, case: str) -> dict:
+    return json.loads((folder / f"{case}.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("bravo", "mprage", "flair"), ("bravo", "mprage", "flair")),
+        (("zscore", "zscore", "zscore"), ("zscore_0", "zscore_1", "zscore_2")),
+    ],
+)
+def test_channels_with_names_for_one_sequence_stay_apart(make_model, case, tmp_path, names, shown):
+    """An image is what the number of its file says: bravo and mprage are aliases of each other, zscore is one name."""
+    model = make_model("TinySeqDropout", sequences=names)
+    for channel in (0, 2, 3):
+        (case / f"P_000{channel}.nii.gz").unlink()
+    assert predict(case, tmp_path / "out", model, "--save_probabilities") == 0
+    record = record_of(tmp_path / "out", "P")
+    assert (record["pattern"], record["absent"]) == (shown[1], [shown[0], shown[2]])
+    image = read_image(case / "P_0001.nii.gz")
+    loaded = load_model(model)
+    prepared = loaded.preprocess({1: image})
+    assert prepared.present == (False, True, False)
+    assert [bool(channel.any()) for channel in prepared.data] == [False, True, False]
+    expected = loaded.probability(loaded.segmentation(loaded.logits(prepared), prepared), (1,))
+    written = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "P_prob.nii.gz")))
+    np.testing.assert_allclose(written, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("names", "drop", "left"),
+    [
+        (("bravo", "mprage", "flair"), "mprage", "bravo+flair"),
+        (("bravo", "mprage", "flair"), "1", "bravo+flair"),
+        (("zscore", "zscore", "zscore"), "2", "zscore_0+zscore_1"),
+    ],
+)
+def test_the_sequence_named_is_dropped_and_no_alias_of_it(make_model, case, tmp_path, names, drop, left):
+    model = make_model("TinySeqDropout", sequences=names)
+    (case / "P_0003.nii.gz").unlink()
+    assert predict(case, tmp_path / "out", model, "--drop", drop) == 0
+    assert record_of(tmp_path / "out", "P")["pattern"] == left
+
+
+@pytest.mark.parametrize(("names", "word"), [(("bravo", "mprage", "flair"), "irfspgr"), (("ZScore",) * 3, "zscore")])
+def test_a_name_that_may_mean_several_channels_is_refused(make_model, case, tmp_path, capsys, names, word):
+    model = make_model("TinySeqDropout", sequences=names)
+    assert predict(case, tmp_path / "out", model, "--drop", word) == 2
+    said = capsys.readouterr().err
+    assert "0000 " in said
+    assert "number" in said or "unknown sequence" in said
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
+def test_two_images_for_one_channel_are_refused(make_model, case):
+    model, image = load_model(make_model("TinySeqDropout")), read_image(case / "P_0002.nii.gz")
+    with pytest.raises(Fault, match="two images for channel 2, t1_gd"):
+        model.preprocess({"t1_gd": image, "t1ce": image})
+
+
 @pytest.mark.parametrize(
     ("trainer", "configuration"),
     [("TinySeqDropout", "2d"), ("TinyPlusSeqDropout", "2d"), ("TinyStockSeqDropout", "3d_fullres")],
@@ -605,6 +665,14 @@ def test_only_the_patterns_named_are_measured(make_model, case, references, tmp_
     assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", "t1ce+flair", "0+3") == 0
     assert pd.read_csv(tmp_path / "out" / "subsets.csv")["pattern"].unique().tolist() == ["t1_gd+flair", "bravo+flair"]
     assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", "pet") == 2
+
+
+def test_patterns_of_channels_that_are_aliases_of_each_other_are_told_apart(make_model, case, references, tmp_path):
+    (case / "P_0003.nii.gz").unlink()
+    model = make_model("TinySeqDropout", sequences=("bravo", "mprage", "flair"))
+    assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", "mprage", "bravo+flair", "1+2") == 0
+    measured = pd.read_csv(tmp_path / "out" / "cases.csv")
+    assert list(measured["pattern"]) == ["bravo+flair", "mprage+flair", "mprage"]
 
 
 def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):

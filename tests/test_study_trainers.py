@@ -8,8 +8,8 @@ from nnunet_seqdropout.study.design import SHIPPED, Arm, Budget, Design, read_de
 from nnunet_seqdropout.study.runs import Run, all_runs
 from nnunet_seqdropout.study.trainers import trainer_name, trainer_source, write_trainers
 from nnunet_seqdropout.training import ConfiguredTrainer
-from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
 from nnunet_seqdropout.training.sequence_dropout import WithSequenceDropout
+from nnunet_seqdropout.training_25d import DeepLab25D, DeepLab25DPlus
 
 
 def design_of(*arms: Arm, **settings) -> Design:
