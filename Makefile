@@ -17,6 +17,7 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --allow-untyped-defs tests
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -48,7 +48,7 @@ setup(
             "connected-components-3d",
             "setuptools",
         ],
-        "dev": ["ruff", "mypy"],
+        "dev": ["ruff==0.17.6", "mypy==2.4.1"],
     },
     entry_points={
         "console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"],

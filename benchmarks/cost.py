@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def main() -> None:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(window[:1])
         print(f"{name}: {counter.get_total_flops() / 1e9:.1f} GFLOP a slice")
-        slices[name] = lambda network=network, window=window: forward(network, window)
+        slices[name] = partial(forward, network, window)
     show("seconds for four slices", in_turns(slices, arguments.turns))
     if arguments.images:
         commands = {name: predict(name, arguments) for name in models}

@@ -11,7 +11,6 @@ remove WORK_FOLDER to begin anew.
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -90,4 +89,4 @@ def table(evaluation: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

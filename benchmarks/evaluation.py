@@ -94,7 +94,9 @@ def _row(name: str, reference: NDArray, probability: NDArray, folder: Path, pano
     worker = subprocess.Popen(
         [panoptica, WORKER, *files, str(THRESHOLD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    ours, sklearns, usual, dice_alone = [], [], [], []
+    ours, sklearns = [], []
+    usual: list[float] = []
+    dice_alone: list[float] = []
     for _ in range(turns):
         ours.append(_seconds(lambda: evaluate_patient(reference, probability=probability, rules=rules)))
         sklearns.append(_seconds(lambda: roc_curve(reference.ravel(), probability.ravel())))
@@ -167,8 +169,8 @@ def _commands(
 def _seconds_of_process(command: list) -> tuple[float, float]:
     """By the clock, and of the processor (user and system)."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    clock = _seconds(lambda: subprocess.run(command, check=True, **quiet))
+    nowhere = subprocess.DEVNULL
+    clock = _seconds(lambda: subprocess.run(command, check=True, stdout=nowhere, stderr=nowhere))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -76,7 +76,8 @@ def small_lesions(folder: Path, plans: dict, height: int, width: int) -> Iterato
 
 def networks(plans: dict, n_sequences: int, backbone: str) -> dict[str, Callable[[], nn.Module]]:
     """The last one is nnU-Net's 2D network, given the five slices as channels, too."""
-    rates = tuple(fitting_rates(*plans["patch_size"], 16))
+    height, width = plans["patch_size"]
+    rates = tuple(fitting_rates(height, width, 16))
     plus: dict[str, Any] = {"output_stride": 16, "atrous_rates": rates}
     settings: dict[str, dict] = {
         "DeepLabV3, stride 8 (paper)": {},

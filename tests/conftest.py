@@ -142,7 +142,8 @@ def write_case(
     generator = np.random.default_rng(seed)
     axes = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")
     centre = [n / 2 for n in shape]
-    ball = sum(((a - c) / (n / 4 + 0.5)) ** 2 for a, c, n in zip(axes, centre, shape, strict=True)) <= 1
+    squares = (((a - c) / (n / 4 + 0.5)) ** 2 for a, c, n in zip(axes, centre, shape, strict=True))
+    ball = sum(squares, np.zeros(shape)) <= 1
     for kind in ("images", "labels"):
         (folder / f"{kind}{split}").mkdir(parents=True, exist_ok=True)
     for channel, name in enumerate(sequences):

@@ -27,6 +27,7 @@ def other(tmp_path):
     """Another process that has half a file in a staging folder."""
     command = [sys.executable, "-c", STAGE_AND_WAIT, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     assert process.stdout.readline() == "staged\n"
     yield process
     process.kill()

@@ -35,7 +35,8 @@ def test_a_lesion_belongs_to_the_size_that_begins_with_its_diameter():
         (10, None, 2, 2),
     ]
     assert rows[1]["sensitivity"] == 0.5
-    assert np.isnan([rows[2][name] for name in ("sensitivity", "ci_low", "ci_high")]).all()
+    undefined = [rows[2][name] for name in ("sensitivity", "ci_low", "ci_high")]
+    assert all(value is not None and np.isnan(value) for value in undefined)
     interval = stats.binomtest(1, 2).proportion_ci(method="wilson")
     assert (rows[1]["ci_low"], rows[1]["ci_high"]) == pytest.approx((interval.low, interval.high))
 

@@ -66,8 +66,8 @@ def test_a_conversion_killed_at_any_moment_goes_on_to_the_same_bytes(tmp_path, m
     def run(root: str, *, n_done: int | None = None, delay: float = 0.0) -> int:
         """Killed a moment after so many patients are done."""
         environment = {**os.environ, "nnUNet_raw": str(tmp_path / root), "OMP_NUM_THREADS": "1"}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen([str(word) for word in command], env=environment, **quiet)
+        nowhere = subprocess.DEVNULL
+        process = subprocess.Popen([str(word) for word in command], env=environment, stdout=nowhere, stderr=nowhere)
         if n_done is not None:
             records = tmp_path / root / "Dataset001_X" / ".conversion"
             while process.poll() is None and len(list(records.glob("*.json"))) < n_done:

@@ -114,7 +114,7 @@ def test_a_bad_file_fails_its_patient_alone(source, raw, capsys, name, harm, sai
 def test_masks_of_0_and_255_are_taken_if_that_is_said(source, raw):
     save(source / "P1" / "seg.nii.gz", lesion(255))
     assert convert(source, "--map", "255=1") == 0
-    assert np.unique(nibabel.load(raw / "labelsTr" / "P1.nii.gz").dataobj).tolist() == [0, 1]
+    assert np.unique(nibabel.Nifti1Image.from_filename(raw / "labelsTr" / "P1.nii.gz").dataobj).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
@@ -125,7 +125,7 @@ def test_a_series_keeps_its_type_and_its_values(source, raw, dtype):
     (source / "P1" / "flair.nii.gz").unlink()
     save(source / "P1" / "flair.nii", voxels)
     assert convert(source) == 0
-    written = nibabel.load(raw / "imagesTr" / "P1_0003.nii.gz")
+    written = nibabel.Nifti1Image.from_filename(raw / "imagesTr" / "P1_0003.nii.gz")
     assert written.get_data_dtype() == dtype
     assert np.array_equal(np.asarray(written.dataobj), voxels)
 

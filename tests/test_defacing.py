@@ -250,7 +250,10 @@ def test_the_picture_shows_both_rows_even_where_nothing_is_left():
         titles = [ax.get_title() for ax in figure.axes]
         assert [title.rsplit(", ")[-1] for title in titles] == ["before"] * 4 + ["after"] * 4
         front = {title: ax.images[0].get_array() for title, ax in zip(titles, figure.axes, strict=True)}
-        differs = not np.array_equal(front["surface from the front, before"], front["surface from the front, after"])
+        before, after = (front[f"surface from the front, {when}"] for when in ("before", "after"))
+        assert before is not None
+        assert after is not None
+        differs = not np.array_equal(before, after)
         assert differs == (defaced is not block)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch import nn
 
 from nnunet_seqdropout.dropout import (
     RecordPresence,
+    Rescale,
     SequenceDropout,
     add_rescaling,
     case_present,
@@ -41,7 +43,7 @@ def test_the_factor_is_that_of_the_paper():
 
 
 # of four sequences, by how many are there; one absent: 4/3, two: 2, three: 4
-FACTORS = {
+FACTORS: dict[Rescale, list[float]] = {
     "paper": [1, 4, 2, 4 / 3, 1],
     "sqrt": [1, 2, sqrt(2), sqrt(4 / 3), 1],
     "none": [1, 1, 1, 1, 1],
@@ -57,7 +59,8 @@ def test_the_factor_is_the_papers_or_its_root_or_none(rescale):
 
 
 def test_an_unknown_rescaling_is_refused():
-    for refused in (lambda: SequenceDropout(rescale="squared"), lambda: add_rescaling(nn.Identity(), "squared")):
+    unknown: Any = "squared"
+    for refused in (lambda: SequenceDropout(rescale=unknown), lambda: add_rescaling(nn.Identity(), unknown)):
         with pytest.raises(ValueError, match="rescale is 'squared': choose one of paper, sqrt, none"):
             refused()
 
@@ -162,10 +165,10 @@ def test_at_full_strength_nothing_but_the_subset_is_drawn():
 
 def test_a_generator_of_ones_own_leaves_numpys_alone():
     np.random.seed(7)
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state(legacy=False)["state"]["key"].copy()
     drawn = [SequenceDropout().draw((True,) * 4, np.random.default_rng(3)) for _ in range(2)]
     assert drawn[0] == drawn[1]
-    assert np.array_equal(np.random.get_state()[1], before)
+    assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], before)
 
 
 def stock_pipeline(regions=None) -> ComposeTransforms:
@@ -234,7 +237,7 @@ def test_a_forked_worker_sees_the_strength_change():
 class Receives(nn.Module):
     """A network that answers with what it received."""
 
-    def __init__(self, rescale: str = "paper") -> None:
+    def __init__(self, rescale: Rescale = "paper") -> None:
         super().__init__()
         add_rescaling(self, rescale)
 

@@ -175,6 +175,7 @@ def test_the_classes_of_a_region_are_added_unless_the_model_has_the_region(folde
     np.savez_compressed(folder / "P0.npz", probabilities=np.stack(channels))
     save(reference, folder / "P0.nii.gz")
     volumes = Folders(folders / "test_gt", folder, Target((1, 3))).read("P0")
+    assert volumes.probability is not None
     assert np.array_equal(volumes.probability, probability)
 
 

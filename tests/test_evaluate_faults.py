@@ -81,6 +81,7 @@ def test_a_flipped_bit_of_probabilities_changes_nothing_or_is_found(tmp_path_fac
         volumes = Folders(folder / "gt", folder / "p").read("P0")
     except Fault:
         return
+    assert volumes.probability is not None
     assert np.array_equal(volumes.probability, probability)
 
 

@@ -43,7 +43,8 @@ def write(
 ) -> None:
     """An oblique image; a number becomes noise around it, ``voxels`` as an array is written as it is."""
     if not isinstance(voxels, np.ndarray):
-        voxels = np.random.default_rng(int(voxels)).normal(voxels, 1, shape).astype(np.float32)
+        noise = np.random.default_rng(int(voxels)).normal(voxels, 1, shape)
+        voxels = np.asarray(noise, np.float32)
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(spacing)
     image.SetOrigin(origin)

@@ -48,7 +48,8 @@ def test_nothing_predicted_and_no_lesion_are_zeros():
 
 @given(CASES, st.lists(st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 1.0]), min_size=1))
 def test_it_agrees_with_objects_found_anew_at_every_threshold(case, thresholds):
-    assert froc_counts(*case, thresholds).tolist() == slowly(*case, thresholds)
+    reference, probability = case
+    assert froc_counts(reference, probability, thresholds).tolist() == slowly(reference, probability, thresholds)
 
 
 def test_noise_agrees_with_objects_found_anew_at_every_threshold():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from test_network import slice_by_slice
 
 from nnunet_seqdropout.dropout import keep_and_rescale, present_sequences
+from nnunet_seqdropout.network import DeepLabV3Slab
 
 
 def labels(path: Path) -> np.ndarray:
@@ -57,7 +59,7 @@ def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, t
     assert np.array_equal(ours[clear], stock[clear])
 
 
-DATA_SETS = {
+DATA_SETS: dict[str, dict[str, Any]] = {
     # anisotropic, odd sizes; "deep" is deeper than the slab of 12
     "four sequences, 5 mm slices": {
         "shapes": {"A": (7, 41, 37), "B": (9, 43, 39), "C": (11, 37, 45), "D": (12, 45, 37), "E": (8, 41, 41)},
@@ -102,7 +104,7 @@ def test_data_sets_of_many_shapes_train_and_predict(kind, trainer, rates, tmp_pa
 class SliceBySlice(torch.nn.Module):
     """The same weights, asked for one slice after the other."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, network: DeepLabV3Slab) -> None:
         super().__init__()
         self.network = network
 
@@ -193,7 +195,8 @@ def test_an_exported_model_predicts_the_same_where_it_is_installed(two_folds, tm
     for host, folder in ((two_folds, "here"), (elsewhere, "there")):
         host.run("seqdropout", "fill", "-i", images, "-o", tmp_path / f"filled_{folder}", "-d", 1)
         host.predict(1, "TinySeqDropout", tmp_path / f"filled_{folder}", tmp_path / folder, folds=(0, 1))
-    assert np.array_equal(*(labels(tmp_path / folder / "new.nii.gz") for folder in ("here", "there")))
+    here, there = (labels(tmp_path / folder / "new.nii.gz") for folder in ("here", "there"))
+    assert np.array_equal(here, there)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -14,6 +15,8 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files import nifti
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.images import read_image
+
+FILES = (Path("a"), Path("b"))
 
 
 def save(path, voxels, *, affine=None, slope=None, inter=0.0):
@@ -169,10 +172,10 @@ def test_two_grids_are_told_apart_with_both_files_and_the_distance(tmp_path):
     second.SetOrigin([0, 3, 4])
     third.SetSpacing([1, 1, 1.05])
     with pytest.raises(Fault, match=r"b: origin \(0, 3, 4\), but a has \(0, 0, 0\); .* up to 5\.0 mm apart"):
-        require_same_grid(first, second, files=("a", "b"))
-    require_same_grid(first, third, files=("a", "b"))
+        require_same_grid(first, second, files=FILES)
+    require_same_grid(first, third, files=FILES)
     with pytest.raises(Fault, match=r"b: size \(4, 5, 7\), but a has \(4, 5, 6\)"):
-        require_same_grid(first, sitk.Image([4, 5, 7], sitk.sitkUInt8), files=("a", "b"))
+        require_same_grid(first, sitk.Image([4, 5, 7], sitk.sitkUInt8), files=FILES)
 
 
 def test_a_probability_map_comes_back_within_half_a_step_on_its_grid(tmp_path):
@@ -188,11 +191,12 @@ def test_a_probability_map_comes_back_within_half_a_step_on_its_grid(tmp_path):
     assert read.dtype == np.float64
     assert np.abs(read - probability).max() <= 0.5 / 65535 + 1e-7
     assert read.flat[:2].tolist() == pytest.approx([0, 1], abs=1e-7)
-    require_same_grid(grid, image, files=("a", "b"))
-    stored = nibabel.load(tmp_path / "P_prob.nii.gz")
+    require_same_grid(grid, image, files=FILES)
+    stored = nibabel.Nifti1Image.from_filename(tmp_path / "P_prob.nii.gz")
+    assert isinstance(stored.dataobj, nibabel.arrayproxy.ArrayProxy)
     assert (stored.get_data_dtype(), stored.dataobj.slope) == (np.uint16, np.float32(1 / 65535))
-    exact = np.float32(probability * 1e-9)
+    exact = (probability * 1e-9).astype(np.float32)
     nifti.write_probability(exact, grid, tmp_path / "P_prob.nii.gz", stored_as="float32")
     image = read_image(tmp_path / "P_prob.nii.gz")
     np.testing.assert_array_equal(sitk.GetArrayViewFromImage(image), exact, strict=True)
-    require_same_grid(grid, image, files=("a", "b"))
+    require_same_grid(grid, image, files=FILES)

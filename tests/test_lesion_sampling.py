@@ -1,5 +1,7 @@
 """Every lesion is drawn alike: counted from the rows by hand, then drawn with nnU-Net's own data loader."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,7 +81,8 @@ def test_what_stands_for_all_annotated_voxels_is_left_as_it_is():
 
 
 def test_keys_of_numpys_own_are_classes():
-    assert len(by_lesion(two_lesions(), {np.int64(1): []})[1]) == 512
+    locations: dict[Any, list] = {np.int64(1): []}
+    assert len(by_lesion(two_lesions(), locations)[1]) == 512
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 0.4))

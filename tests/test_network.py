@@ -191,18 +191,18 @@ def _two_steps(rank: int, folder: str, head: dict) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     net = network(**head).train()
     net.register_forward_pre_hook(RescaleInEvaluation())
-    net = DistributedDataParallel(net)
+    parallel = DistributedDataParallel(net)
     options = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": True}
     loss = DC_and_CE_loss(options, {}, dice_class=MemoryEfficientSoftDiceLoss)
-    optimizer = torch.optim.SGD(net.parameters(), 1e-2, momentum=0.99, nesterov=True)
+    optimizer = torch.optim.SGD(parallel.parameters(), 1e-2, momentum=0.99, nesterov=True)
     torch.manual_seed(rank)
     for _ in range(2):
         optimizer.zero_grad(set_to_none=True)
         target = torch.randint(0, 2, (2, 1, 1, 32, 32)).float()
-        loss(net(torch.randn(2, 3, 5, 32, 32)), target).backward()
+        loss(parallel(torch.randn(2, 3, 5, 32, 32)), target).backward()
         optimizer.step()
-    unused = [name for name, p in net.module.named_parameters() if p.grad is None]
-    weights = {name: p.detach() for name, p in net.module.named_parameters()}
+    unused = [name for name, p in net.named_parameters() if p.grad is None]
+    weights = {name: p.detach() for name, p in net.named_parameters()}
     torch.save({"unused": unused, "weights": weights}, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 

@@ -2,6 +2,7 @@
 
 import json
 from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,8 @@ def test_a_label_map_has_no_area_and_no_froc():
 
 def test_probabilities_and_a_mask_at_once_or_neither_are_refused():
     reference, probability = example()
-    for given_ in ({}, {"probability": probability, "predicted": reference}):
+    neither_and_both: list[dict[str, Any]] = [{}, {"probability": probability, "predicted": reference}]
+    for given_ in neither_and_both:
         with pytest.raises(ValueError, match="either the probabilities or the predicted mask"):
             evaluate_patient(reference, **given_)
     with pytest.raises(ValueError, match=r"shape \(4, 5, 6\), the other volume \(1, 5, 6\)"):

@@ -208,4 +208,5 @@ def test_every_pattern_has_a_curve_of_its_own_in_the_picture():
     dots, curves = axes.lines[::2], axes.lines[1::2]
     assert [curve.get_label() for curve in curves] == ["flair", "t1_gd"]
     assert curves[0].get_color() != curves[1].get_color()
-    np.testing.assert_allclose([line.get_ydata() for line in dots], [[np.nan, 0.5], [np.nan, 0.2]])
+    shown = np.array([np.asarray(line.get_ydata()) for line in dots])
+    np.testing.assert_allclose(shown, np.array([[np.nan, 0.5], [np.nan, 0.2]]))

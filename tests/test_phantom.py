@@ -12,7 +12,7 @@ from scipy.stats import binomtest, kstest, lognorm
 
 from dataset_conversion.phantom.anatomy import Head, draw_head
 from dataset_conversion.phantom.cohort import Design, scan, series_grid, write_phantom
-from dataset_conversion.phantom.lesions import LAWS, draw_diameters
+from dataset_conversion.phantom.lesions import LAWS, Hospital, draw_diameters
 from dataset_conversion.phantom.signal import TISSUES, Protocol, Tissue, hospital_a, hospital_b, signal
 from nnunet_seqdropout.cli.command import main
 
@@ -87,7 +87,7 @@ def head() -> Head:
     return drawn
 
 
-def measured(head: Head, hospital: str) -> dict[str, dict[str, float]]:
+def measured(head: Head, hospital: Hospital) -> dict[str, dict[str, float]]:
     """Mean signal of each tissue relative to white matter on every series, from the images, not from the formulas."""
     protocols = hospital_a(3.0) if hospital == "A" else hospital_b()
     contrasts = {}

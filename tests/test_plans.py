@@ -1,6 +1,7 @@
 """Stock plans in, our plans out; every number counted by hand."""
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from nnunet_seqdropout.plans import (
 )
 
 NETWORK = {"n_slices": 5, "backbone": "resnet18", "output_stride": 8, "atrous_rates": [12, 24, 36]}
-PLANS = {
+PLANS: dict[str, Any] = {
     "experiment_planner_used": "ExperimentPlanner",
     "transpose_forward": [1, 0, 2],
     "configurations": {
@@ -126,6 +127,7 @@ def test_a_branch_outside_the_map_is_a_1x1_convolution(size):
     for rate in (12, 24, 36):
         convolution = nn.Conv2d(1, 1, 3, padding=rate, dilation=rate, bias=False)
         convolution(torch.ones(1, 1, side, side)).sum().backward()
+        assert convolution.weight.grad is not None
         gradient = convolution.weight.grad[0, 0].clone()
         gradient[1, 1] = 0
         assert (rate in rates_outside((12, 24, 36), size, size, 8)) == (not gradient.any())

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -464,13 +465,14 @@ def test_a_region_above_its_threshold_gets_the_most_probable_of_its_labels():
     class Stub:
         predictor = Predictor()
 
+    model: Any = Stub()
     # voxels by classes 0 to 3; the region is 1 and 3
     probabilities = np.array([[0.4, 0.1, 0.2, 0.3], [0.5, 0.1, 0.3, 0.1], [0.2, 0.1, 0.6, 0.1]]).T.reshape(4, 1, 1, 3)
     segmentation = Segmentation(probabilities.argmax(0), probabilities)
     region = probabilities[[1, 3]].sum(axis=0)
-    labels = with_threshold(segmentation, Stub(), Target((1, 3)), region, 0.2)
+    labels = with_threshold(segmentation, model, Target((1, 3)), region, 0.2)
     assert labels.ravel().tolist() == [3, 1, 1]
-    assert with_threshold(segmentation, Stub(), Target((1, 3)), region, 0.3).ravel().tolist() == [3, 0, 2]
+    assert with_threshold(segmentation, model, Target((1, 3)), region, 0.3).ravel().tolist() == [3, 0, 2]
 
 
 @pytest.fixture
@@ -617,7 +619,8 @@ def test_without_f_the_folds_that_are_there_are_an_ensemble(make_model, case, tm
     both = load_model(two)
     assert both.folds == ("0", "3")
     prepared = both.preprocess(image)
-    mean = sum(model.logits(prepared) for model in each) / 2
+    first, second = (model.logits(prepared) for model in each)
+    mean = (first + second) / 2
     assert torch.allclose(both.logits(prepared), mean, atol=1e-3)
     assert not torch.allclose(each[0].logits(prepared), mean, atol=1e-3)
     # fold_all is a model by itself
@@ -647,7 +650,7 @@ def test_a_preprocessed_case_is_reused_only_where_that_changes_nothing(make_mode
     complete = model.preprocess({SEQUENCES[channel]: image for channel, image in images.items()})
     reused = []
     for kept in SUBSETS:
-        calls = []
+        calls: list[int] = []
         original = Model.preprocess
         monkeypatch.setattr(Model, "preprocess", lambda self, i, o=original, c=calls: c.append(1) or o(self, i))
         ours = _without(model, complete, images, kept)

@@ -56,7 +56,7 @@ def join(folder: Path, case: str, *channels: int) -> list[Path]:
 
 def change(file: Path, work) -> None:
     """``work(voxels, affine) -> voxels, affine`` on a NIfTI file, X first."""
-    image = nibabel.load(file)
+    image = nibabel.Nifti1Image.from_filename(file)
     voxels, affine = work(np.asanyarray(image.dataobj), image.affine.copy())
     nibabel.save(nibabel.Nifti1Image(voxels, affine), file)
 
@@ -87,7 +87,7 @@ def flipped(file: Path) -> None:
     file.write_bytes(content)
 
 
-def with_header(offset: int, kind: str, *values: float):
+def with_header(offset: int, kind: str, *values: float | bytes):
     """Overwrites a field of the header."""
 
     def work(file: Path) -> None:
@@ -113,7 +113,7 @@ def sheared(voxels, affine):
 
 
 def two_forms(file: Path) -> None:
-    image = nibabel.load(file)
+    image = nibabel.Nifti1Image.from_filename(file)
     other = image.affine.copy()
     other[0, 3] += 30
     image.set_sform(image.affine, 1)
@@ -261,7 +261,11 @@ def test_row_12_under_nan_zero_they_count_as_0(make_model, images, tmp_path):
 def test_row_17_no_type_and_no_slope_overflows(make_model, images, tmp_path):
     """Whole numbers from -2 to 2e9 + 1: the same in every way to store them."""
     values = np.random.default_rng(0).integers(-2, 2, SHAPE[::-1]).astype(np.float64) * 1e9 + 1
-    stored = {"A": values, "B": values.astype(np.int32), "C": ((values - 1) / 1e9).astype(np.int8)}
+    stored: dict[str, np.ndarray] = {
+        "A": values,
+        "B": values.astype(np.int32),
+        "C": ((values - 1) / 1e9).astype(np.int8),
+    }
     for case, voxels in stored.items():
         image = nibabel.Nifti1Image(voxels, np.eye(4), dtype=voxels.dtype)
         file = images / f"{case}_0002.nii.gz"

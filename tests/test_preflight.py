@@ -447,8 +447,13 @@ def test_several_processes_find_the_same_as_one(dataset):
 def test_every_file_is_read_once(dataset, monkeypatch):
     from dataset_conversion.checks import case as preflight
 
-    read = []
-    monkeypatch.setattr(preflight, "read_image", lambda file: read.append(file) or sitk.ReadImage(str(file)))
+    read: list[Path] = []
+
+    def noted(file: Path) -> sitk.Image:
+        read.append(file)
+        return sitk.ReadImage(str(file))
+
+    monkeypatch.setattr(preflight, "read_image", noted)
     check_dataset(dataset)
     assert sorted(read) == sorted(dataset.glob("*T[rs]/*.nii.gz"))
 

@@ -272,9 +272,11 @@ def test_the_checkerboard_alternates_between_the_two_images_in_squares_of_20_mm(
         image.SetSpacing((1.0, 1.0, 5.0))
     figure = checkerboard(images[0], images[1], images[0], "P")
     axial, after, *_ = figure.axes
-    shown = axial.images[0].get_array()
+    shown, shown_after = (ax.images[0].get_array() for ax in (axial, after))
+    assert shown is not None
+    assert shown_after is not None
     assert shown[10, 10] == shown[30, 30] != shown[10, 30] == shown[30, 10]
-    assert np.ptp(after.images[0].get_array()) == 0
+    assert np.ptp(shown_after) == 0
     assert [ax.get_aspect() for ax in figure.axes] == [1, 1, 5, 5, 5, 5]
     with pytest.raises(ValueError, match="sizes differ"):
         checkerboard(images[0], images[1][:, :, :4], images[0], "P")

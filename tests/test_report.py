@@ -34,7 +34,10 @@ class Page(HTMLParser):
 
     def __init__(self, file: Path) -> None:
         super().__init__()
-        self.addresses, self.tags, self.texts, self.tables = [], [""], [], []
+        self.addresses: list[str] = []
+        self.tags: list[str] = [""]
+        self.texts: list[str] = []
+        self.tables: list[list[list[str]]] = []
         self.in_cell = False
         self.feed(file.read_text(encoding="utf-8"))
         self.text = " ".join(" ".join(self.texts).split())
@@ -244,6 +247,7 @@ document.getElementById("seen").textContent = seen.join("|");
 
 def chromium(page: Path, *options: str) -> tuple[str, str]:
     """What it wrote and what it logged."""
+    assert CHROMIUM is not None
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     fixed = [
         "--headless=new",
@@ -271,7 +275,9 @@ def test_the_report_works_in_a_browser_and_on_paper(tmp_path):
     page.write_text(file.read_text(encoding="utf-8").replace("</body>", SORT_TWICE + "</body>"), encoding="utf-8")
     dom, log = chromium(page, "--dump-dom")
     assert "CONSOLE" not in log
-    by_name, rising, up, falling, down, *viewer = re.search(r'<pre id="seen">(.*?)</pre>', dom)[1].split("|")
+    seen = re.search(r'<pre id="seen">(.*?)</pre>', dom)
+    assert seen is not None
+    by_name, rising, up, falling, down, *viewer = seen[1].split("|")
     assert by_name == "P1,P2,P3,P10"
     assert (rising, up) == ("P10,P2,P1,P3", "ascending")
     assert (falling, down) == ("P1,P2,P10,P3", "descending")

@@ -44,7 +44,8 @@ def reference(trainer, data: torch.Tensor, *, use_mirroring: bool) -> torch.Tens
     """Every slice by itself, averaged over the flips; the volume is as large as the patch in-plane."""
     flips = [(), (3,), (4,), (3, 4)] if use_mirroring else [()]
     trainer.network.eval()
-    return sum(slice_by_slice(trainer.network, data[None].flip(f)).flip(f) for f in flips)[0] / len(flips)
+    flipped_back = (slice_by_slice(trainer.network, data[None].flip(f)).flip(f) for f in flips)
+    return sum(flipped_back, torch.zeros(()))[0] / len(flips)
 
 
 def volume(trainer, *, absent: int | None) -> torch.Tensor:
@@ -52,7 +53,7 @@ def volume(trainer, *, absent: int | None) -> torch.Tensor:
     depth, height, width = trainer.configuration_manager.patch_size
     shape = (depth - 3, height, width)
     axes = torch.meshgrid(*[torch.linspace(-2, 2, n) for n in shape], indexing="ij")
-    ball = (sum(axis**2 for axis in axes) < 1).float()
+    ball = (sum((axis**2 for axis in axes), torch.zeros(())) < 1).float()
     data = torch.randn(4, *shape, generator=torch.Generator().manual_seed(1)) * 0.4 + 3 * ball
     if absent is not None:
         data[absent] = 0

@@ -124,7 +124,7 @@ def test_a_target_that_is_no_label_is_refused(raw):
 
 
 def test_a_model_of_regions_tells_nothing_of_a_region_that_was_not_declared(raw):
-    labels = {"background": 0, "whole": [1, 2, 3], "core": [1, 3], "enhancing": 3}
+    labels: dict[str, int | list[int]] = {"background": 0, "whole": [1, 2, 3], "core": [1, 3], "enhancing": 3}
     cohort = replace(read_cohort(raw), labels=labels)
     for declared in ([3, 1], [1, 2, 3], [3]):
         cohort.require_target(declared)

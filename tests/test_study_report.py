@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -111,5 +112,7 @@ def test_every_seed_has_a_learning_curve_of_its_own(reported):
     """DropOut and nnU-Net two, zeros one; the legend names each arm once."""
     names = ["DropOut", "nnU-Net", "zeros"]
     (ax,) = learning_figure(pd.read_csv(reported / "learning.csv"), names).axes
-    assert [len(line.get_xdata()) for line in ax.lines] == [2] * 5
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == names
+    assert [len(np.asarray(line.get_xdata())) for line in ax.lines] == [2] * 5
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == names

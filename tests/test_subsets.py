@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnunet_seqdropout.subsets import SubsetLaw, subset_probabilities, subsets
+from nnunet_seqdropout.subsets import Presence, SubsetLaw, subset_probabilities, subsets
 
 PRESENCE = st.lists(st.booleans(), min_size=1, max_size=6).filter(any)
 
@@ -63,20 +63,21 @@ def test_weights_are_shared_out_and_a_subset_without_one_weighs_one():
 
 
 def test_without_weights_the_subsets_weigh_alike():
-    for weights in (None, {}):
+    nothing: dict[Presence, float] = {}
+    for weights in (None, nothing):
         assert set(subset_probabilities([True] * 3, law="weights", weights=weights).values()) == {1 / 7}
 
 
 def test_weights_go_by_what_a_patient_has():
     # without the first sequence three subsets are left: weights 2, 1 and 1; that of the full set concerns others
-    weights = {(False, True, True): 2, (True, True, True): 9}
+    weights: dict[Presence, float] = {(False, True, True): 2, (True, True, True): 9}
     drawn = subset_probabilities([False, True, True], law="weights", weights=weights)
     assert drawn == {(False, True, True): 1 / 2, (False, True, False): 1 / 4, (False, False, True): 1 / 4}
 
 
 def test_weights_and_kept_sequences_go_together():
     # the first is always there: four subsets, weights 3, 1, 1 and 0; that of a subset without it plays no part
-    weights = {(True, True, True): 3, (True, False, False): 0, (False, True, True): 50}
+    weights: dict[Presence, float] = {(True, True, True): 3, (True, False, False): 0, (False, True, True): 50}
     drawn = subset_probabilities([True] * 3, law="weights", weights=weights, always_keep=[True, False, False])
     assert drawn == {
         (True, True, True): 3 / 5,
@@ -87,7 +88,7 @@ def test_weights_and_kept_sequences_go_together():
 
 
 def test_whoever_has_impossible_subsets_alone_is_shown_whole():
-    weights = {(True, False, False): 0, (False, True, False): 0, (True, True, False): 0}
+    weights: dict[Presence, float] = {(True, False, False): 0, (False, True, False): 0, (True, True, False): 0}
     assert subset_probabilities([True, True, False], law="weights", weights=weights) == {(True, True, False): 1}
     # where a kept sequence leaves nothing else
     kept = subset_probabilities([True, True, False], law="weights", weights=weights, always_keep=[True, True, False])

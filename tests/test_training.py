@@ -115,7 +115,7 @@ def test_what_a_training_patient_lacks_never_comes_back(make_trainer, name):
     trainer = make_trainer(name, fold=1)
     trainer.initialize()
     training, _ = trainer.get_dataloaders()
-    of_e = []
+    of_e: list[list[bool]] = []
     while len(of_e) < 60:
         batch = next(training)
         present = present_sequences(batch["data"]).tolist()
@@ -228,7 +228,8 @@ class Answers(torch.nn.Module):
 
     def __init__(self, answer: torch.Tensor) -> None:
         super().__init__()
-        self.answer, self.shown, self.window_mode = answer, [], False
+        self.answer, self.window_mode = answer, False
+        self.shown: list[torch.Tensor] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.shown.append(x)

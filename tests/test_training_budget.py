@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import nnunet_seqdropout.training.configured
-
 
 @pytest.fixture
 def seeded(make_trainer):
@@ -100,7 +98,7 @@ def test_a_training_killed_while_it_saves_keeps_the_checkpoint_before(seeded, mo
         Path(target).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nnunet_seqdropout.training.torch, "save", dies_half_way)
+    monkeypatch.setattr(torch, "save", dies_half_way)
     with pytest.raises(KeyboardInterrupt):
         trainer.save_checkpoint(str(file))
     assert file.read_bytes() == before

@@ -110,5 +110,5 @@ def test_the_pooled_curve_of_patients_is_that_of_all_their_voxels(patients):
     reference, probability = (np.concatenate([np.asarray(p[i], float) for p in patients]) for i in (0, 1))
     pooled = roc(reference > 0, probability)
     counts = [background_counts(p[r], p, pooled.values, n_voxels=p.size) for r, p in patients]
-    assert sum(above for above, _ in counts).tolist() == pooled.background_above.tolist()
-    assert sum(at for _, at in counts).tolist() == pooled.background_from.tolist()
+    assert np.sum([above for above, _ in counts], axis=0).tolist() == pooled.background_above.tolist()
+    assert np.sum([at for _, at in counts], axis=0).tolist() == pooled.background_from.tolist()

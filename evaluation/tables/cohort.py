@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def averages(cases: pd.DataFrame) -> dict[str, dict[str, float]]:
     return {name: asdict(average(cases[name].to_numpy())) for name in cases.columns if name not in NOT_AVERAGED}
 
 
-def strata(cases: pd.DataFrame) -> list[dict[str, object]]:
+def strata(cases: pd.DataFrame) -> list[dict[str, Any]]:
     """The averages of patients with at most three and with more than three lesions (Grøvik et al., Discussion)."""
     few = cases["n_lesions"] <= FEW_LESIONS
     named = ((f"at most {FEW_LESIONS} lesions", cases[few]), (f"more than {FEW_LESIONS} lesions", cases[~few]))

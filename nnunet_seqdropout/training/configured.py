@@ -184,7 +184,7 @@ def require_not_negative(setting: str, value: int) -> None:
 class Demo:
     """A few short epochs that a CPU finishes in minutes; the same number of slices for every trainer."""
 
-    epochs = 10
-    iterations_per_epoch = 50
-    val_iterations_per_epoch = 5
-    largest_batch = 6
+    epochs: ClassVar[int | None] = 10
+    iterations_per_epoch: ClassVar[int | None] = 50
+    val_iterations_per_epoch: ClassVar[int | None] = 5
+    largest_batch: ClassVar[int | None] = 6
