@@ -1,4 +1,4 @@
-"""Settings of SeqDropoutPlusTrainer against each other: short trainings over seeds, measured on validation patients.
+"""Compares settings of SeqDropoutPlusTrainer: short trainings over several seeds, measured on validation patients.
 
     python -m benchmarks.choices DATASET WORK_FOLDER [--variants NAME ...] [--seeds 0 1 2] [--epochs 10] [-np 2]
 

@@ -1,4 +1,4 @@
-"""The main job in miniature: a synthetic Hospital A and B, from images to a report on patients who lack a sequence.
+"""Runs the main job in miniature on a synthetic Hospital A and B: from images to a report, one sequence missing.
 
     python -m benchmarks.demo WORK_FOLDER
 

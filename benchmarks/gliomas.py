@@ -1,4 +1,4 @@
-"""The study of ten real gliomas, from a folder of BraTS cases to its report (docs/study/gliomas).
+"""Runs the study of ten real gliomas, from a folder of BraTS cases to its report (docs/study/gliomas).
 
     python -m benchmarks.gliomas BRATS_FOLDER WORK_FOLDER
 

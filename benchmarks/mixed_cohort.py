@@ -1,4 +1,4 @@
-"""Is a mixed cohort worth training on? A synthetic one, against those of its patients who have every sequence.
+"""Compares training on a mixed synthetic cohort with training on only its patients who have every sequence.
 
     python -m benchmarks.mixed_cohort WORK_FOLDER
 

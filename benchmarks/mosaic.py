@@ -1,4 +1,4 @@
-"""One picture of a synthetic cohort: all series of the first patients of both hospitals, and the label.
+"""Draws one picture of a synthetic cohort: all series and the label of the first patients of both hospitals.
 
     python -m benchmarks.mosaic PHANTOM_FOLDER PICTURE.png
 

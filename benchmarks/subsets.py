@@ -1,4 +1,4 @@
-"""How long all subsets of the sequences take: one ``seqdropout subsets`` against a stock predict command for each.
+"""Compares the time of one ``seqdropout subsets`` with that of one stock predict command per subset.
 
     python -m benchmarks.subsets MODEL_FOLDER IMAGES LABELS WORK [-f 0] [--disable_tta] [--patterns A+B ...] [--turns 1]
 

@@ -1,4 +1,4 @@
-"""What became of each case, for commands that work on many: a bad one is reported and the others go on."""
+"""Runs a function on many cases and records the outcome of each; a case that fails does not stop the others."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping

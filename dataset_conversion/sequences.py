@@ -1,4 +1,4 @@
-"""The MRI sequences: what each is called in the field, and its place among the channels of a data set."""
+"""Maps the names that MRI sequences have in practice to canonical names and to the channels of a data set."""
 
 from collections.abc import Sequence
 from itertools import compress

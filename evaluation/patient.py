@@ -1,4 +1,4 @@
-"""Everything that is measured on one patient: arrays in, numbers and a table of lesions out."""
+"""Computes all measures of one patient from arrays: numbers and a table of lesions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Sequence dropout: whole MRI sequences become zero in training, and what is left is rescaled."""
+"""Implements sequence dropout: in training whole MRI sequences are set to zero, and the remaining ones rescaled."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

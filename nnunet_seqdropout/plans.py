@@ -1,4 +1,4 @@
-"""Stock plans in, our plans out: architecture, slab depth and batch size of the 2.5D network; pure functions."""
+"""Rewrites nnU-Net's plans for the 2.5D network: architecture, slab depth and batch size; pure functions."""
 
 import math
 from collections.abc import Mapping, Sequence

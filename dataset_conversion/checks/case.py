@@ -1,4 +1,4 @@
-"""What is wrong with the files of a case: all of it, found in one pass before anybody works with them."""
+"""Checks the files of one case and collects all faults in one pass."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace

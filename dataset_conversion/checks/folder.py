@@ -1,4 +1,4 @@
-"""What is wrong with a raw data set of nnU-Net, or with a folder of images: every case, and the whole."""
+"""Checks every case of an nnU-Net raw data set or of an image folder, and the data set as a whole."""
 
 import pickle
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Patients who are in training and in validation or test, from folders, ``splits_final.json`` and ``manifest.json``."""
+"""Finds patients who are in training and also in validation or test, from the data set's folders and JSON files."""
 
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence

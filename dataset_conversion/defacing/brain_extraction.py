@@ -1,4 +1,4 @@
-"""Brain masks by an extractor of the user's choice: found by its entry point, run as a program of its own.
+"""Computes brain masks with a brain extractor of the user's choice, found by its entry point, as a subprocess.
 
 An extractor is a callable that takes an image and returns its brain mask on the same grid. Any installed package can
 bring one, as an entry point of the group ``nnunet_seqdropout.brain_extractors``. HD-BET, deepbet and ROBEX are run

@@ -1,4 +1,4 @@
-"""Defacing: from a brain mask, by a rule in millimetres, one mask of what to remove from all series of a patient.
+"""Removes the face from all series of a patient by one mask, computed from a brain mask by distances in mm.
 
 The result is defaced, no more than that: the brain, the skull and the file's header can still tell whose it is.
 """

@@ -1,4 +1,4 @@
-"""The picture of a defacing: slices and the head's surface, before and after, to look for a face in."""
+"""Draws slices and the head's surface before and after defacing, so that the user can check for a remaining face."""
 
 import numpy as np
 import SimpleITK as sitk

@@ -1,4 +1,4 @@
-"""DICOM files of many patients become ``<pseudonym>/<sequence>.nii.gz``, with nothing in them that names a patient."""
+"""Converts DICOM files of many patients to ``<pseudonym>/<sequence>.nii.gz`` without identifying data."""
 
 import json
 import logging

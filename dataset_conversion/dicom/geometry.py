@@ -1,4 +1,4 @@
-"""Whether the slices of a DICOM series make one whole volume, judged by their positions, and the grid that they make.
+"""Checks by the slices' positions that a DICOM series is one complete volume, and computes its grid.
 
 Positions are in mm along the slices' normal: for axial slices that is z, from feet to head.
 """

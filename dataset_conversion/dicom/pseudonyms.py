@@ -1,4 +1,4 @@
-"""Pseudonyms of patients: a hash of the patient's id that nobody can repeat without the key.
+"""Derives pseudonyms from patient ids with a keyed hash, which cannot be repeated without the key.
 
 Who has the key and a list of patients can tell who is who; nobody else can. Keep the key away from the data set, and
 use one key for all data of a study, so that a patient has one name.

@@ -1,4 +1,4 @@
-"""Which DICOM series of a patient is which sequence: as the user has decided, else by the first rule that holds."""
+"""Assigns the DICOM series of a patient to sequences: by the user's decision, else by the first rule that matches."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

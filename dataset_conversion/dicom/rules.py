@@ -1,4 +1,4 @@
-"""The rules by which a DICOM series is recognised as a sequence, read from YAML; ``rules.yaml`` is shipped."""
+"""Reads from YAML the rules that map DICOM series to sequences; ``rules.yaml`` holds the default rules."""
 
 import re
 from collections.abc import Mapping, Sequence

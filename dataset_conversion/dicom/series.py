@@ -1,4 +1,4 @@
-"""The series in a folder of DICOM files, put together from the files' headers."""
+"""Groups the DICOM files of a folder into series by their headers."""
 
 import logging
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What the JSON files of a raw data set say, looked at before it is believed."""
+"""Reads and validates ``dataset.json``, and interprets its channels, labels and regions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

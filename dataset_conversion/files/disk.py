@@ -1,4 +1,4 @@
-"""Whether a folder can be written to and has room, asked before hours are spent on what goes into it."""
+"""Checks that a folder is writable and has enough free disk space before a long computation starts."""
 
 import shutil
 from pathlib import Path

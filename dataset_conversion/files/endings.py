@@ -1,4 +1,4 @@
-"""The endings of image files."""
+"""Lists the file name endings of supported images."""
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 """Of the volumes that are converted and evaluated."""

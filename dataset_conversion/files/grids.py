@@ -1,4 +1,4 @@
-"""Compares the grids of two images, and puts an image onto the grid of another of its size."""
+"""Compares the grids of two images, and gives an image the geometry of another one of the same size."""
 
 import logging
 import math

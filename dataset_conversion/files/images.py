@@ -1,4 +1,4 @@
-"""One safe way to read an image, to compare two grids, and to write a file that is whole or not there."""
+"""Reads images with checks for damaged files and NaN, and writes compressed images."""
 
 import logging
 from pathlib import Path

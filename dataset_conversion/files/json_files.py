@@ -1,4 +1,4 @@
-"""Reads and writes JSON files: what cannot be read is a Fault that names file, key and remedy."""
+"""Reads and writes JSON files; an unreadable file raises a Fault that names file and remedy."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The values of a label map: those that it may not have, with the number of their voxels and the remedy."""
+"""Counts the values of a label map and reports those that are not allowed."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""NIfTI read in one pass and not believed blindly: truncation, flipped bits, impossible headers, scaling, axes."""
+"""Reads NIfTI files in one pass and checks for truncation, corruption and invalid headers; writes probability maps."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""Where a NIfTI header places its voxels, and whether its parts agree about it.
+"""Checks that a NIfTI header defines the image's position and axes, and that sform and qform agree.
 
 A header may say it twice: the sform is any affine, the qform a rotation with the widths of ``pixdim``. SimpleITK, and
 so nnU-Net, takes the one or the other by rules of its own; nibabel and FSL take the sform if its code is not 0.

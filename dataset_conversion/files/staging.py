@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, and removes what dead processes left half written."""
+"""Writes files completely or not at all, and removes the staging folders of dead processes."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""A synthetic Hospital A and B: the paper's situation with a known truth, in the layouts that ``convert`` reads."""
+"""Writes a synthetic Hospital A and B with a known truth, modelled on the paper, in layouts that ``convert`` reads."""
 
 import json
 import os

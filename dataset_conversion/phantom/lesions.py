@@ -1,4 +1,4 @@
-"""How many metastases a synthetic patient has, how large they are, and the volume that each fills."""
+"""Draws the number, diameters, positions and shapes of a synthetic patient's metastases."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""How bright a tissue is on a series: relaxation times, contrast agent, and the signal equations of MRI."""
+"""Computes the brightness of tissues on MRI series from relaxation times, contrast agent and signal equations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

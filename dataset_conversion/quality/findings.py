@@ -1,4 +1,4 @@
-"""What in a converted data set deserves a look: for whom, and why."""
+"""Finds patients of a converted data set who need a visual check, with the reasons."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One HTML file that shows every patient of a converted data set in small, those who need a look first."""
+"""Writes one HTML file with thumbnails of all patients of a converted data set, those who need a check first."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A hospital's folder becomes, or joins, an nnU-Net raw data set."""
+"""Converts a hospital's folder to an nnU-Net raw data set, or adds it to an existing one."""
 
 import json
 from collections.abc import Collection, Mapping

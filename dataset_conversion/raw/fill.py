@@ -1,4 +1,4 @@
-"""Placeholders for absent sequences in a folder of nnU-Net inputs, so that stock ``nnUNetv2_predict`` can run on it."""
+"""Adds placeholders for absent sequences to nnU-Net inputs, so that stock ``nnUNetv2_predict`` accepts them."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""A hospital's layout as data: which file is which sequence of which patient, said by patterns in a YAML file.
+"""Reads layouts: YAML files whose patterns say which file is which sequence of which patient.
 
 A pattern is the path below the source without its ending (``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``). ``{patient}``
 and ``{time}`` name the patient and the time point, ``{sequence}`` a sequence by any of its names; ``{patient:\\d+}``

@@ -1,4 +1,4 @@
-"""The patients that a layout finds below a folder: which file is which sequence, and to which split each belongs."""
+"""Finds the patients below a folder by a layout, with their files per sequence and their split."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence

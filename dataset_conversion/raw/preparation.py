@@ -1,4 +1,4 @@
-"""One patient made ready: every file read once, registered to the reference series, defaced, with its label."""
+"""Prepares one patient: reads each file once, registers the series to the reference series, defaces, adds the label."""
 
 import hashlib
 import logging

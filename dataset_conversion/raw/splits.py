@@ -1,4 +1,4 @@
-"""Which cases train and which validate, so that no patient does both."""
+"""Declares training and validation splits in which no patient is on both sides."""
 
 import random
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The one writer of nnU-Net raw data sets: images, placeholders, labels, ``dataset.json``, splits and the manifest.
+"""Writes nnU-Net raw data sets: images, placeholders, labels, ``dataset.json``, splits and the manifest.
 
 What a patient became is recorded with his files (``.conversion/<case>.json``). A conversion that was killed goes on
 with the patients who have no record, or whose sources, settings or written files differ from it.

@@ -1,4 +1,4 @@
-"""Rigid co-registration of a series to its patient's reference series; a result that cannot be trusted is a fault."""
+"""Registers a series rigidly to the patient's reference series; an unreliable result raises a Fault."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

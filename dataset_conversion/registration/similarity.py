@@ -1,4 +1,4 @@
-"""How well two series of one head lie on each other, as a number."""
+"""Measures the alignment of two series of one head by their normalised mutual information."""
 
 import numpy as np
 import SimpleITK as sitk

@@ -1,4 +1,4 @@
-"""Images whose header is doubtful but says where they are, brought onto a grid at right angles."""
+"""Reads images with doubtful NIfTI headers, and resamples oblique axes to a grid at right angles."""
 
 from itertools import product
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The image behind a patient's mosaic: which file it is, and all volumes turned to the radiological view."""
+"""Selects the background image of a patient's mosaic, and turns all volumes to the radiological view."""
 
 from dataclasses import dataclass
 from pathlib import Path

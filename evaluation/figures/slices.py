@@ -1,4 +1,4 @@
-"""Which slices of a patient to show: the dozen or fewer that show as many objects as possible, and show them well."""
+"""Chooses a limited number of slices that show as many objects as possible, each near its largest cross-section."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The threshold that fits the validation patients: Youden's over pooled voxels, or a budget of false positives."""
+"""Calibrates thresholds on validation patients by Youden's index over pooled voxels, or a budget of false positives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

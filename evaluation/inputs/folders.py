@@ -1,4 +1,4 @@
-"""One patient's reference and prediction, from the folders that nnU-Net's and our prediction write."""
+"""Reads one patient's reference and prediction from the folders that nnU-Net's and our prediction write."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The probability of one label or region: from a map of it, or from all classes as nnU-Net saves them."""
+"""Reads the probability of one label or region from a map of it, or from all classes as nnU-Net saves them."""
 
 import zipfile
 import zlib

@@ -1,4 +1,4 @@
-"""The probability from which on a voxel counts, for each availability pattern: how it is chosen, kept and looked up."""
+"""Stores the probability thresholds of the availability patterns and looks up the one for a pattern."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which of many nodes hang together, as a forest: each node points to itself or to a lower one; a root stands for all.
+"""Finds connected components with a union-find forest: each node points to itself (a root) or to a lower node.
 
 The forest is an array, ``parent``. Joining changes it, so that nodes and pairs can be added bit by bit.
 """

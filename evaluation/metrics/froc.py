@@ -1,4 +1,4 @@
-"""The FROC of one patient: lesions found and false positives at many thresholds, every voxel looked at once.
+"""Computes the FROC of one patient: lesions found and false positives at many thresholds, in one pass over the voxels.
 
 From the highest threshold down, the voxels that reach it are joined to those of their 26 neighbours that are there
 already. Everything with a voxel on the reference hangs on one node; every other root is a false positive.

@@ -1,4 +1,4 @@
-"""Lesions found and false alarms: 26-connected objects of the reference and of the prediction, matched by overlap.
+"""Matches the 26-connected objects of reference and prediction by overlap: lesions found and false positives.
 
 A voxel belongs to the object that it touches by a face, an edge or a corner. A lesion is found if any predicted voxel
 lies on it; a predicted object is a false positive if none of its voxels lies on the reference. So one predicted object

@@ -1,4 +1,4 @@
-"""How well a prediction agrees with its reference, voxel by voxel. What is 0/0 is NaN: there was nothing to judge."""
+"""Computes voxel-wise agreement of a prediction with its reference; 0/0 is NaN, since there was nothing to judge."""
 
 from dataclasses import dataclass
 

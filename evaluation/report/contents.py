@@ -1,4 +1,4 @@
-"""What the report says: the tables of one or more evaluations in, the values that its pages name out."""
+"""Converts the tables of one or more evaluations to the values that the report's template uses."""
 
 import re
 from collections import Counter

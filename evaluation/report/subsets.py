@@ -1,4 +1,4 @@
-"""The page about every subset of the sequences: which of them a model needs, told to a radiologist."""
+"""Writes the HTML page about every subset of the sequences, which tells a radiologist which ones a model needs."""
 
 from pathlib import Path
 from typing import Any

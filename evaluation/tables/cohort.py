@@ -1,4 +1,4 @@
-"""From the figures of patients to those of the cohort: averages, strata, mean ROC, FROC, sensitivity by size."""
+"""Summarises the measures of all patients: averages, strata, mean ROC, FROC, sensitivity by size."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

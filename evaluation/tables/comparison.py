@@ -1,4 +1,4 @@
-"""Two models on the same patients: the paper's test and the paired one side by side."""
+"""Compares two models on the same patients with the paper's test and the paired one side by side."""
 
 from collections.abc import Sequence
 

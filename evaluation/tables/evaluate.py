@@ -1,4 +1,4 @@
-"""Folders of predictions and references in, the tables of one evaluation out."""
+"""Evaluates folders of predictions and references, and returns the tables of one evaluation."""
 
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an evaluation found, as tables: written to a folder by one command and read again by another."""
+"""Writes the tables of an evaluation to a folder, and reads them again for another command."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One model trained with several seeds: its evaluations as one, and how far the seeds lie apart."""
+"""Averages the evaluations of one model trained with several seeds, and computes the spread between seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

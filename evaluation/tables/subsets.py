@@ -1,4 +1,4 @@
-"""What every subset of the sequences reaches on the same patients, as tables: how much each sequence matters."""
+"""Tabulates the results on every subset of the sequences, and how much each sequence matters."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What several commands read from the command line alike: lists, mappings, processes, whose header to believe."""
+"""Parses arguments that several commands share: lists, mappings, the number of processes, trust in headers."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""The sub-command ``check``: what is wrong with a data set, before hours are spent on it."""
+"""Defines the sub-command ``check``, which reports faults of a data set before it is used."""
 
 import argparse
 from dataclasses import asdict

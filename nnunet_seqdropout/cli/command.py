@@ -1,4 +1,4 @@
-"""The command ``seqdropout``: it parses and calls; one sub-command is one function that a notebook could call."""
+"""Builds the command ``seqdropout``, parses its arguments and calls one function per sub-command."""
 
 import argparse
 import logging

@@ -1,4 +1,4 @@
-"""The sub-commands that write data sets: ``fill``, ``convert`` and ``phantom``."""
+"""Defines the sub-commands that write data sets: ``fill``, ``convert`` and ``phantom``."""
 
 import argparse
 from collections.abc import Mapping

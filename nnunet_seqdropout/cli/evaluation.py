@@ -1,4 +1,4 @@
-"""The sub-commands ``evaluate`` and ``compare``."""
+"""Defines the sub-commands ``evaluate`` and ``compare``."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the commands that predict share: which model, on what device, which label, from what probability on."""
+"""Defines the arguments shared by the commands that predict: model, device, label and threshold."""
 
 import argparse
 import logging

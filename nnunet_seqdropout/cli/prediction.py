@@ -1,4 +1,4 @@
-"""The sub-commands ``predict`` and ``calibrate``: any subset of the sequences, and the threshold that fits it."""
+"""Defines the sub-commands ``predict``, for any subset of the sequences, and ``calibrate``, for its threshold."""
 
 import argparse
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The records that stand beside the cases of ``fill`` and ``predict``, summed up on the screen."""
+"""Prints a summary of the records that ``fill`` and ``predict`` write beside the cases."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The sub-command ``study``: the paper's experiment, from a data set to one report."""
+"""Defines the sub-command ``study``: the paper's experiment, from a data set to one report."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""The sub-command ``subsets``: every subset of the sequences on the same patients, as tables and a page."""
+"""Defines the sub-command ``subsets``, which predicts and measures the same patients with every subset of sequences."""
 
 import argparse
 from collections.abc import Sequence

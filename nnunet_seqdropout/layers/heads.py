@@ -1,4 +1,4 @@
-"""What stands on the encoder: the head of DeepLabV3, and that of DeepLabV3+ with its decoder."""
+"""Defines the heads of the 2.5D networks: that of DeepLabV3, and that of DeepLabV3+ with its decoder."""
 
 from collections.abc import Mapping, Sequence
 

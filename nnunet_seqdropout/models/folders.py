@@ -1,4 +1,4 @@
-"""Where nnU-Net finds our trainers and keeps its data sets and models."""
+"""Finds trained model folders, their folds and their ``dataset.json``."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Predictions of many cases to a folder; a bad case is reported and the others go on, and what is there is kept."""
+"""Predicts many cases into a folder; a bad case is reported, the others continue, and finished ones are kept."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which files are which sequence of which case: an nnU-Net folder with files absent, named files, or a patient tree."""
+"""Finds the input files per case and sequence: in an nnU-Net folder, by named files, or in a patient tree."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence

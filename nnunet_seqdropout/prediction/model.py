@@ -1,4 +1,4 @@
-"""Any subset of the sequences, segmented straight from the images that are there, by a model that nnU-Net trained.
+"""Predicts from any subset of the sequences, without placeholder files, with a model that nnU-Net trained.
 
 nnU-Net's own steps are called one by one (``nnUNetPredictor``, its preprocessor and its export), with zeros for what is
 absent; only the reading of files, which cannot do without one, is ours.

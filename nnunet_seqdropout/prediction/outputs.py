@@ -1,4 +1,4 @@
-"""What is written of one predicted case: label map, record, lesions, probabilities; whole or not there."""
+"""Writes the outputs of a predicted case, all or none: label map, record, lesion table, probabilities."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""How much each sequence matters: every subset of them, predicted from the same cases, against their references."""
+"""Predicts the same cases with every subset of their sequences and measures each against the reference."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a study of this design on this cohort would fail of, said before anything is trained."""
+"""Checks before any training that a study's design is possible with its cohort."""
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study.folder import Study

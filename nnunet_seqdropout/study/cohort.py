@@ -1,4 +1,4 @@
-"""The data sets of a study: one for each choice of sequences, made of links to one converted data set."""
+"""Reads the raw data set of a study: the sequences of each case, labels and folds."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a study compares, as a YAML file says it: arms, test cohort, budget."""
+"""Reads the design of a study from YAML: arms, test cohort, budget."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""One design on one cohort, and where everything of it lies."""
+"""Defines a study, which is one design on one cohort, and the paths of all its files."""
 
 import os
 import sys

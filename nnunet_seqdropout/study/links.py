@@ -1,4 +1,4 @@
-"""Makes the data sets of a study: one for each choice of sequences, of links to one converted data set."""
+"""Creates the data sets of a study, one per choice of sequences, as links to one converted data set."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the models of a study are, how they learned and what they cost."""
+"""Collects architecture, learning curves and costs of a study's trained models."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

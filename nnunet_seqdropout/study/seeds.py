@@ -1,4 +1,4 @@
-"""What the design of a study may say of its seeds."""
+"""Reads and validates the seeds in the design of a study."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What has been done in a folder, and by whom it is being done: records of steps, hashes of files, locks."""
+"""Records the finished steps of a folder, and provides file hashes and locks against concurrent runs."""
 
 import json
 import logging

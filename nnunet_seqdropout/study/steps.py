@@ -1,4 +1,4 @@
-"""Commands that build on each other, each run once: what is done and unchanged is not done again."""
+"""Runs dependent commands in order; a step that is done and whose inputs are unchanged is not repeated."""
 
 import json
 import logging

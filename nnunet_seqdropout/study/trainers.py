@@ -1,4 +1,4 @@
-"""The trainer of each run, written as a file for nnU-Net's finder: its budget and settings are class attributes."""
+"""Writes one trainer file per run for nnU-Net to find, with budget and settings as class attributes."""
 
 from collections.abc import Mapping
 from pathlib import Path

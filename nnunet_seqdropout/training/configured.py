@@ -1,4 +1,4 @@
-"""What our trainers change of nnU-Net's: settings as class attributes, a few guards, and sequence dropout."""
+"""Adapts nnU-Net's trainer: settings as class attributes, a few guards, and reproducible seeds."""
 
 import math
 import os

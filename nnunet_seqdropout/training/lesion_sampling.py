@@ -1,4 +1,4 @@
-"""Draws nnU-Net's forced foreground by lesion: the small ones as often as the large ones."""
+"""Draws nnU-Net's forced foreground by lesion, so that small lesions are drawn as often as large ones."""
 
 from collections.abc import Mapping
 from typing import Any
