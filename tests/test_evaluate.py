@@ -282,8 +282,8 @@ def test_nobody_with_a_lesion_is_evaluated_and_said(folders):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--threshold", "0.5", "--threshold-file", "x"), "several thresholds"),
-        (("--threshold", "7"), "a threshold of 7"),
+        (("--threshold", "0.5", "--threshold-file", "x"), "more than one kind of threshold"),
+        (("--threshold", "7"), "the threshold is 7. Give a --threshold between 0 and 1"),
         (("--val-gt", "x"), "Give both --val-gt and --val-p"),
         (("--fp-budget", "0"), "Give both --val-gt and --val-p"),
         (("--threshold-file", "nowhere.json"), "nowhere.json"),

@@ -9,7 +9,7 @@ from dataset_conversion.outcomes import Outcome
 
 
 def print_patterns(folder: Path, outcomes: Mapping[str, Outcome]) -> None:
-    """How many cases have which sequences."""
+    """Prints the number of cases with each availability pattern."""
     done = [case for case, outcome in outcomes.items() if outcome.status != "failed"]
     patterns = Counter(json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))["pattern"] for case in done)
     for pattern, n_cases in patterns.most_common():

@@ -10,7 +10,7 @@ from nnunet_seqdropout.models.nnunet_folders import NNUNET_FOLDERS, _dataset_nam
 
 
 def dataset_json(dataset_id: str | None, model: Path | None) -> dict:
-    """``dataset.json`` of a model folder, or of a data set by its number or name, wherever nnU-Net keeps one."""
+    """Channels and file ending from ``dataset.json`` of a model folder, or of a data set by its number or name."""
     if model is not None:
         searched = [model]
     else:
@@ -38,7 +38,7 @@ def model_folder(arguments: argparse.Namespace) -> Path:
     """The model folder that ``-m``, or ``-d`` with ``-c``, ``-tr`` and ``-p``, names; makes our trainers known."""
     os.environ.update(environment())
     if (arguments.m is None) == (arguments.d is None):
-        raise Fault("which model?", remedy="Give a model folder with -m, or a data set with -d.")
+        raise Fault("give exactly one of -m and -d", remedy="Give a model folder with -m, or a data set with -d.")
     if arguments.m is not None:
         folder = arguments.m
     else:
@@ -46,7 +46,7 @@ def model_folder(arguments: argparse.Namespace) -> Path:
             raise Fault("nnUNet_results is not set", remedy='Run: eval "$(seqdropout env --root DIR)"')
         folder = Path(results, _dataset_name(arguments.d), f"{arguments.tr}__{arguments.p}__{arguments.c}")
     if not folder.is_dir():
-        raise Fault(f"no model folder {folder}", remedy="Train it, or name another with -m, -tr, -p, -c.")
+        raise Fault(f"no model folder {folder}", remedy="Train the model, or select another one with -m, -tr, -p, -c.")
     return folder
 
 
