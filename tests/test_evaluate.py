@@ -432,7 +432,7 @@ def test_what_is_no_evaluation_is_not_compared(folders, capsys, file, content):
     evaluate(folders, out="other")
     (folders / "other" / file).write_text(content)
     assert compare(folders) == 2
-    assert "Name a folder that seqdropout evaluate wrote." in capsys.readouterr().err
+    assert "Give a folder that seqdropout evaluate wrote." in capsys.readouterr().err
 
 
 def test_an_evaluation_is_read_as_it_was_written(folders):
@@ -441,7 +441,7 @@ def test_an_evaluation_is_read_as_it_was_written(folders):
     assert evaluation.name == "out"
     assert evaluation.cases["case"].tolist() == ["P0", "P1", "P2"]
     assert not isnan(evaluation.cases["auc"][0])
-    with pytest.raises(Fault, match="no evaluation"):
+    with pytest.raises(Fault, match="not the results of an evaluation"):
         read_evaluation(folders)
 
 

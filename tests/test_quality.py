@@ -249,7 +249,7 @@ def test_those_who_need_a_look_stand_first_with_links(troubled):
         ["label: none", "1", "A3"],
         ["less alike after registration", "1", "A5"],
         ["moved by more than 5 mm or 5°", "1", "A2"],
-        ["t1_gd: present by the manifest, but 0 everywhere", "1", "A6"],
+        ["t1_gd: present according to the manifest, but 0 everywhere", "1", "A6"],
     ]
     anchor = re.search('<a href="#([^"]*)">A4</a>', text)
     assert f'id="{anchor[1]}"' in row(text, "A4")
@@ -282,7 +282,7 @@ def test_a_manifest_that_hides_an_image_is_contradicted():
     shown = thumbnails_of(grey={"t1_gd": b"", "flair": b""})
     found = findings(Converted("A", entry(absent=["t1_gd"]), shown))
     assert [(finding.reason, finding.expected) for finding in found] == [
-        ("t1_gd: absent by the manifest, but not 0", False),
+        ("t1_gd: absent according to the manifest, but not 0", False),
         ("t1_gd: absent, written as zeros", True),
     ]
 
@@ -333,7 +333,7 @@ def test_a_folder_that_is_no_converted_data_set_is_refused(tmp_path):
     with pytest.raises(Fault, match=r"manifest\.json.*written by seqdropout convert"):
         write_quality_page(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(Fault, match=r"manifest\.json: this is no data set's description"):
+    with pytest.raises(Fault, match=r"manifest\.json: not the description of a data set"):
         write_quality_page(tmp_path)
 
 

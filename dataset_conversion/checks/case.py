@@ -86,7 +86,7 @@ def check_case(
 
 
 def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Remark]:
-    remedy = "nnU-Net trains on a placeholder in its place: seqdropout fill writes one."
+    remedy = "Write a placeholder for it with seqdropout fill: nnU-Net needs a file for every channel."
     absent = [f"_{i:04d} ({name})" for i, name in enumerate(channel_names) if i not in files]
     return [Remark(f"there is no file {channel}", remedy) for channel in absent]
 
@@ -117,7 +117,7 @@ def _read(file: Path) -> sitk.Image | Remark:
     except (RuntimeError, ValueError, OverflowError) as error:
         # a header so odd that nibabel or SimpleITK gave up in a way of its own
         problem = f"this is no readable image ({error})"
-    return Remark.of(Fault(problem, file=file, remedy="See that the file can be read, or copy it again."))
+    return Remark.of(Fault(problem, file=file, remedy="Check that the file is readable, or copy it again."))
 
 
 def _only_value(image: sitk.Image) -> float | None:
@@ -149,6 +149,14 @@ def _with_grid(
             return replace(check, faults=(*check.faults, Remark.of(fault)))
         return replace(check, notes=(*check.notes, Remark(f"{fault.problem}; trusted (--trust-geometry)")))
     if refused:
-        problem = f"{files[1]}: spacing {spacings[1]}, but {files[0]} has {spacings[0]}: nnU-Net asks for the same"
-        return replace(check, faults=(*check.faults, Remark(problem, "Copy the spacing, or convert the data set.")))
+        problem = (
+            f"{files[1]}: spacing {spacings[1]}, but {files[0]} has {spacings[0]}: nnU-Net requires the same spacing"
+        )
+        return replace(
+            check,
+            faults=(
+                *check.faults,
+                Remark(problem, "Copy the spacing from the other header, or convert the data set again."),
+            ),
+        )
     return check

@@ -72,7 +72,7 @@ def read_rules(file: Path | None = None) -> Rules:
             for patient, choices in content.get("series", {}).items()
         }
     except (TypeError, ValueError, AttributeError, re.error) as error:
-        raise Fault(f"these are no rules ({error})", file=file, remedy=f"{SHIPPED_RULES} shows the form.") from error
+        raise Fault(f"invalid rules ({error})", file=file, remedy=f"Write them as in {SHIPPED_RULES}.") from error
     return Rules(rules, decided)
 
 
@@ -81,9 +81,9 @@ def _read_yaml(file: Path) -> dict:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise Fault(f"this is no YAML ({reason})", file=file, remedy=f"{SHIPPED_RULES} shows the form.") from error
+        raise Fault(f"invalid YAML ({reason})", file=file, remedy=f"Write it as in {SHIPPED_RULES}.") from error
     if not isinstance(content, dict):
-        raise Fault("there is no entry 'rules' or 'series'", file=file, remedy=f"{SHIPPED_RULES} shows the form.")
+        raise Fault("there is no entry 'rules' or 'series'", file=file, remedy=f"Write it as in {SHIPPED_RULES}.")
     return content
 
 
@@ -96,7 +96,7 @@ def _rule(
     inversion_time_ms: Sequence[float] | None = None,
 ) -> Rule:
     if contrast not in (None, True, False):
-        raise ValueError(f"contrast is true or false, not {contrast}")
+        raise ValueError(f"contrast must be true or false, not {contrast}")
     times = None
     if inversion_time_ms is not None:
         low, high = map(float, inversion_time_ms)

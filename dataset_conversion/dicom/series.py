@@ -66,9 +66,9 @@ def find_series(source: Path) -> list[Series]:
     if others:
         marked = sum(map(_is_marked_as_dicom, others))
         kept_back = f", {marked} of them DICOM files that are damaged, or documents without an image" if marked else ""
-        log.warning("%d of %d files are no DICOM images and were passed over%s", len(others), len(files), kept_back)
+        log.warning("%d of %d files are not DICOM images and were skipped%s", len(others), len(files), kept_back)
     if not found:
-        raise Fault(f"no DICOM image below {source}", remedy="Name the folder that holds the DICOM files.")
+        raise Fault(f"no DICOM image below {source}", remedy="Give the folder that contains the DICOM files.")
     return [_series(headers) for headers in found.values()]
 
 

@@ -35,7 +35,7 @@ def without_nan(image: sitk.Image, path: Path, *, nan: Literal["refuse", "zero"]
         finite = np.abs(voxels) <= LARGEST_VALUE
         if nan == "refuse":
             problem = f"{int((~finite).sum())} voxels are NaN or infinite"
-            raise Fault(problem, file=path, remedy="Repair the image, or have them set to 0 with --nan zero.")
+            raise Fault(problem, file=path, remedy="Repair the image, or replace them by 0 with --nan zero.")
         cleaned = sitk.GetImageFromArray(np.where(finite, voxels, voxels.dtype.type(0)))
         cleaned.CopyInformation(image)
         return cleaned
@@ -50,7 +50,9 @@ def _read_other(path: Path) -> sitk.Image:
         reason = str(error).strip().splitlines()[-1]
         raise Fault(f"this is no readable image ({reason})", file=path, remedy="Copy it again.") from error
     if image.GetDimension() > 3 or image.GetNumberOfComponentsPerPixel() > 1:
-        raise Fault(f"this is not one volume (size {image.GetSize()})", file=path, remedy="Choose a volume.")
+        raise Fault(
+            f"this is not one volume (size {image.GetSize()})", file=path, remedy="Give a file with one volume."
+        )
     return image
 
 

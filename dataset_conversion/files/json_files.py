@@ -22,7 +22,13 @@ def read_json(file: Path, kind: type) -> Any:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise Fault(f"not readable as JSON ({error})", file=file, remedy="Write it again.") from error
+        raise Fault(
+            f"invalid JSON ({error})", file=file, remedy="Restore the file, or rerun the command that wrote it."
+        ) from error
     if not isinstance(content, kind):
-        raise Fault(f"it holds no {kind.__name__}", file=file, remedy="Write it again.")
+        raise Fault(
+            f"its content is not a {kind.__name__}",
+            file=file,
+            remedy="Restore the file, or rerun the command that wrote it.",
+        )
     return content

@@ -25,11 +25,13 @@ def value_faults(voxels: Mapping[float, int], *, known: Collection[int] | None, 
     unknown = {value: n for value, n in voxels.items() if not value % 1 and known is not None and value not in known}
     faults = []
     if fractions:
-        remedy = "Give a label map; one that was interpolated, or a map of probabilities, is none."
-        faults.append(Fault(f"values that are no whole numbers: {_listed(fractions)}", file=file, remedy=remedy))
+        remedy = "Give a label map of whole numbers, not an interpolated one or a map of probabilities."
+        faults.append(Fault(f"values that are not whole numbers: {_listed(fractions)}", file=file, remedy=remedy))
     if unknown:
         labels = ", ".join(map(str, sorted({0, *(known or ())})))
-        remedy = f"The labels are {labels}; convert and evaluate take --map {max(unknown):.0f}=1 to say what it means."
+        remedy = (
+            f"The labels are {labels}; replace this value with --map {max(unknown):.0f}=LABEL of convert or evaluate."
+        )
         faults.append(Fault(f"unknown label values {_listed(unknown)}", file=file, remedy=remedy))
     return faults
 

@@ -96,18 +96,24 @@ def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:
 def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
     shape, kind = header.get_data_shape(), header.get_data_dtype()
     if kind.names is not None:
-        raise Fault("this is a colour image", file=path, remedy="Give the image as the scanner made it, in grey.")
+        raise Fault("this is a colour image", file=path, remedy="Give the original grey image.")
     if kind.kind not in "iuf" or kind.itemsize > 8:
-        raise Fault(f"its voxels are {kind}", file=path, remedy="Give the magnitude as whole or real numbers.")
+        raise Fault(
+            f"its voxels have the type {kind}",
+            file=path,
+            remedy="Give the magnitude as integers or floats of at most 64 bits.",
+        )
     if len(shape) < 3:
-        raise Fault(f"this is not one volume (2D, {shape})", file=path, remedy="Join its slices to a volume.")
+        raise Fault(f"this is not one volume (2D, {shape})", file=path, remedy="Combine its slices to one volume.")
     if any(n > 1 for n in shape[3:]):
         raise Fault(
-            f"this is not one volume (4D, t={shape[3]})", file=path, remedy="Choose a volume and save it alone."
+            f"this is not one volume (4D, t={shape[3]})",
+            file=path,
+            remedy="Choose a volume and save it as a file of its own.",
         )
     if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
         problem = f"its header declares {' x '.join(map(str, shape))} voxels"
-        raise Fault(problem, file=path, remedy=f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; {_AGAIN}")
+        raise Fault(problem, file=path, remedy=f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted. {_AGAIN}")
 
 
 def stored_type(path: Path) -> str:

@@ -18,7 +18,7 @@ LARGEST_SKEW = 1e-3
 LARGEST_WIDTH_DIFFERENCE = 0.01
 SMALLEST_SHEARED_VOLUME = 0.5
 """Of a voxel, as a share of that with the same edges at right angles; less is no scanner's grid."""
-REMEDY = "Correct the header, or resample the image onto a grid of its own."
+REMEDY = "Correct the header, or resample the image."
 
 
 class DoubtfulAxes(Fault):
@@ -37,10 +37,10 @@ def require_sound_axes(header: nibabel.Nifti1Header, path: Path) -> None:
     """Raises DoubtfulAxes, or Fault where the header places the image nowhere."""
     spacing = np.asarray(header.get_zooms()[:3], float)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        raise Fault(f"its spacing is {spacing.tolist()}", file=path, remedy=REMEDY)
+        raise Fault(f"its header has the spacing {spacing.tolist()}", file=path, remedy=REMEDY)
     forms = stored_forms(header)
     if not all(np.isfinite(affine).all() for affine in forms):
-        raise Fault("its header places it nowhere (NaN)", file=path, remedy=REMEDY)
+        raise Fault("its header gives no position (NaN)", file=path, remedy=REMEDY)
     doubts = []
     if len(forms) == 2 and (distance := _apart_mm(forms, header.get_data_shape()[:3])) > LARGEST_DISAGREEMENT_MM:
         doubts.append(f"sform and qform of its header disagree by {distance:.1f} mm")

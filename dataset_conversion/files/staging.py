@@ -32,7 +32,7 @@ def remove_abandoned(*folders: Path) -> None:
         owner = _OWNED.fullmatch(staging.name)
         if owner is None or owner["host"] != _host() or _is_alive(int(owner["pid"])) or staging.is_symlink():
             continue
-        log.info("%s: left by a process that is gone; removed", staging)
+        log.info("%s: removed, since the process that wrote it has ended", staging)
         shutil.rmtree(staging)
 
 

@@ -90,7 +90,9 @@ def place(
             placed.append((centre.astype(np.float64), radius))
             centres.append((int(centre[0]), int(centre[1]), int(centre[2])))
     if len(centres) < len(diameters_mm):
-        raise RuntimeError(f"No room for {len(diameters_mm)} lesions of {diameters_mm.sum():.0f} mm in all.")
+        raise RuntimeError(
+            f"No room in the head for {len(diameters_mm)} lesions of {diameters_mm.sum():.0f} mm: use another seed."
+        )
     return centres
 
 

@@ -64,9 +64,9 @@ def _unreadable(patient: Converted) -> Iterator[Finding]:
 def _contradicted(patient: Converted) -> Iterator[Finding]:
     for name, picture in (patient.pictures.grey if patient.pictures else {}).items():
         if patient.entry["sequences"][name]["present"] and picture is None:
-            yield Finding(f"{name}: present by the manifest, but 0 everywhere")
+            yield Finding(f"{name}: present according to the manifest, but 0 everywhere")
         elif not patient.entry["sequences"][name]["present"] and picture is not None:
-            yield Finding(f"{name}: absent by the manifest, but not 0")
+            yield Finding(f"{name}: absent according to the manifest, but not 0")
 
 
 def _cut_off(patient: Converted) -> Iterator[Finding]:

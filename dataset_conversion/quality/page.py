@@ -53,8 +53,8 @@ def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError) as error:
-        remedy = "Name the folder of a data set that was written by seqdropout convert."
-        raise Fault(f"this is no data set's description ({error})", file=file, remedy=remedy) from error
+        remedy = "Give the folder of a data set that was written by seqdropout convert."
+        raise Fault(f"not the description of a data set ({error})", file=file, remedy=remedy) from error
 
 
 def _pictures_of(dataset: Path, entries: dict[str, dict], description: dict, case: str) -> Thumbnails:

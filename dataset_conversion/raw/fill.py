@@ -30,7 +30,7 @@ def fill(
     Raises Fault where ``source`` has no image or is ``target``.
     """
     if source.resolve() == target.resolve():
-        raise Fault(f"{source} is input and output", remedy="Name another output folder.")
+        raise Fault(f"{source} is input and output", remedy="Give another output folder.")
     cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
     remove_abandoned(target)
 

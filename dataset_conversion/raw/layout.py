@@ -97,7 +97,9 @@ def read_layout(file: Path) -> Layout:
         if isinstance(error, Fault):
             raise
         reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise Fault(f"no layout ({reason})", file=file, remedy="Write it as docs/layouts.md shows.") from error
+        raise Fault(
+            f"invalid layout ({reason})", file=file, remedy="Write it as described in docs/layouts.md."
+        ) from error
     return layout
 
 
@@ -160,18 +162,18 @@ def _compiled(pattern: str) -> re.Pattern:
 
 def _require_sound(layout: Layout) -> None:
     if unknown := layout.images.keys() - set(layout.channels):
-        raise ValueError(f"images of {', '.join(sorted(unknown))}, which is no channel")
+        raise ValueError(f"images of {', '.join(sorted(unknown))}, which is not among the channels")
     if layout.reference is not None and layout.reference not in layout.channels:
-        raise ValueError(f"the reference {layout.reference} is no channel")
+        raise ValueError(f"the reference {layout.reference} is not among the channels")
     if sorted(layout.labels.values()) != list(range(len(layout.labels))):
         raise ValueError("the labels must be 0, 1, 2, ...")
     for label in layout.label:
         if strangers := set(label.mapping.values()) - set(layout.labels.values()):
-            raise ValueError(f"the label value {min(strangers)} has no name")
+            raise ValueError(f"the label value {min(strangers)} has no name under labels")
     splits = {layout.default_split, layout.unlabelled_split or "train", *layout.split_of_folder.values()}
     if not splits <= set(SPLITS):
-        raise ValueError(f"a split is one of {', '.join(SPLITS)}")
+        raise ValueError(f"every split must be one of {', '.join(SPLITS)}")
     of_labels = [label.patterns for label in layout.label]
     for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
         if "patient" not in pattern.groupindex:
-            raise ValueError("a pattern without {patient}")
+            raise ValueError("a pattern does not contain {patient}")

@@ -190,7 +190,7 @@ def _require_same_grid(fixed: Series, series: Series) -> None:
     try:
         require_same_grid(fixed.image, series.image, files=(fixed.file, series.file))
     except Fault as fault:
-        remedy = f"{fault.remedy} Series that were not registered: --register auto."
+        remedy = f"{fault.remedy} To register the series, use --register auto."
         raise Fault(fault.problem, remedy=remedy) from fault
 
 
@@ -213,7 +213,7 @@ def _defaced(
     if Path(how).is_dir():
         file = Path(how) / f"{case}.nii.gz"
         if not file.is_file():
-            raise Fault(f"no brain mask {file}", remedy="Add the mask, or name a brain extractor.")
+            raise Fault(f"no brain mask {file}", remedy="Add the mask, or choose a brain extractor.")
         files = (series[reference].file, file)
         brain = on_grid_of(image, read_image(file), files=files, trust_geometry=trust_geometry)
     else:
@@ -243,7 +243,7 @@ def _read_label(patient: Patient, preparation: Preparation, warnings: list[str])
             files = (patient.label[0], file)
             placed = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
             if not on_same_grid(mapped, label):
-                warnings.append("label: its files' headers differ, the first's geometry was taken (--trust-geometry)")
+                warnings.append("label: its files' headers differ, that of the first was used (--trust-geometry)")
             label = sitk.Maximum(mapped, placed)
         mapped = label
     if mapped is None:

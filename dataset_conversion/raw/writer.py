@@ -71,7 +71,7 @@ def write_raw_dataset(
     preparation = preparation or Preparation()
     if strangers := set((preparation.label_mapping or {}).values()) - set(dataset.labels.values()):
         remedy = f"The data set's labels are {dict(dataset.labels)}."
-        raise Fault(f"--map to {min(strangers)}, which is no label", remedy=remedy)
+        raise Fault(f"--map gives the value {min(strangers)}, which is not a label of the data set", remedy=remedy)
     manifest = _patients_so_far(dataset, patients)
     remove_abandoned(dataset.folder, dataset.folder / RECORDS, faces_folder(dataset.folder))
 
@@ -118,7 +118,7 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
     manifest = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"patients": {}}
     if manifest.get("settings", dataset.settings) != dataset.settings:
         remedy = "Choose another data set number."
-        raise Fault(f"the data set was written with {manifest['settings']}", file=file, remedy=remedy)
+        raise Fault(f"the data set was written with other settings: {manifest['settings']}", file=file, remedy=remedy)
     so_far: dict[str, dict] = dict(manifest["patients"])
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
         if (entry := _read_record(record).get("entry")) is not None:
@@ -128,7 +128,7 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
         before = split_of_person.get(patient.person, patient.split)
         if before != patient.split and patient.fault is None:
             remedy = "A patient belongs to one split: remove one, or choose another data set number."
-            problem = f"{patient.person} is a {before} patient there, a {patient.split} patient here"
+            problem = f"{patient.person} is a {before} patient in the data set, but a {patient.split} patient here"
             raise Fault(problem, remedy=remedy)
     return so_far
 
@@ -170,8 +170,8 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     before = _read_record(record)
     root = hashlib.sha256(str(dataset.source.resolve()).encode()).hexdigest()
     if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
-        remedy = "Give every patient an id of his own, or remove the other from the data set."
-        raise NotTheSame("a case of this name came from another folder", remedy=remedy)
+        remedy = "Give every patient a unique id, or remove the other patient from the data set."
+        raise NotTheSame("the data set has a case of this name from another folder", remedy=remedy)
     if (fault := patient.known_fault) is not None:
         raise fault
     inputs = _inputs(dataset, patient, preparation)
@@ -180,7 +180,7 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     _remove(dataset, case)
     prepared = prepare(case, patient, preparation, order=dataset.order)
     if not prepared.series.keys() & set(dataset.channel_names):
-        raise Fault("no usable sequence", remedy=f"The data set holds {', '.join(dataset.channel_names)} only.")
+        raise Fault("no usable sequence", remedy=f"Give at least one of {', '.join(dataset.channel_names)}.")
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
     with staged(dataset.folder) as stage:
         _write_files(stage, dataset, case, patient, prepared)

@@ -133,7 +133,7 @@ def _require_own_sides(reference: sitk.Image, moving: sitk.Image, found: Registr
     judged = _coarsened(reference, SIMILARITY_LEVEL_MM), _coarsened(mirrored, SIMILARITY_LEVEL_MM)
     alike = similarity(*judged, transform)
     if alike > found.similarity_after + LARGEST_MIRROR_GAIN:
-        problem = f"left and right seem exchanged: its mirror image is more alike ({alike:.3f}) than itself"
+        problem = f"left and right seem exchanged: the mirror image is more similar ({alike:.3f}) than the series"
         raise Diverged(f"{problem} ({found.similarity_after:.3f})", attempt=found)
 
 
@@ -172,7 +172,9 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
             if shift_mm > LARGEST_SHIFT_MM or rotation_deg > LARGEST_ROTATION_DEG:
                 problem = f"registration moved it by {shift_mm:.0f} mm and {rotation_deg:.0f} degrees"
             elif found.similarity_after < before - LARGEST_LOSS:
-                problem = f"registration made it less alike ({before:.3f} before, {found.similarity_after:.3f} after)"
+                problem = (
+                    f"registration lowered the similarity ({before:.3f} before, {found.similarity_after:.3f} after)"
+                )
             elif peak < SMALLEST_GAIN:
                 problem = f"registration found no peak of similarity (gain {peak:.3f}, at least {SMALLEST_GAIN})"
             else:

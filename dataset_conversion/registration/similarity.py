@@ -16,7 +16,7 @@ def clipped(image: sitk.Image) -> sitk.Image:
 
     Raises Fault for an image that is no volume or holds one value only.
     """
-    remedy = "Leave this series out."
+    remedy = "Remove this series from the patient's folder."
     if image.GetDimension() != 3:
         raise Fault(f"this is no volume (size {image.GetSize()})", remedy=remedy)
     voxels = sitk.GetArrayViewFromImage(image)

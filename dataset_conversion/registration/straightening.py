@@ -49,7 +49,7 @@ def _resampled(voxels: sitk.Image, affine: NDArray, path: Path, *, is_label: boo
     low = along.min(axis=0)
     size = np.ceil(along.max(axis=0) - low - _NEARLY_WHOLE).astype(int) + 1
     if np.prod(size, dtype=object) > LARGEST_IMAGE_VOXELS:
-        remedy = f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; correct the header."
+        remedy = f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted; correct the header."
         raise Fault(f"at right angles it would have {' x '.join(map(str, size))} voxels", file=path, remedy=remedy)
     grid = sitk.Image(size.tolist(), sitk.sitkUInt8)
     _place(grid, affine, axes @ (low * widths))

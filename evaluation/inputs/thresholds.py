@@ -56,7 +56,7 @@ class Thresholds:
         wanted = set(pattern.split("+"))
         supersets = [other for other in self.by_pattern if pattern and wanted < set(other.split("+"))]
         if not supersets:
-            remedy = f"Calibrate it, or choose a threshold yourself; there are: {', '.join(self.by_pattern)}."
+            remedy = f"Calibrate this pattern, or give a fixed threshold; calibrated are: {', '.join(self.by_pattern)}."
             raise Fault(f"no threshold for {pattern or 'a case without a pattern'}", remedy=remedy)
 
         def preference(other: str) -> tuple[int, int, list[int]]:
@@ -81,10 +81,10 @@ def read_thresholds(path: Path, *, target: str) -> Thresholds:
         thresholds.source()
         for threshold in by_pattern.values():
             if isinstance(threshold.value, bool) or not 0 <= threshold.value <= HIGHEST:
-                raise ValueError(f"a threshold of {threshold.value}")
+                raise ValueError(f"the threshold {threshold.value} is not between 0 and 1")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        remedy = "Name a thresholds.json that evaluate or calibrate wrote."
-        raise Fault(f"no thresholds ({error!r})", file=path, remedy=remedy) from error
+        remedy = "Give a thresholds.json that evaluate or calibrate wrote."
+        raise Fault(f"not a file of thresholds ({error!r})", file=path, remedy=remedy) from error
     if thresholds.target != target:
         problem = f"these thresholds are for {thresholds.target}, not for {target}"
         raise Fault(problem, file=path, remedy="Calibrate for this label or region.")

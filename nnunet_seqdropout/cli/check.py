@@ -36,10 +36,8 @@ def _check(arguments: argparse.Namespace) -> int:
     if is_raw_dataset(arguments.i):
         found = check_dataset(arguments.i, trust_geometry=arguments.trust_geometry, n_workers=arguments.np)
     elif arguments.d is None and arguments.m is None:
-        remedy = (
-            "Name a folder with dataset.json and imagesTr, or give the channels of your images by -d ID or -m MODEL."
-        )
-        raise Fault("this is no raw data set", file=arguments.i, remedy=remedy)
+        remedy = "Give a folder with dataset.json and imagesTr, or the channels of your images by -d ID or -m MODEL."
+        raise Fault("this is not a raw data set", file=arguments.i, remedy=remedy)
     else:
         found = check_folder(
             arguments.i,

@@ -63,10 +63,13 @@ def from_named_files(named: Sequence[str], *, case: str, channel_names: Sequence
     for word in named:
         name, equals, file = word.partition("=")
         if not equals:
-            raise Fault(f"--image {word}", remedy="Write --image NAME=FILE, as in --image t1_gd=P1/post.nii.gz.")
+            raise Fault(
+                f"--image {word} is not of the form NAME=FILE",
+                remedy="Write --image NAME=FILE, as in --image t1_gd=P1/post.nii.gz.",
+            )
         channel = require_channel(name, channel_names)
         if channel in files:
-            raise Fault(f"two files for {channel_names[channel]}: {files[channel]}, {file}", remedy="Name one.")
+            raise Fault(f"two files for {channel_names[channel]}: {files[channel]}, {file}", remedy="Give only one.")
         files[channel] = Path(file)
     return {case: CaseInput(files)}
 
@@ -100,5 +103,5 @@ def require_channel(name: str, channel_names: Sequence[str]) -> int:
     channel = int(name) if name.isdecimal() else channel_of(name, channel_names)
     if channel is None or channel >= len(channel_names):
         known = ", ".join(f"{i:04d} {each}" for i, each in enumerate(channel_names))
-        raise Fault(f"unknown sequence {name}", remedy=f"The model knows {known}.")
+        raise Fault(f"unknown sequence {name}", remedy=f"Choose one of {known}.")
     return channel

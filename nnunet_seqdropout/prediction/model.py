@@ -120,7 +120,7 @@ class Model:
             try:
                 return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
             except torch.OutOfMemoryError:
-                warn(f"{self.predictor.device} has not enough memory for this case: it was predicted on the CPU")
+                warn(f"{self.predictor.device} has not enough memory for this case, which was predicted on the CPU")
             with _on_the_cpu(self.predictor):
                 return self.predictor.predict_logits_from_preprocessed_data(case.data)
 
@@ -171,7 +171,7 @@ class Model:
     def _channel(self, name: str) -> int:
         channel = channel_of(name, self.channel_names)
         if channel is None:
-            raise Fault(f"unknown sequence {name}", remedy=f"The model knows {', '.join(self.channel_names)}.")
+            raise Fault(f"unknown sequence {name}", remedy=f"Choose one of {', '.join(self.channel_names)}.")
         return channel
 
 
@@ -188,10 +188,10 @@ def load_model(
 
     Raises Fault where it is incomplete, is a cascade, or reads images otherwise than with SimpleITK.
     """
-    remedy = "Name a model folder of nnU-Net with -m, or -d, -c, -tr, -p, and its -f."
+    remedy = "Select a trained model with -m, or -d, -c, -tr and -p, and its folds with -f."
     chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
     if not chosen:
-        raise Fault(f"no fold with {checkpoint}", file=folder, remedy=remedy)
+        raise Fault(f"no fold has the file {checkpoint}", file=folder, remedy=remedy)
     for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in chosen)):
         if not (folder / name).is_file():
             raise Fault(f"no file {folder / name}", remedy=remedy)

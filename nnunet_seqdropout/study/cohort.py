@@ -47,7 +47,7 @@ class Cohort:
         channels = [channel_of(name, self.channel_names) for name in sequences]
         if None in channels:
             known = ", ".join(self.channel_names)
-            raise Fault(f"unknown sequence among {', '.join(sequences)}", remedy=f"The data set has {known}.")
+            raise Fault(f"unknown sequence among {', '.join(sequences)}", remedy=f"Choose among {known}.")
         return tuple(self.channel_names[channel] for channel in channels if channel is not None)
 
     def available(self, cases: Sequence[str], without: Sequence[str] = ()) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class Cohort:
         taken = self.named(without)
         in_all = [n for n in self.channel_names if n not in taken and all(n in self.present[case] for case in cases)]
         if not cases or not in_all:
-            remedy = "See what they have with seqdropout check, and put others into imagesTs and labelsTs."
+            remedy = "List their sequences with seqdropout check, and choose other patients for imagesTs and labelsTs."
             raise Fault("there is no sequence that all test patients have", file=self.folder, remedy=remedy)
         return tuple(in_all)
 
@@ -66,8 +66,8 @@ class Cohort:
         possible = {*labels} in declared_regions if declared_regions else {*labels} <= label_values(declared)
         if not labels or not possible:
             shown = ", ".join(f"{name} ({value})" for name, value in declared.items())
-            problem = f"targets: no label or region {', '.join(map(str, labels))}"
-            raise Fault(problem, file=self.folder, remedy=f"The data set has {shown}.")
+            problem = f"targets: the data set has no label or region {', '.join(map(str, labels))}"
+            raise Fault(problem, file=self.folder, remedy=f"Choose among {shown}.")
 
     def has(self, labels: Sequence[int], case: str) -> bool:
         """Whether a training patient has a voxel of any of these labels. Raises Fault where it cannot be read."""
@@ -78,7 +78,7 @@ class Cohort:
         """Raises Fault where a fold is not declared."""
         if unknown := [str(fold) for fold in folds if fold >= len(self.splits)]:
             remedy = f"Choose folds from 0 to {len(self.splits) - 1}."
-            raise Fault(f"no fold {', '.join(unknown)}", file=self.folder / "splits_final.json", remedy=remedy)
+            raise Fault(f"there is no fold {', '.join(unknown)}", file=self.folder / "splits_final.json", remedy=remedy)
         return tuple(case for fold in folds for case in self.splits[fold]["val"])
 
 
@@ -88,7 +88,7 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     Raises Fault where the folder is no raw data set, has a fault, or a fold names a case that is not there.
     """
     if not (folder / "dataset.json").is_file():
-        raise Fault("no raw data set", file=folder, remedy="Name one that seqdropout convert wrote, with -d or -i.")
+        raise Fault("not a raw data set", file=folder, remedy="Give one that seqdropout convert wrote, with -d or -i.")
     description = read_description(folder / "dataset.json")
     names = tuple(description.channel_names)
     training = _cases(folder, "Tr", description.file_ending)
@@ -128,6 +128,6 @@ def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[dict]:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     if len(training) < N_FOLDS:
-        remedy = "Name validation patients with convert --val."
+        remedy = "Declare validation patients with convert --val."
         raise Fault(f"{len(training)} training patients are too few for five folds", file=folder, remedy=remedy)
     return generate_crossval_split(list(training), seed=12345, n_splits=N_FOLDS)

@@ -41,8 +41,8 @@ class Study:
         channel = channel_of(name, self.cohort.channel_names)
         if channel is None:
             names = ", ".join(self.cohort.channel_names)
-            remedy = f"Write background: null into a design for no pictures, or one of {names}."
-            raise Fault(f"background: there is no {name} to draw on", file=self.cohort.folder, remedy=remedy)
+            remedy = f"Write background: null into the design for no pictures, or choose one of {names}."
+            raise Fault(f"background: the data set has no sequence {name}", file=self.cohort.folder, remedy=remedy)
         return self.cohort.channel_names[channel]
 
     def absent_in_validation(self, scenario: str) -> tuple[str, ...]:

@@ -64,7 +64,9 @@ class State:
         try:
             import fcntl
         except ModuleNotFoundError as error:
-            raise Fault("this needs Linux or macOS", remedy="Run it there, or in the Linux subsystem.") from error
+            raise Fault(
+                "seqdropout study needs Linux or macOS", remedy="Run it there, or in the Windows Subsystem for Linux."
+            ) from error
         file = self.folder / "locks" / name.replace("/", ".")
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(file, os.O_RDWR | os.O_CREAT)

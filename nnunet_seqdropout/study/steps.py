@@ -134,7 +134,7 @@ class Steps:
             aside = next(path for path in named if not path.exists())
             aside.parent.mkdir(parents=True, exist_ok=True)
             step.folder.rename(aside)
-            log.info("%s: its inputs have changed; the result so far is kept in %s", step.name, aside)
+            log.info("%s: its inputs have changed; the previous result was moved to %s", step.name, aside)
 
     def _remove_what_was_changed(self, before: Record) -> None:
         """A command that goes on where it was would take an altered output for its own."""
@@ -163,6 +163,6 @@ class Steps:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            remedy = f"See {self.log_file}; what is done stays done."
+            remedy = f"See {self.log_file}; rerun to resume."
             raise Fault(f"{step.name}: this command failed: {shlex.join(words)}", remedy=remedy)
         return usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
