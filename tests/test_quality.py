@@ -247,7 +247,7 @@ def test_those_who_need_a_look_stand_first_with_links(troubled):
     assert sorted(table(text, "reasons")[1:]) == [
         ["label: drawn on flair, brought to t1_gd with it", "1", "A4"],
         ["label: none", "1", "A3"],
-        ["less alike after registration", "1", "A5"],
+        ["lower similarity after registration", "1", "A5"],
         ["moved by more than 5 mm or 5°", "1", "A2"],
         ["t1_gd: present according to the manifest, but 0 everywhere", "1", "A6"],
     ]

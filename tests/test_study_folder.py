@@ -89,7 +89,7 @@ def test_validation_patients_alike_without_a_lesion_are_refused_before_training(
         mixed = cohort(tmp_path, V=has)
         sitk.WriteImage(without_lesion, str(mixed.folder / "labelsTr" / "V.nii.gz"))
         if refused:
-            with pytest.raises(Fault, match="no validation patient with flair, t1_pre \(those of V\) has a lesion"):
+            with pytest.raises(Fault, match=r"no validation patient with flair, t1_pre \(those of V\) has a lesion"):
                 require_possible(Study(tmp_path / "out", design, mixed))
             require_possible(Study(tmp_path / "out", replace(design, threshold=2), mixed))
         else:

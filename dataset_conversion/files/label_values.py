@@ -30,7 +30,7 @@ def value_faults(voxels: Mapping[float, int], *, known: Collection[int] | None, 
     if unknown:
         labels = ", ".join(map(str, sorted({0, *(known or ())})))
         remedy = (
-            f"The labels are {labels}; replace this value with --map {max(unknown):.0f}=LABEL of convert or evaluate."
+            f"The labels are {labels}; convert and evaluate can replace values: --map {max(unknown):.0f}=1."
         )
         faults.append(Fault(f"unknown label values {_listed(unknown)}", file=file, remedy=remedy))
     return faults

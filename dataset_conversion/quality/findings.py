@@ -89,7 +89,7 @@ def _moved(patient: Converted) -> Iterator[Finding]:
             reason = f"moved by more than {LARGE_SHIFT_MM:g} mm or {LARGE_ROTATION_DEG:g}°"
             yield Finding(reason, f"{name}, {shift_mm:.1f} mm, {rotation_deg:.1f}°")
         if sequence.get("similarity_after", 0) < sequence.get("similarity_before", 0):
-            yield Finding("less alike after registration", name)
+            yield Finding("lower similarity after registration", name)
 
 
 def _warned(patient: Converted) -> Iterator[Finding]:
