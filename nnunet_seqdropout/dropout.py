@@ -47,8 +47,10 @@ def rescaling_factor(present: torch.Tensor, rescale: Rescale = "paper") -> torch
 
 def keep_and_rescale(x: torch.Tensor, kept: torch.Tensor, rescale: Rescale = "paper") -> torch.Tensor:
     """Zeroes all sequences but those kept and multiplies these by their factor: (B, N, *spatial), (B, N) -> like x."""
+    # (B, N) is broadcast over the spatial axes
     tail = (1,) * (x.ndim - 2)
     scaled = x * rescaling_factor(kept, rescale).to(x.dtype).view(-1, 1, *tail)
+    # a product with 0 would leave NaN where a dropped sequence is NaN or infinite
     return torch.where(kept.view(*kept.shape, *tail), scaled, 0)
 
 
@@ -64,6 +66,7 @@ def rescale_in_evaluation(
     (x,) = inputs
     if network.training:
         return (x,)
+    # a tile may be zero in a sequence that the case has: the piece alone would then be rescaled wrongly
     known = getattr(network, "present_in_case", None)
     present = present_sequences(x) if known is None else known.to(x.device).expand(len(x), -1)
     return (keep_and_rescale(x, present, rescale),)
@@ -75,6 +78,7 @@ def add_rescaling(network: nn.Module, rescale: Rescale) -> None:
     Raises ValueError for an unknown ``rescale``.
     """
     _require_known(rescale)
+    # a hook adds no module: the keys of the state dict stay those of nnU-Net
     network.register_forward_pre_hook(partial(rescale_in_evaluation, rescale=rescale))
 
 
@@ -126,6 +130,7 @@ class SequenceDropout(ImageOnlyTransform):
         self.weights = None if weights is None else dict(weights)
         self.rescale: Rescale = rescale
         self.strength = torch.ones(()).share_memory_()
+        # a data set has few patterns of presence, each of which comes up in many samples
         self._known: dict[Presence, dict[Presence, float]] = {}
 
     def probabilities(self, present: Presence) -> dict[Presence, float]:
@@ -144,12 +149,13 @@ class SequenceDropout(ImageOnlyTransform):
         """A subset of the sequences present. generator: numpy's own, or one of numpy's generators."""
         probabilities = self.probabilities(present)
         candidates = list(probabilities)
+        # an index, since choice would make an array of the tuples
         return candidates[generator.choice(len(candidates), p=list(probabilities.values()))]
 
     def get_parameters(self, **data_dict: torch.Tensor) -> dict[str, torch.Tensor]:
         present = tuple(data_dict["present"].tolist())
         strength = self.strength.item()
-        drops = strength >= 1 or np.random.random() < strength
+        drops = strength >= 1 or np.random.random() < strength  # no number is drawn once the warm-up is over
         return {"kept": torch.tensor(self.draw(present) if drops else present)}
 
     def _apply_to_image(self, img: torch.Tensor, *, kept: torch.Tensor) -> torch.Tensor:

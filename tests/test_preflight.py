@@ -211,7 +211,8 @@ def test_a_placeholder_for_training_lies_on_the_grid_of_its_case(dataset, check)
     [
         (
             255,
-            "unknown label values 255 (2 voxels). The labels are 0, 1; convert and evaluate can replace values: --map 255=1",
+            "unknown label values 255 (2 voxels). The labels are 0, 1; "
+            "convert and evaluate can replace values: --map 255=1",
         ),
         (2, "unknown label values 2 (2 voxels)"),
         (-1, "unknown label values -1 (2 voxels)"),

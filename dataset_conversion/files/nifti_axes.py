@@ -61,20 +61,23 @@ def stored_forms(header: nibabel.Nifti1Header) -> list[NDArray]:
 def believed(header: nibabel.Nifti1Header) -> NDArray | None:
     """The sform, else the qform; None where the two exchange left and right, or the axes nearly lie in a plane."""
     forms = stored_forms(header)
+    # the sign of the determinant tells a right-handed from a left-handed frame: a mirror image
     if not forms or len({bool(np.linalg.det(affine[:3, :3]) > 0) for affine in forms}) > 1:
         return None
+    # the volume that three unit vectors span: 1 at right angles, 0 in a plane
     upright = abs(np.linalg.det(unit_axes(forms[0]))) >= SMALLEST_SHEARED_VOLUME
     return forms[0] if upright else None
 
 
 def unit_axes(affine: NDArray) -> NDArray:
     """Its three columns, each of length 1."""
-    return affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-12)
+    return affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-12)  # an axis of length 0 stays 0
 
 
 def skew(affine: NDArray) -> float:
     """The largest cosine of the angle between two axes: 0 at right angles."""
     axes = unit_axes(affine)
+    # products of unit vectors are cosines
     return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
 
@@ -85,6 +88,7 @@ def _same_widths(affine: NDArray, spacing: NDArray) -> bool:
 
 def _apart_mm(forms: Sequence[NDArray], shape: tuple[int, ...]) -> float:
     """How far a corner is by one of two affines from where it is by the other, at most."""
+    # the distance between two affine maps is convex, so that it is largest at a corner
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape]), axis=-1).reshape(-1, 3)
     points = [nibabel.affines.apply_affine(affine, corners) for affine in forms]
     return float(np.linalg.norm(points[0] - points[1], axis=1).max())

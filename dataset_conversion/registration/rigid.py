@@ -94,18 +94,20 @@ def _search(
         fixed, other = _coarsened(reference, width_mm), _coarsened(moving, width_mm)
         method = sitk.ImageRegistrationMethod()
         method.SetMetricAsMattesMutualInformation(BINS)
+        # gradients are only needed at the sampled points, not of the whole images
         method.MetricUseFixedImageGradientFilterOff()
         method.MetricUseMovingImageGradientFilterOff()
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(min(1.0, SAMPLES / fixed.GetNumberOfPixels()), SEED)
         method.SetInterpolator(sitk.sitkLinear)
+        # from half a voxel of this level down to 0.01 mm
         method.SetOptimizerAsRegularStepGradientDescent(width_mm / 2, minStep=0.01, numberOfIterations=100)
         # a step of 1 moves the head's surface by about 1 mm, be it a rotation or a translation
         method.SetOptimizerScales([HEAD_RADIUS_MM**2] * 3 + [1.0] * 3)
         method.SetInitialTransform(transform, inPlace=True)
         try:
             method.Execute(fixed, other)
-        except RuntimeError:
+        except RuntimeError:  # too few of the sampled points lie inside the moving image
             break
     return transform
 
@@ -120,13 +122,16 @@ def _motion(start: sitk.Euler3DTransform, end: sitk.Euler3DTransform, centre: li
     """How far a point comes to lie from where it was (mm), and the angle between the two (degrees)."""
     shift = np.subtract(end.TransformPoint(centre), start.TransformPoint(centre))
     turn = np.reshape(end.GetMatrix(), (3, 3)) @ np.reshape(start.GetMatrix(), (3, 3)).T
+    # the trace of a rotation is 1 + 2 cos(angle)
     return float(np.linalg.norm(shift)), float(np.rad2deg(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
 
 
 def _require_own_sides(reference: sitk.Image, moving: sitk.Image, found: Registration) -> None:
     """Raises Diverged where the series' mirror image, registered coarsely, is clearly more alike than the series."""
+    # row 0 of the direction is each axis's share of left-right
     left_right = int(np.abs(np.reshape(moving.GetDirection(), (3, 3))[0]).argmax())
     mirrored = sitk.Flip(moving, [axis == left_right for axis in range(3)])
+    # Flip changes the header too, which leaves the head where it was; with the old header it is mirrored in space
     mirrored.CopyInformation(moving)
     with _one_thread():
         transform = _search(reference, mirrored, found.transform, levels_mm=LEVELS_MM[:-1])
@@ -151,6 +156,7 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     fixed, other = clipped(reference), clipped(moving)
     same_grid = on_same_grid(reference, moving)
     if same_grid:
+        # only on one grid can the voxels of both images coincide
         fixed, other = _blurred(fixed), _blurred(other)
     judged = _coarsened(fixed, SIMILARITY_LEVEL_MM), _coarsened(other, SIMILARITY_LEVEL_MM)
     centre = reference.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in reference.GetSize()])
@@ -158,6 +164,7 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     rest.SetCenter(centre)
     before = similarity(*judged, rest)
     may_rest = same_grid and gain(*judged, rest, step=REST_STEP) >= 0
+    # staying also needs a peak: between images without common content no step improves anything either
     if may_rest and gain(*judged, rest, step=TRUST_STEP) >= SMALLEST_GAIN:
         stays = Registration(rest, before, before, translation_mm=0.0, rotation_deg=0.0, skipped=True)
         _require_own_sides(fixed, other, stays)
@@ -167,6 +174,7 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
         for start in _starts(fixed, other, rest):
             transform = _search(fixed, other, start)
             found = Registration(transform, before, similarity(*judged, transform), *_motion(rest, transform, centre))
+            # from the start: aligned centres of mass may rightly be far from a wrong geometry
             shift_mm, rotation_deg = _motion(start, transform, centre)
             peak = gain(*judged, transform, step=TRUST_STEP)
             if shift_mm > LARGEST_SHIFT_MM or rotation_deg > LARGEST_ROTATION_DEG:
@@ -181,7 +189,7 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
                 _require_own_sides(fixed, other, found)
                 return found
             failures.append(Diverged(problem, attempt=found))
-    raise failures[0]
+    raise failures[0]  # of the search from the scanner's geometry
 
 
 def resample(
