@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from evaluation.metrics.lesions import find_objects
 
 PATTERNS = ("t1_pre+t1_gd+flair", "t1_gd+flair", "t1_gd")
-"""What the validation patients are measured with: all that Hospital B has, and less."""
+"""Sequences that the validation patients are measured with: all that Hospital B has, and subsets."""
 
 WITHOUT_CONTRAST = {"t1_pre": 0, "flair": 0, "t1_pre+flair": 0}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {

@@ -27,7 +27,7 @@ from evaluation.tables.results import read_evaluation
 DATASETS = {"complete_third": ("11", "CompleteThird"), "mixed": ("12", "Mixed")}
 GROUPS = ("incomplete", "complete")
 ABSENT = (None, "flair", "bravo")
-"""What the patients lack, in turn."""
+"""The sequence that a patient lacks: these three in turn."""
 VALIDATION = 2
 METRICS = ("dice", "auc", "sensitivity", "fp", "fp_10mm3")
 

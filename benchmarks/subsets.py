@@ -34,7 +34,7 @@ from nnunet_seqdropout.models.folders import dataset_json
 from nnunet_seqdropout.subsets import subsets
 
 LARGEST_DIFFERENCE = 1e-4
-"""Of the voxels of an image."""
+"""The largest share of an image's voxels that may differ."""
 
 
 def main() -> None:

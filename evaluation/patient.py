@@ -14,7 +14,7 @@ from evaluation.metrics.voxels import Roc, overlap_of_counts, reaches, require_p
 
 @dataclass(frozen=True)
 class Grid:
-    """Where voxels lie: LPS, mm; the axes are x, y, z, as in a header; direction is row-major."""
+    """The geometry of an image: LPS, mm; the axes are x, y, z, as in a header; direction is row-major."""
 
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -12,8 +12,8 @@ from torch import nn
 from nnunet_seqdropout.subsets import Presence, SubsetLaw, subset_probabilities
 
 Rescale = Literal["paper", "sqrt", "none"]
-"""What the sequences present are multiplied by: the paper's N/(N-k), its square root, which keeps the variance of the
-first layer's sum rather than its mean, or nothing."""
+"""The factor of the sequences present: the paper's N/(N-k), its square root, which keeps the variance of the first
+layer's sum rather than its mean, or 1."""
 
 _EXPONENTS: Mapping[Rescale, float] = {"paper": 1.0, "sqrt": 0.5, "none": 0.0}
 
@@ -30,7 +30,7 @@ def sequences_to_draw_from(x: torch.Tensor) -> torch.Tensor:
 
 
 def factor(n_present: int, n_sequences: int, rescale: Rescale = "paper") -> float:
-    """What the sequences present are multiplied by, N/(N-k) for k absent of N; 1 where none is, or none is absent.
+    """The factor of the sequences present, N/(N-k) for k absent of N; 1 where none is, or none is absent.
 
     It keeps the pixel statistics of the input relatively constant (Grøvik et al., Neural Network Details): 4/3 with
     one of four sequences absent, 2 with two.
@@ -61,7 +61,7 @@ def rescale_in_evaluation(
 
     In training mode it receives the input as it is: ``SequenceDropout`` has rescaled it. "Absent" is a sequence that
     is zero over the whole piece that nnU-Net hands over, (B, N, *spatial); a piece without any passes unchanged.
-    Whoever knows the whole case says who is present: ``network.present_in_case``, (1, N) bool.
+    The caller can set the sequences of the whole case: ``network.present_in_case``, (1, N) bool.
     """
     (x,) = inputs
     if network.training:
@@ -73,7 +73,7 @@ def rescale_in_evaluation(
 
 
 def add_rescaling(network: nn.Module, rescale: Rescale) -> None:
-    """From now on the network receives its input rescaled when it predicts; ``rescaling_of`` tells how.
+    """Makes the network rescale its input when it predicts; ``rescaling_of`` returns how.
 
     Raises ValueError for an unknown ``rescale``.
     """
@@ -96,7 +96,7 @@ def _require_known(rescale: str) -> None:
 
 
 class RecordPresence(BasicTransform):
-    """First in the pipeline: notes which sequences of the patch are there, before noise revives an absent one."""
+    """First in the pipeline: notes which sequences of the patch are there, before noise makes an absent one nonzero."""
 
     def apply(self, data_dict: dict, **params: object) -> dict:
         """Adds ``present``, (N,) bool, to the sample: see ``sequences_to_draw_from``."""

@@ -32,7 +32,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class CaseCheck:
-    """What was found of one case.
+    """The findings on one case.
 
     pattern: the sequences that have an image; a broken one counts, a constant one does not. labelled_voxels: those
     that are not background, None where no label could be read.

@@ -17,7 +17,7 @@ from dataset_conversion.raw.cases import find_cases
 
 @dataclass(frozen=True)
 class FolderCheck:
-    """What was found of every case and, in ``faults``, of the whole; ``splits``: the split of each case, if known."""
+    """Findings on every case; ``faults``: on the whole data set; ``splits``: the split of each case, if known."""
 
     cases: Mapping[str, CaseCheck]
     splits: Mapping[str, str] = field(default_factory=dict)

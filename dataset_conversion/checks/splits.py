@@ -16,7 +16,7 @@ _ONE_SIDE = "A patient belongs to one split: keep one of the two."
 
 @dataclass(frozen=True)
 class Splits:
-    """Where the cases of a raw data set lie, and what its files say of them.
+    """The cases in each folder of a raw data set, with their declared splits and manifest.
 
     declared: the splits of ``splits_final.json``, each of case ids under "train" and "val"; manifest: its patients.
     """

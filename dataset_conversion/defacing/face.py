@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 
 MARGIN_MM = 10.0
-"""Brain and this much around it stay; the orbits begin beyond it."""
+"""Margin around the brain that is kept; the orbits begin beyond it."""
 FARTHEST_MM = 20.0
 """Scalp and skull above and behind the brain are thinner than this."""
 LARGEST_MM = 800
-"""No scanner's field of view is longer; what needs more does not lie together."""
+"""Larger than any field of view: images that together need more are not registered to each other."""
 TISSUE_SHARE = 0.2
-"""Of the brain's median signal: below it is air, with its noise."""
+"""Share of the brain's median signal below which a voxel is air with noise."""
 LEAST_REMOVED_ML = 1.0
 
 

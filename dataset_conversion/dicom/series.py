@@ -29,7 +29,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Series:
-    """What the headers say of one series.
+    """One series, as described by the headers of its files.
 
     examination: equal for the series of one day, or of one study where the day has been removed.
     contrast_agent: whether the tag ContrastBolusAgent names one.

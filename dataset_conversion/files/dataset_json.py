@@ -10,7 +10,7 @@ from dataset_conversion.files.json_files import read_json
 
 @dataclass(frozen=True)
 class Description:
-    """What is read of ``dataset.json``: label_values are those of labels and regions, n_training is numTraining."""
+    """The content of ``dataset.json``; label_values: those of labels and regions, n_training: numTraining."""
 
     channel_names: Sequence[str]
     file_ending: str

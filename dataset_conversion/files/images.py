@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 LARGEST_VALUE = float(np.finfo(np.float32).max)
-"""nnU-Net computes in float32, where more is infinite."""
+"""nnU-Net computes in float32, where larger values are infinite."""
 
 
 def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content: bytes | None = None) -> sitk.Image:

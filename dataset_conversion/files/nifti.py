@@ -15,7 +15,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.nifti_axes import DoubtfulAxes, believed, require_sound_axes
 
 LARGEST_IMAGE_VOXELS = 2**30
-"""A header that declares more is refused before memory is taken; change it here for larger images."""
+"""A header that declares more is rejected before memory is allocated; raise it here for larger images."""
 
 PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]

@@ -17,7 +17,7 @@ LARGEST_DISAGREEMENT_MM = 0.1
 LARGEST_SKEW = 1e-3
 LARGEST_WIDTH_DIFFERENCE = 0.01
 SMALLEST_SHEARED_VOLUME = 0.5
-"""Of a voxel, as a share of that with the same edges at right angles; less is no scanner's grid."""
+"""Volume of a voxel divided by that of a right-angled voxel with the same edges; no scanner makes less."""
 REMEDY = "Correct the header, or resample the image."
 
 
@@ -70,7 +70,7 @@ def believed(header: nibabel.Nifti1Header) -> NDArray | None:
 
 
 def unit_axes(affine: NDArray) -> NDArray:
-    """Its three columns, each of length 1."""
+    """The three columns of the affine, each scaled to length 1."""
     return affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0).clip(1e-12)  # an axis of length 0 stays 0
 
 

@@ -28,7 +28,7 @@ class LesionLaw:
 
     @property
     def stop_probability(self) -> float:
-        """Of the geometric distribution: P(more than three) = (1 - stop)^3."""
+        """The parameter of the geometric distribution: P(more than three) = (1 - stop)^3."""
         return 1 - self.more_than_three ** (1 / 3)
 
 
@@ -57,7 +57,7 @@ def draw_diameters(law: LesionLaw, rng: np.random.Generator) -> NDArray[np.float
 
 @dataclass(frozen=True)
 class Lesion:
-    """Where a metastasis lies in the patient (LPS, mm), its diameter, and whether it has a necrotic centre."""
+    """The position of a metastasis in the patient (LPS, mm), its diameter, and whether its centre is necrotic."""
 
     centre_mm: tuple[float, float, float]
     diameter_mm: float

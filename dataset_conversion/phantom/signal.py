@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 BLOOD_FLOW_REST = 0.05
-"""What is left of a vessel's signal on CUBE/SPACE: variable flip angle spin echoes dephase flowing
+"""Remaining share of a vessel's signal on CUBE/SPACE: variable flip angle spin echoes dephase flowing
 blood (Grøvik et al., Discussion)."""
 
 ECHO_TRAIN_MS = 600.0

@@ -10,14 +10,14 @@ LARGE_SHIFT_MM, LARGE_ROTATION_DEG = 5.0, 5.0
 """Between the series of one examination a patient moves by a millimetre or two; more may be a bad registration."""
 
 LARGE_CUT_OFF = 0.1
-"""Of the head in one slice. A sequence loses some of its rim where the masks or the fields of view differ."""
+"""Share of the head in one slice. A sequence loses some of its rim where the masks or the fields of view differ."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A patient of the data set. entry: what the manifest says. pictures: None where his files cannot be read.
+    """A patient of the data set. entry: what the manifest says. pictures: None where the files cannot be read.
 
-    problem: why they cannot.
+    problem: the reason why not.
     """
 
     case: str
@@ -41,7 +41,7 @@ class Finding:
 
 
 def findings(patient: Converted) -> list[Finding]:
-    """What was expected stands last."""
+    """The findings on a patient, expected ones last."""
     checks = (_unreadable, _contradicted, _cut_off, _unlabelled, _moved, _warned)
     found = dict.fromkeys(finding for check in checks for finding in check(patient))
     return sorted(found, key=lambda finding: finding.expected)

@@ -21,7 +21,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class LabelFiles:
-    """Where a label lies, and what its values mean: stored value -> the data set's; 0 stays 0. unite: several files of
+    """A label's files and the meaning of its values: stored value -> the data set's; 0 stays 0. unite: several files of
     a patient, one lesion each, are one label."""
 
     patterns: tuple[re.Pattern, ...]

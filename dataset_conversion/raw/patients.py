@@ -12,14 +12,14 @@ from dataset_conversion.raw.layout import Found, LabelFiles, Layout, find_files
 
 Split = Literal["train", "val", "test"]
 TRUTH = "truth.json"
-"""Lies beside the images of a synthetic patient."""
+"""Lies beside the images of synthetic patients only, and so identifies them."""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """What was found of one case: a file per sequence that is there, and the files of its label, none if it has none.
+    """One case: a file for each sequence present, and the files of its label, none if it has no label.
 
-    person: whose case it is, where one patient has several time points. fault: what is wrong with his files' names.
+    person: the patient, who may have cases of several time points. fault: the problem with the files' names, if any.
     """
 
     person: str
@@ -31,7 +31,7 @@ class Patient:
 
     @property
     def known_fault(self) -> Fault | None:
-        """Why the case cannot be converted, as far as that shows without opening a file."""
+        """The reason why the case cannot be converted, if it shows without opening a file."""
         if self.fault is None and not self.label and self.split != "test":
             return Fault(
                 "a training patient without a label", remedy="Add the label, or list the patient under --test."

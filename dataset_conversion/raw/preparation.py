@@ -38,7 +38,7 @@ EMPTY_LABEL = "label: empty"
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is done to the images.
+    """The processing of the images.
 
     register: "auto" looks at every series and moves what does not lie on the reference; "never" refuses other grids.
     deface: a brain extractor's name, or a folder of brain masks, ``<case>.nii.gz``, on the reference's grid; None: not.
@@ -66,7 +66,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A patient on one grid: his series by sequence, his label, and pictures to look at by sequence.
+    """A patient on one grid: series by sequence, label, and pictures for inspection by sequence.
 
     face: before and after defacing; a picture of the patient, which does not belong into the data set.
     """

@@ -1,7 +1,7 @@
 """Writes nnU-Net raw data sets: images, placeholders, labels, ``dataset.json``, splits and the manifest.
 
-What a patient became is recorded with his files (``.conversion/<case>.json``). A conversion that was killed goes on
-with the patients who have no record, or whose sources, settings or written files differ from it.
+The outcome of each patient is recorded in ``.conversion/<case>.json``. Rerunning a killed conversion converts
+the patients who have no record, or whose sources, settings or written files differ from it.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ RECORDS, PICTURES = ".conversion", "qc"
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What is the same for all patients.
+    """The settings of a data set that are the same for all patients.
 
     labels: name -> value, consecutive, background 0, as nnU-Net has it. order: the sequences in which patients are
     prepared, the reference series first; those that are no channel are used for registration only. link: an image that
@@ -145,7 +145,7 @@ def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> di
 
 
 def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
-    """Returns the manifest's entry. What a patient who now fails once had is removed, as is a part of him."""
+    """Writes the patient's files and returns the manifest's entry; on failure removes the patient's files."""
     try:
         return _write_or_keep(dataset, case, patient, preparation)
     except NotTheSame:

@@ -21,15 +21,15 @@ REST_STEP, TRUST_STEP = 1.0, 4.0
 SMALLEST_GAIN = 0.01
 """On real series the gain over steps of 4 mm was 0.017 to 0.17 where they were aligned, else less than 0.005."""
 LARGEST_LOSS = 0.005
-"""What the search may cost where all was well: it maximises another estimate of the information, at other points."""
+"""Loss of similarity that the search may cause on aligned images: it maximises another estimate, at other points."""
 
 LARGEST_MIRROR_GAIN = 0.02
-"""On 24 real and 21 synthetic pairs the mirror image was less alike, by 0.037 and more."""
+"""On 24 real and 21 synthetic pairs the mirror image was less similar, by 0.037 and more."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """Where the series shows what the reference shows, and how far apart the scanner's geometry had the two.
+    """A rigid transform between two series, and how far it moves the series from the scanner's geometry.
 
     transform: rigid, from a point of the reference to the point of the series with the same tissue (LPS, mm).
     similarity: normalised mutual information, 1 to 2, by the scanner's geometry and by the transform.
@@ -63,7 +63,7 @@ class Diverged(Fault):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """SimpleITK's metric adds up thread by thread: another number of threads, other last bits."""
+    """Runs SimpleITK in one thread: its metric sums per thread, so that the last bits depend on their number."""
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
@@ -77,7 +77,7 @@ def _coarsened(image: sitk.Image, width_mm: float) -> sitk.Image:
 
 
 def _blurred(image: sitk.Image) -> sitk.Image:
-    """Hides the voxels: unblurred, two outlines drawn on one grid fit best as they are drawn, not as the heads lie."""
+    """Blurs the voxels: unblurred, images on one grid match best where their voxels coincide, not their heads."""
     return sitk.DiscreteGaussian(image, [(BLUR_VOXELS * spacing) ** 2 for spacing in image.GetSpacing()])
 
 
@@ -127,7 +127,7 @@ def _motion(start: sitk.Euler3DTransform, end: sitk.Euler3DTransform, centre: li
 
 
 def _require_own_sides(reference: sitk.Image, moving: sitk.Image, found: Registration) -> None:
-    """Raises Diverged where the series' mirror image, registered coarsely, is clearly more alike than the series."""
+    """Raises Diverged where the series' mirror image, registered coarsely, is clearly more similar than the series."""
     # row 0 of the direction is each axis's share of left-right
     left_right = int(np.abs(np.reshape(moving.GetDirection(), (3, 3))[0]).argmax())
     mirrored = sitk.Flip(moving, [axis == left_right for axis in range(3)])
@@ -148,9 +148,9 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     Skipped where the grids agree, the similarity has a peak (see below), and no step of 1 mm along, or 1 degree about,
     any axis raises it: what could be corrected is then less than about half a step, and resampling would only blur.
     The search begins at the scanner's geometry and, where that fails, with the centres of mass on each other.
-    Raises Diverged if both searches end more than 50 mm or 30 degrees from their start, clearly less alike than before,
+    Raises Diverged if both searches end more than 50 mm or 30 degrees from their start, at a clearly lower similarity,
     or without a peak: moving by 4 mm or 4 degrees, any way, has to cost at least 0.01 of similarity; and if the mirror
-    image of the series is more alike by more than 0.02, since then left and right are exchanged in one of the two.
+    image of the series is more similar by over 0.02, since then left and right are exchanged in one of the two.
     Raises Fault for an image that is no volume or holds one value only.
     """
     fixed, other = clipped(reference), clipped(moving)

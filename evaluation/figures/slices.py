@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PRICE = 0.5
-"""What one more slice must improve: half of an object's largest cross-section."""
+"""The improvement that justifies one more slice: half of an object's largest cross-section."""
 
 
 @dataclass(frozen=True)

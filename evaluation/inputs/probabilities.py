@@ -18,7 +18,7 @@ HIGHEST = 1 + 1e-3
 """Sums of probabilities are rounded, too, and so may lie this little above 1."""
 
 _BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
-"""What reading a damaged archive raises; some of it says "encrypted", or declares an array that fits nowhere."""
+"""Errors raised for a damaged archive, which may also look encrypted or declare an array too large for memory."""
 
 _AGAIN = "Predict this case again."
 

@@ -40,7 +40,7 @@ class Thresholds:
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def source(self) -> str:
-        """How they came about, for a reader. Raises KeyError where the method or a setting of it is unknown."""
+        """The origin of the thresholds, in words. Raises KeyError where the method or a setting of it is unknown."""
         return _SENTENCES[self.method].format(**self.settings)
 
     def for_pattern(self, pattern: str, *, channel_names: Sequence[str] = ()) -> tuple[str, Threshold]:

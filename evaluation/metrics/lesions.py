@@ -68,7 +68,7 @@ class Objects:
 
     @property
     def _starts(self) -> NDArray[np.int64]:
-        """Where each object begins once the voxels are sorted by object."""
+        """The index of each object's first voxel once the voxels are sorted by object."""
         return np.cumsum(self.n_voxels) - self.n_voxels
 
 
@@ -119,7 +119,7 @@ def _touching(first: NDArray[np.int64], last: NDArray[np.int64], distance: int) 
 
 @dataclass(frozen=True)
 class Detection:
-    """Which lesions and predicted objects share voxels.
+    """The lesions and predicted objects that share voxels.
 
     pairs: (pairs, 3) lesion, predicted object (both from 1), voxels that they share; in order.
     lesion_mm3, object_mm3: the whole volume of each.

@@ -15,7 +15,7 @@ from evaluation.tables.subsets import SubsetResults
 
 @dataclass(frozen=True)
 class OfSeed:
-    """What one seed of a model gave. report: its own report, relative to the page that names it."""
+    """The results of one seed of a model. report: its own report, relative to the page that names it."""
 
     seed: int
     evaluation: Evaluation

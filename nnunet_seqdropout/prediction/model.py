@@ -59,7 +59,7 @@ class Model:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the prediction depends on beside the model folder."""
+        """The settings that the prediction depends on, beside the model folder."""
         return {
             "folds": list(self.folds),
             "checkpoint": self.checkpoint,

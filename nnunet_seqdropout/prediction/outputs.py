@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Choices:
-    """What is written of a case. thresholds: None takes the most probable label. target: the label or region that the
+    """Outputs of a case. thresholds: None takes the most probable label. target: the label or region that the
     lesion table, the probability map and the thresholds speak of."""
 
     target: Target = field(default_factory=Target)

@@ -17,7 +17,7 @@ def require_possible(study: Study) -> None:
 
 
 def _require_each_to_validate_once(study: Study) -> None:
-    """A patient's predictions are those of the one model that did not see him."""
+    """Requires that each patient is a validation patient of one fold only, since one model makes the predictions."""
     if twice := {case for case in study.validation_cases if study.validation_cases.count(case) > 1}:
         problem = f"{', '.join(sorted(twice))} are validation patients in several of the folds {study.design.folds}"
         file = study.cohort.folder / "splits_final.json"

@@ -17,7 +17,7 @@ from nnunet_seqdropout.study.trainers import trainer_name
 
 @dataclass(frozen=True)
 class Machine:
-    """How the commands run, which does not change what they compute. device: cuda, cpu or mps."""
+    """The resources of the commands, which do not affect their results. device: cuda, cpu or mps."""
 
     device: str = "cpu"
     n_gpus: int = 1
@@ -100,7 +100,7 @@ class Study:
 
     @property
     def tested(self) -> dict[str, list[int]]:
-        """Which folds test which part of the patients: all folds all, or each fold those that it did not see."""
+        """The folds that test each part of the patients: all folds test all, or each those it was not trained on."""
         folds = list(self.design.folds)
         return {"test": folds} if self.design.test == "imagesTs" else self.validated
 

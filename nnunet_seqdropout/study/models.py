@@ -30,7 +30,7 @@ class TrainedModel:
 
     @property
     def seconds(self) -> float:
-        """Of all epochs, those before an interruption too."""
+        """The time of all epochs, including those before an interruption."""
         times = zip(self.curves["epoch_start_timestamps"], self.curves["epoch_end_timestamps"], strict=True)
         return sum(end - start for start, end in times)
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """What the state file says of a step. begun and done: fingerprints, empty where it did not come so far.
+    """The entry of a step in the state file. begun and done: fingerprints, empty where not reached.
 
     seconds, mebibytes: of the last run, the latter of its largest process. resumed: that run went on where another had
     been interrupted. how and versions: with what it ran. outputs: path -> SHA-256.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evaluation.metrics.lesions import find_objects
 
 VOXELS_PER_LESION = 256
-"""How often each lesion stands in the list that nnU-Net draws from; it repeats the voxels of smaller lesions."""
+"""Number of entries of each lesion in the list that nnU-Net draws from; voxels of smaller lesions are repeated."""
 
 Label = int | tuple[int, ...]
 """A class, or the classes of a region: the keys of nnU-Net's ``class_locations``."""
