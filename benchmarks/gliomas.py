@@ -2,7 +2,7 @@
 
     python -m benchmarks.gliomas BRATS_FOLDER WORK_FOLDER
 
-Halves the resolution, converts, and runs ``seqdropout study``; interrupted, it goes on where it was.
+Halves the resolution, converts, and runs ``seqdropout study``; rerun it to resume an interrupted run.
 """
 
 import argparse

@@ -5,8 +5,8 @@
 Of the mixed cohort's patients a third lack flair and a third lack bravo; the complete third is trained on alone, with
 the same trainer and budget (iterations times batch). Both models predict the same new patients, half of whom lack flair
 and half bravo, and others who have all sequences. They share their validation patients, two of every kind, on whom each
-model's threshold keeps to two false alarms per patient. Interrupted, it goes on where it was; remove WORK_FOLDER to
-begin anew, also with other numbers of patients.
+model's threshold keeps to two false alarms per patient. Rerun it to resume an interrupted run; remove
+WORK_FOLDER to start again or with other numbers of patients.
 """
 
 import argparse

@@ -153,7 +153,7 @@ def lesion_table(
 def object_table(
     objects: Objects, *, side: str, grid: Grid, probability: NDArray[np.floating] | None = None
 ) -> pd.DataFrame:
-    """The same of one side alone, with ``status`` and ``matches`` empty."""
+    """As ``lesion_table`` for one side alone, with ``status`` and ``matches`` empty."""
     volume_mm3 = objects.n_voxels * grid.voxel_mm3
     x, y, z = grid.points_mm(objects.centroids).T
     return pd.DataFrame(

@@ -23,7 +23,7 @@ class Remark:
 
     @classmethod
     def of(cls, fault: Fault) -> "Remark":
-        """The same on one line."""
+        """The fault as a remark, on one line."""
         return cls(" ".join(line.strip() for line in fault.problem.splitlines()), fault.remedy)
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[
 def _with_label(
     check: CaseCheck, file: Path, label: sitk.Image | Remark | None, known: Collection[int] | None
 ) -> CaseCheck:
-    """The same and what is found of the label's values."""
+    """The check with findings on the label's values."""
     if not isinstance(label, sitk.Image):
         return replace(check, faults=(*check.faults, *([label] if label else [])))
     voxels = voxels_of_value(label)
@@ -135,7 +135,7 @@ def _with_grid(
     trust_geometry: bool,
     trained_on: bool,
 ) -> CaseCheck:
-    """The same and, where the grids differ, one remark with both files, both grids and their corners' distance.
+    """The check and, where the grids differ, one remark with both files, both grids and their corners' distance.
 
     Of what it trains on, nnU-Net takes no spacing that differs by more than a hundred thousandth.
     """

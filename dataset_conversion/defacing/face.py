@@ -1,6 +1,6 @@
 """Removes the face from all series of a patient by one mask, computed from a brain mask by distances in mm.
 
-The result is defaced, no more than that: the brain, the skull and the file's header can still tell whose it is.
+Defacing is not anonymisation: the brain, the skull and the file's header can still identify the patient.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Derives pseudonyms from patient ids with a keyed hash, which cannot be repeated without the key.
 
-Who has the key and a list of patients can tell who is who; nobody else can. Keep the key away from the data set, and
-use one key for all data of a study, so that a patient has one name.
+Only with the key and a list of patients can pseudonyms be traced to patients. Store the key apart from the data set,
+and use one key for all data of a study, so that each patient has one pseudonym.
 """
 
 import hmac

@@ -139,7 +139,7 @@ def _split(
 
 
 def _whole_persons(patients: Mapping[str, Patient]) -> dict[str, Patient]:
-    """The same; an unlabelled time point of a patient whose others are in another split becomes a fault."""
+    """The patients; an unlabelled time point of a patient whose others are in another split becomes a fault."""
     splits: dict[str, dict[str, str]] = defaultdict(dict)
     for case, patient in patients.items():
         if patient.label or patient.fault:

@@ -140,7 +140,7 @@ def _read(file: Path, preparation: Preparation) -> tuple[Series, str]:
 def _trusted(
     usable: Mapping[str, Series], reference: str, label: sitk.Image | None, warnings: list[str]
 ) -> tuple[dict[str, Series], sitk.Image | None]:
-    """The same, what has the reference's size and another geometry put onto its grid; the warnings say what."""
+    """The series; those of the reference's size get its geometry, which the warnings mention."""
     fixed = usable[reference].image
 
     def on_reference(name: str, image: sitk.Image) -> sitk.Image:
@@ -195,7 +195,7 @@ def _require_same_grid(fixed: Series, series: Series) -> None:
 
 
 def _with_one_header(fixed: Series, series: Series) -> Series:
-    """The same; what lies on the reference's grid within our tolerance, but not within nnU-Net's, gets its header."""
+    """The series; if it is on the reference's grid by our tolerance, but not by nnU-Net's, with its header."""
     if has_geometry_of(fixed.image, series.image):
         return series
     return replace(series, image=with_geometry_of(fixed.image, series.image), original=None)

@@ -61,7 +61,7 @@ class Volumes:
         return Grid(self.image.GetSpacing(), self.image.GetOrigin(), self.image.GetDirection())
 
     def inside_mask(self) -> "Volumes":
-        """The same with nothing outside the mask, which is then None."""
+        """The volumes with 0 outside the mask, which is then None."""
         if self.mask is None:
             return self
         return replace(

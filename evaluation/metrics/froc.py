@@ -1,7 +1,7 @@
 """Computes the FROC of one patient: lesions found and false positives at many thresholds, in one pass over the voxels.
 
-From the highest threshold down, the voxels that reach it are joined to those of their 26 neighbours that are there
-already. Everything with a voxel on the reference hangs on one node; every other root is a false positive.
+From the highest threshold down, the voxels that reach it are joined to those of their 26 neighbours that were added
+before. All objects with a voxel on the reference share one root; every other root is a false positive.
 """
 
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ def overlap(reference: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> Overl
 
 
 def overlap_of_counts(n_both: int, n_reference: int, n_predicted: int) -> Overlap:
-    """The same from the numbers of voxels in both masks, in the reference, in the prediction."""
+    """Dice, precision and recall from the numbers of voxels in both masks, the reference, the prediction."""
     return Overlap(
         dice=_ratio(2 * n_both, n_reference + n_predicted),
         precision=_ratio(n_both, n_predicted),
@@ -112,7 +112,7 @@ def roc(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> Roc:
 
 
 def roc_of_values(lesion: NDArray[np.floating], probability: NDArray[np.floating], *, n_voxels: int) -> Roc:
-    """The same from the probabilities of the lesion voxels and those of all voxels, in any order.
+    """The exact curve from the probabilities of the lesion voxels and of all voxels, in any order.
 
     Of ``n_voxels`` in all, those may be left out that are 0 or lie below every lesion voxel.
     """

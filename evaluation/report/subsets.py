@@ -62,7 +62,7 @@ def _largest(importance: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _rows(results: SubsetResults) -> list[dict[str, Any]]:
-    """A row per pattern: who was there, how many patients, and each metric with its interval."""
+    """A row per pattern: its sequences, the number of patients, and each metric with its interval."""
     n_patients = results.cases.groupby("pattern")["case"].nunique()
     thresholds = results.summary["threshold"]["values"]
     rows = []

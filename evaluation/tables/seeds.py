@@ -52,7 +52,7 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
 
 
 def averaged_subsets(seeds: Sequence[SubsetResults]) -> SubsetResults:
-    """The same of the results on every subset; each seed has thresholds of its own, so that these have none."""
+    """As ``averaged`` for the results on every subset; each seed has its own thresholds, so that the mean has none."""
     first = seeds[0]
     if len(seeds) == 1:
         return first

@@ -90,7 +90,7 @@ def from_tree(source: Path, layout: Layout, *, channel_names: Sequence[str]) -> 
 
 
 def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_names: Sequence[str]) -> dict:
-    """The same cases as if the sequences named had not been acquired."""
+    """The cases without the named sequences, as if these had not been acquired."""
     channels = {require_channel(name, channel_names) for name in dropped}
     return {
         case: replace(found, files={c: file for c, file in found.files.items() if c not in channels})

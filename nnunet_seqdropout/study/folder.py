@@ -117,5 +117,5 @@ class Study:
         return f"train/{trainer_name(run)}{own}/{self.raw(self.sequences(run.arm, scenario)).name}/fold_{fold}"
 
     def dataset_id(self, sequences: Sequence[str]) -> int:
-        """The same for the same sequences, whatever else the design says: a bit for each channel."""
+        """The number of the data set with these sequences: a bit for each channel, independent of the design."""
         return sum(1 << self.cohort.channel_names.index(name) for name in sequences)

@@ -31,7 +31,7 @@ class Step:
     commands: run one after the other, ``how`` appended to each, in ``environment``: neither changes what comes out.
     inputs: files and folders that it reads and no other step writes. after: names of steps whose outputs it reads.
     outputs: files and folders that tell whether it is done. folder: where an interrupted run goes on; it is put aside
-    when the inputs have changed. arms: whom it serves.
+    when the inputs have changed. arms: those that need it.
     """
 
     name: str
