@@ -29,7 +29,7 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
 
 
 def without_nan(image: sitk.Image, path: Path, *, nan: Literal["refuse", "zero"]) -> sitk.Image:
-    """The image, or a copy with 0 in place of NaN and infinity. Raises Fault where there is one and ``nan`` is "refuse"."""
+    """The image, or a copy with 0 for NaN and infinity. Raises Fault where there is one and ``nan`` is "refuse"."""
     voxels = sitk.GetArrayViewFromImage(image)
     if voxels.dtype.kind == "f" and not np.abs([voxels.min(), voxels.max()]).max() <= LARGEST_VALUE:  # nor of NaN
         finite = np.abs(voxels) <= LARGEST_VALUE

@@ -76,7 +76,7 @@ class Protocol:
 
 
 def vary(tissue: Tissue, rng: np.random.Generator) -> Tissue:
-    """A tissue as it varies between patients: T1, T2 and the uptake of contrast agent spread log-normally (our choice)."""
+    """A tissue in another patient: T1, T2 and the uptake of contrast agent spread log-normally (our choice)."""
     t1, t2 = np.exp(RELAXATION_SPREAD * rng.standard_normal(2))
     uptake = np.exp(CONTRAST_AGENT_SPREAD * rng.standard_normal())
     return Tissue(tissue.t1_ms * t1, tissue.t2_ms * t2, tissue.proton_density, tissue.gadolinium_mm * uptake)
