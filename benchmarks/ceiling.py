@@ -1,4 +1,4 @@
-"""How well a lesion can be outlined at all by logits on a coarse grid that are enlarged bilinearly.
+"""Measures the best Dice that coarse logits, enlarged bilinearly, can reach on real lesions.
 
     python -m benchmarks.ceiling LABELS [--figure docs/ceiling.png]
 

@@ -1,4 +1,4 @@
-"""Settings of SeqDropoutPlusTrainer against each other: short trainings over seeds, measured on validation patients.
+"""Compares settings of SeqDropoutPlusTrainer: short trainings over several seeds, measured on validation patients.
 
     python -m benchmarks.choices DATASET WORK_FOLDER [--variants NAME ...] [--seeds 0 1 2] [--epochs 10] [-np 2]
 
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from evaluation.metrics.lesions import find_objects
 
 PATTERNS = ("t1_pre+t1_gd+flair", "t1_gd+flair", "t1_gd")
-"""What the validation patients are measured with: all that Hospital B has, and less."""
+"""Sequences that the validation patients are measured with: all that Hospital B has, and subsets."""
 
 WITHOUT_CONTRAST = {"t1_pre": 0, "flair": 0, "t1_pre+flair": 0}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {

@@ -1,4 +1,4 @@
-"""What the 2.5D networks cost beside nnU-Net's 2D network: a slice, and a whole prediction from files to files.
+"""Measures what the 2.5D networks cost compared with nnU-Net's 2D network: per slice, and per prediction from files.
 
     python -m benchmarks.cost DATASET WORK_FOLDER [--images FOLDER] [--turns 5]
 

@@ -1,12 +1,12 @@
-"""The main job in miniature: a synthetic Hospital A and B, from images to a report on patients who lack a sequence.
+"""Runs the main job in miniature on a synthetic Hospital A and B: from images to a report, one sequence missing.
 
     python -m benchmarks.demo WORK_FOLDER
 
 Trains SeqDropoutPlusTrainer_demo on Hospital A, which has four sequences, and predicts Hospital B, which has no BRAVO:
 with ``seqdropout predict`` straight from the files that are there, and with nnU-Net's own command from folders that
 ``seqdropout fill`` has filled up. Evaluates at the threshold that keeps to half a false alarm per validation patient.
-A synthetic cohort proves that the machinery works, not that the method does. Interrupted, it goes on where it was;
-remove WORK_FOLDER to begin anew.
+A synthetic cohort proves that the machinery works, not that the method does. Rerun it to resume an interrupted run;
+remove WORK_FOLDER to start again.
 """
 
 import argparse

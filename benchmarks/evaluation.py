@@ -1,4 +1,4 @@
-"""How fast one patient is evaluated, against scikit-learn's ROC and panoptica's matching of lesions.
+"""Measures how fast one patient is evaluated, compared with scikit-learn's ROC and panoptica's lesion matching.
 
     python -m benchmarks.evaluation --panoptica PYTHON
 

@@ -1,4 +1,4 @@
-"""Which networks can outline small lesions at all: each is fitted to twelve fixed windows, in equally many steps.
+"""Tests which networks can outline small lesions: fits each to the same twelve windows in equally many steps.
 
     python -m benchmarks.fit DATASET [--steps 150] [--seeds 0 1 2]
 

@@ -1,8 +1,8 @@
-"""The study of ten real gliomas, from a folder of BraTS cases to its report (docs/study/gliomas).
+"""Runs the study of ten real gliomas, from a folder of BraTS cases to its report (docs/study/gliomas).
 
     python -m benchmarks.gliomas BRATS_FOLDER WORK_FOLDER
 
-Halves the resolution, converts, and runs ``seqdropout study``; interrupted, it goes on where it was.
+Halves the resolution, converts, and runs ``seqdropout study``; rerun it to resume an interrupted run.
 """
 
 import argparse

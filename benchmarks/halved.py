@@ -1,4 +1,4 @@
-"""BraTS cases on a grid of 2 mm, so that two cores can train on them: an eighth of the voxels.
+"""Resamples BraTS cases to 2 mm voxels, an eighth as many, so that two cores can train on them.
 
     python -m benchmarks.halved BRATS_FOLDER TARGET
 

@@ -1,12 +1,12 @@
-"""Is a mixed cohort worth training on? A synthetic one, against those of its patients who have every sequence.
+"""Compares training on a mixed synthetic cohort with training on only its patients who have every sequence.
 
     python -m benchmarks.mixed_cohort WORK_FOLDER
 
 Of the mixed cohort's patients a third lack flair and a third lack bravo; the complete third is trained on alone, with
 the same trainer and budget (iterations times batch). Both models predict the same new patients, half of whom lack flair
 and half bravo, and others who have all sequences. They share their validation patients, two of every kind, on whom each
-model's threshold keeps to two false alarms per patient. Interrupted, it goes on where it was; remove WORK_FOLDER to
-begin anew, also with other numbers of patients.
+model's threshold keeps to two false alarms per patient. Rerun it to resume an interrupted run; remove
+WORK_FOLDER to start again or with other numbers of patients.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from evaluation.tables.results import read_evaluation
 DATASETS = {"complete_third": ("11", "CompleteThird"), "mixed": ("12", "Mixed")}
 GROUPS = ("incomplete", "complete")
 ABSENT = (None, "flair", "bravo")
-"""What the patients lack, in turn."""
+"""The sequence that a patient lacks: these three in turn."""
 VALIDATION = 2
 METRICS = ("dice", "auc", "sensitivity", "fp", "fp_10mm3")
 

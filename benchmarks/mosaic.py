@@ -1,8 +1,8 @@
-"""One picture of a synthetic cohort: all series of the first patients of both hospitals, and the label.
+"""Draws one picture of a synthetic cohort: all series and the label of the first patients of both hospitals.
 
     python -m benchmarks.mosaic PHANTOM_FOLDER PICTURE.png
 
-Every row is a patient, cut through the largest cross-section of his lesions; series on grids of their own are brought
+Every row is a patient, at the largest cross-section of the lesions; series on grids of their own are brought
 to the reference series with the true transforms.
 """
 

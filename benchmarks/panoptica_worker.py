@@ -1,4 +1,4 @@
-"""Runs under an interpreter that has panoptica; imports nothing of this project.
+"""Runs panoptica under an interpreter that has it installed; imports nothing of this project.
 
 python panoptica_worker.py REFERENCE.npy PROBABILITY.npy THRESHOLD    for every line read, seconds: usual, Dice alone
 python panoptica_worker.py --config FILE [--dice]                     writes the configuration for panopticacli

@@ -1,4 +1,4 @@
-"""Commands that run once: what each took is written down, and a step that is written down is not run again."""
+"""Runs commands and records their time and memory; a command with a record is not run again."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How long all subsets of the sequences take: one ``seqdropout subsets`` against a stock predict command for each.
+"""Compares the time of one ``seqdropout subsets`` with that of one stock predict command per subset.
 
     python -m benchmarks.subsets MODEL_FOLDER IMAGES LABELS WORK [-f 0] [--disable_tta] [--patterns A+B ...] [--turns 1]
 
@@ -34,7 +34,7 @@ from nnunet_seqdropout.models.folders import dataset_json
 from nnunet_seqdropout.subsets import subsets
 
 LARGEST_DIFFERENCE = 1e-4
-"""Of the voxels of an image."""
+"""The largest share of an image's voxels that may differ."""
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""From somebody's folders to an nnU-Net raw data set with placeholders for the sequences that are absent."""
+"""Converts folders of images to nnU-Net raw data sets, with placeholders for absent sequences."""

@@ -1,4 +1,4 @@
-"""Bad input as an exception: what is wrong with which file, and what to do about it."""
+"""Defines the exception for bad input: it names the file, the problem and the remedy."""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What became of each case, for commands that work on many: a bad one is reported and the others go on."""
+"""Runs a function on many cases and records the outcome of each; a case that fails does not stop the others."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,7 +59,7 @@ def _attempts(
     names: list[str], work: Callable[[str], Result], n_workers: int | None
 ) -> Iterator[tuple[Outcome, Result]]:
     if n_workers == 0:
-        raise Fault("0 processes are too few", remedy="Give -np 1 or more, or -1 for one per core.")
+        raise Fault("the number of processes is 0", remedy="Give -np 1 or more.")
     if n_workers == 1:
         return (attempt(case, work) for case in names)
     # starting it takes longer than a case may

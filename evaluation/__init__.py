@@ -1,1 +1,1 @@
-"""From predictions and reference labels to tables, figures and a report."""
+"""Evaluates predictions against reference labels: tables, figures and a report."""

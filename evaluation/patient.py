@@ -1,4 +1,4 @@
-"""Everything that is measured on one patient: arrays in, numbers and a table of lesions out."""
+"""Computes all measures of one patient from arrays: numbers and a table of lesions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from evaluation.metrics.voxels import Roc, overlap_of_counts, reaches, require_p
 
 @dataclass(frozen=True)
 class Grid:
-    """Where voxels lie: LPS, mm; the axes are x, y, z, as in a header; direction is row-major."""
+    """The geometry of an image: LPS, mm; the axes are x, y, z, as in a header; direction is row-major."""
 
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -158,7 +158,7 @@ def lesion_table(
 def object_table(
     objects: Objects, *, side: str, grid: Grid, probability: NDArray[np.floating] | None = None
 ) -> pd.DataFrame:
-    """The same of one side alone, with ``status`` and ``matches`` empty."""
+    """As ``lesion_table`` for one side alone, with ``status`` and ``matches`` empty."""
     volume_mm3 = objects.n_voxels * grid.voxel_mm3
     x, y, z = grid.points_mm(objects.centroids).T
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""nnU-Net v2 that goes on working when MRI sequences are missing (Grøvik, Yi et al., npj Digital Medicine 2021)."""
+"""Extends nnU-Net v2 to segment with missing MRI sequences (Grøvik, Yi et al., npj Digital Medicine 2021)."""
 
 from importlib.metadata import version
 

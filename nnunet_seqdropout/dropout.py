@@ -1,4 +1,4 @@
-"""Sequence dropout: whole MRI sequences become zero in training, and what is left is rescaled."""
+"""Implements sequence dropout: in training whole MRI sequences are set to zero, and the remaining ones rescaled."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from torch import nn
 from nnunet_seqdropout.subsets import Presence, SubsetLaw, subset_probabilities
 
 Rescale = Literal["paper", "sqrt", "none"]
-"""What the sequences present are multiplied by: the paper's N/(N-k), its square root, which keeps the variance of the
-first layer's sum rather than its mean, or nothing."""
+"""The factor of the sequences present: the paper's N/(N-k), its square root, which keeps the variance of the first
+layer's sum rather than its mean, or 1."""
 
 _EXPONENTS: Mapping[Rescale, float] = {"paper": 1.0, "sqrt": 0.5, "none": 0.0}
 
@@ -30,7 +30,7 @@ def sequences_to_draw_from(x: torch.Tensor) -> torch.Tensor:
 
 
 def factor(n_present: int, n_sequences: int, rescale: Rescale = "paper") -> float:
-    """What the sequences present are multiplied by, N/(N-k) for k absent of N; 1 where none is, or none is absent.
+    """The factor of the sequences present, N/(N-k) for k absent of N; 1 where none is, or none is absent.
 
     It keeps the pixel statistics of the input relatively constant (Grøvik et al., Neural Network Details): 4/3 with
     one of four sequences absent, 2 with two.
@@ -47,8 +47,10 @@ def rescaling_factor(present: torch.Tensor, rescale: Rescale = "paper") -> torch
 
 def keep_and_rescale(x: torch.Tensor, kept: torch.Tensor, rescale: Rescale = "paper") -> torch.Tensor:
     """Zeroes all sequences but those kept and multiplies these by their factor: (B, N, *spatial), (B, N) -> like x."""
+    # (B, N) is broadcast over the spatial axes
     tail = (1,) * (x.ndim - 2)
     scaled = x * rescaling_factor(kept, rescale).to(x.dtype).view(-1, 1, *tail)
+    # a product with 0 would leave NaN where a dropped sequence is NaN or infinite
     return torch.where(kept.view(*kept.shape, *tail), scaled, 0)
 
 
@@ -109,7 +111,7 @@ def _require_known(rescale: str) -> None:
 
 
 class RecordPresence(BasicTransform):
-    """First in the pipeline: notes which sequences of the patch are there, before noise revives an absent one."""
+    """First in the pipeline: notes which sequences of the patch are there, before noise makes an absent one nonzero."""
 
     def apply(self, data_dict: dict, **params: object) -> dict:
         """Adds ``present``, (N,) bool, to the sample: see ``sequences_to_draw_from``."""
@@ -143,6 +145,7 @@ class SequenceDropout(ImageOnlyTransform):
         self.weights = None if weights is None else dict(weights)
         self.rescale: Rescale = rescale
         self.strength = torch.ones(()).share_memory_()
+        # a data set has few patterns of presence, each of which comes up in many samples
         self._known: dict[Presence, dict[Presence, float]] = {}
 
     def probabilities(self, present: Presence) -> dict[Presence, float]:
@@ -161,12 +164,13 @@ class SequenceDropout(ImageOnlyTransform):
         """A subset of the sequences present. generator: numpy's own, or one of numpy's generators."""
         probabilities = self.probabilities(present)
         candidates = list(probabilities)
+        # an index, since choice would make an array of the tuples
         return candidates[generator.choice(len(candidates), p=list(probabilities.values()))]
 
     def get_parameters(self, **data_dict: torch.Tensor) -> dict[str, torch.Tensor]:
         present = tuple(data_dict["present"].tolist())
         strength = self.strength.item()
-        drops = strength >= 1 or np.random.random() < strength
+        drops = strength >= 1 or np.random.random() < strength  # no number is drawn once the warm-up is over
         return {"kept": torch.tensor(self.draw(present) if drops else present)}
 
     def _apply_to_image(self, img: torch.Tensor, *, kept: torch.Tensor) -> torch.Tensor:

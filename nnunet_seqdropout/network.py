@@ -1,4 +1,4 @@
-"""The 2.5D networks: they read a few contiguous slices and segment the one in their middle."""
+"""Defines the 2.5D networks, which read a few contiguous slices and segment the middle one."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""Stock plans in, our plans out: architecture, slab depth and batch size of the 2.5D network; pure functions."""
+"""Rewrites nnU-Net's plans for the 2.5D network: architecture, slab depth and batch size; pure functions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -59,13 +59,15 @@ def with_deeplab(
             f"Configuration '{configuration}' is 3D; the 2.5D network takes slices of a 2D configuration. "
             "Use 2d, or nnUNetTrainerSeqDropout for 3D configurations."
         )
+    # the fingerprint's shapes are in the order of the files; a 2D configuration slices the first axis after transposing
+    # and does not resample along it, so that the depths are those that prediction will see
     first_axis = plans["transpose_forward"][0]
     depths = [shape[first_axis] for shape in fingerprint["shapes_after_crop"]]
     height, width = resolved["patch_size"][-2:]
     median_height, median_width = resolved["median_image_size_in_voxels"][-2:]
     batch_size = _batch_size(
         memory=_memory_target(plans) / stored_bytes_per_window(n_sequences, n_classes, height, width, network_settings),
-        dataset=sum(depths) * median_height * median_width / (height * width),
+        dataset=sum(depths) * median_height * median_width / (height * width),  # all slices, in patches
     )
     changed = with_settings(plans, decoder=list(network_settings.get("decoder", ())))
     changed["configurations"][configuration].update(
@@ -109,18 +111,22 @@ def stored_bytes_per_window(
     n_sequences: int, n_classes: int, height: int, width: int, network_settings: Mapping[str, Any]
 ) -> float:
     """Bytes of float32 activations that one training window keeps for the backward pass; computed, not allocated."""
+    # not 1: a sample alone in its batch takes the running statistics in the image-level pooling
     windows = 2
     stored: dict[int, torch.UntypedStorage] = {}
 
     def remember(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
+        # tensors share storages, which count once; holding them keeps their addresses from being used again
         stored[storage._cdata] = storage
         return tensor
 
+    # the meta device computes shapes only
     with torch.device("meta"):
         network = DeepLabV3Slab(n_sequences, n_classes, **network_settings).train()
         x = torch.empty(windows, n_sequences, network.n_slices, height, width)
         with saved_tensors_hooks(remember, lambda tensor: tensor):
             network(x)
+    # autograd also keeps weights, but these do not grow with the batch
     parameters = {p.untyped_storage()._cdata for p in network.parameters()}
     return sum(s.nbytes() for key, s in stored.items() if key not in parameters) / windows

@@ -1,4 +1,4 @@
-"""Which sequences a network gets to see: the non-empty subsets, and the laws to draw one by."""
+"""Lists the non-empty subsets of the sequences, and defines the laws by which training draws one of them."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product

@@ -121,7 +121,7 @@ def run_by_themselves(tmp_path_factory) -> dict[str, subprocess.CompletedProcess
         ("calibrate", 2, "nowhere is not a folder"),
         ("predict", 2, "no model folder"),
         ("subsets", 2, "no model folder"),
-        ("study", 2, "no raw data set"),
+        ("study", 2, "not a raw data set"),
         ("dicom", 2, "nowhere"),
     ],
 )

@@ -142,11 +142,11 @@ def test_a_patient_in_training_never_becomes_a_test_patient_too(tmp_path, raw, c
     patient(tmp_path / "in" / "P1", "P1_", "t1 t1ce t2 flair", seg={4: 1})
     assert convert(tmp_path / "in") == 0
     assert convert(tmp_path / "in", "--test", "P1") == 2
-    assert "P1 is a train patient there, a test patient here" in capsys.readouterr().err
+    assert "P1 is a train patient in the data set, but a test patient here" in capsys.readouterr().err
     # a run that was killed has written images but no manifest
     (raw / "manifest.json").unlink()
     assert convert(tmp_path / "in", "--test", "P1") == 2
-    assert "P1 is a train patient there, a test patient here" in capsys.readouterr().err
+    assert "P1 is a train patient in the data set, but a test patient here" in capsys.readouterr().err
     assert not (raw / "imagesTs").exists()
 
 
@@ -162,7 +162,7 @@ def test_a_number_that_is_taken_is_refused(tmp_path, raw, capsys):
     (raw.parent / "Dataset005_Other").mkdir(parents=True)
     patient(tmp_path / "in" / "P1", "P1_", "t1 t1ce t2 flair", seg={4: 1})
     assert convert(tmp_path / "in") == 2
-    assert "number 5 is taken by" in capsys.readouterr().err
+    assert "the data set number 5 is already used by" in capsys.readouterr().err
 
 
 def test_without_nnunet_raw_the_remedy_is_named(tmp_path, monkeypatch, capsys):

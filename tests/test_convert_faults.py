@@ -88,7 +88,7 @@ def exchange_left_and_right(file):
         ("flair", lambda file: save(file, noise(), moved_mm=0.3), "up to 0.3 mm apart", "--trust-geometry"),
         ("flair", exchange_left_and_right, "sform and qform of its header disagree by 10.0 mm", "Correct the header"),
         ("flair", lambda file: save(file, noise(shape=(6, 7, 5, 3))), "4D, t=3", "Choose a volume"),
-        ("flair", lambda file: save(file, noise(shape=(6, 7))), "2D", "Join its slices"),
+        ("flair", lambda file: save(file, noise(shape=(6, 7))), "2D", "Combine its slices"),
         ("flair", lambda file: save(file, np.zeros(SHAPE, [(c, "u1") for c in "RGB"])), "colour", "in grey"),
         ("seg", lambda file: save(file, lesion(255)), "unknown label values 255 (2 voxels)", "--map 255=1"),
         ("seg", lambda file: save(file, lesion(0.5, dtype=np.float32)), "no whole numbers: 0.5 (2", "Give a label map"),

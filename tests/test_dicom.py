@@ -218,7 +218,7 @@ def test_a_gap_is_named_in_mm(source, convert):
 @pytest.mark.parametrize(
     ("second", "said"),
     [
-        ({"positions_mm": (3, 1.5)}, "slices lie twice at 31.5, 33.0 mm"),
+        ({"positions_mm": (3, 1.5)}, "two slices each at 31.5, 33.0 mm"),
         ({"orientation": SAGITTAL}, "two orientations"),
     ],
 )
@@ -249,7 +249,7 @@ def test_a_stack_is_whole_in_any_order_until_an_inner_slice_is_lost(n, step, sta
     if n > 4 and lost < n - 1:
         with pytest.raises(Fault, match="has gaps"):
             require_whole(stack(np.delete(positions, np.argsort(positions)[lost])))
-    with pytest.raises(Fault, match="lie twice"):
+    with pytest.raises(Fault, match="two slices each at"):
         require_whole(stack([*positions, positions[0]]))
 
 
@@ -311,12 +311,12 @@ def test_a_series_that_the_user_named_serves_one_sequence_only(tmp_path):
     ("text", "said"),
     [
         ("rules: [{role: t3}]", "unknown sequence t3"),
-        ("rules: [{role: flair, description: '('}]", "these are no rules"),
-        ("rules: [{role: flair, contrast: maybe}]", "contrast is true or false"),
-        ("rules: [{role: flair, inversion_time_ms: 5}]", "these are no rules"),
+        ("rules: [{role: flair, description: '('}]", "invalid rules"),
+        ("rules: [{role: flair, contrast: maybe}]", "contrast must be true or false"),
+        ("rules: [{role: flair, inversion_time_ms: 5}]", "invalid rules"),
         ("rules: [{role: flair, colour: red}]", "colour"),
         ("rules: [{description: flair}]", "role"),
-        ("rules: flair", "these are no rules"),
+        ("rules: flair", "invalid rules"),
         ("rule: []", "unknown entry rule"),
         ("rules: [", "this is no YAML"),
         ("", "not rules for DICOM series: it holds no keys"),
@@ -331,7 +331,7 @@ def test_a_rules_file_of_another_form_is_refused(tmp_path, text, said):
 def test_a_named_series_that_is_not_there_is_a_fault(source, convert):
     write_series(source, "FLAIR", number=4)
     (outcome,) = convert(f"series: {{{pseudonym('HOSP-4711', KEY)}: {{flair: 5}}}}")[1].values()
-    assert outcome.problem == "there is no series 5, which is to be flair"
+    assert outcome.problem == "there is no series 5, which the rules file assigns to flair"
     assert "series 4 'FLAIR' (5 slices)" in outcome.remedy
 
 
@@ -351,7 +351,7 @@ def test_a_key_is_made_once_for_its_owner_only(tmp_path):
     with pytest.raises(Fault, match="lies in the data set"):
         read_or_make_key(work / "key", away_from=work)
     file.write_text("short\n")
-    with pytest.raises(Fault, match="a key of 5 characters"):
+    with pytest.raises(Fault, match="the key has only 5 characters"):
         read_or_make_key(file, away_from=work)
 
 
@@ -362,7 +362,7 @@ def test_files_that_are_no_images_are_counted_and_passed_over(source, caplog):
     whole.with_name("damaged").write_bytes(whole.read_bytes()[:-20])
     (series,) = find_series(source)
     assert len(series.slices) == 5
-    assert "2 of 7 files are no DICOM images and were passed over, 1 of them DICOM files" in caplog.text
+    assert "2 of 7 files are not DICOM images and were skipped, 1 of them DICOM files" in caplog.text
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path):
@@ -384,7 +384,7 @@ def test_a_fault_of_one_patient_does_not_stop_the_others(source, convert, tmp_pa
         "3": "failed",
         "": "failed",
     }
-    assert outcomes[names["3"]].problem == "no rule knows one of series 1 'T2* GRE' (5 slices)"
+    assert outcomes[names["3"]].problem == "no rule matches any of series 1 'T2* GRE' (5 slices)"
     assert outcomes[names[""]].problem == "these series have no PatientID"
     assert images.keys() == {names["HOSP-4711"]}
     summary = json.loads((tmp_path / "work" / "summary.json").read_text())
@@ -438,7 +438,7 @@ def test_without_dcm2niix_the_remedy_is_named(source, convert, tmp_path, monkeyp
     ("script", "said"),
     [
         ("exit 3", "dcm2niix made 0 images of series 4 'FLAIR'"),
-        ("shift $(($# - 2)); cp {moved} $1/image.nii", "dcm2niix moved series 4 'FLAIR' (5 slices)"),
+        ("shift $(($# - 2)); cp {moved} $1/image.nii", "dcm2niix changed the position of series 4 'FLAIR' (5 slices)"),
     ],
 )
 def test_an_image_that_does_not_lie_where_the_headers_say_is_refused(
@@ -491,7 +491,7 @@ def test_from_dicom_to_the_data_set_nothing_names_the_patient(source, tmp_path, 
     ("second", "said"),
     [
         ({"number": 1, "positions_mm": (0, 1, 2, 4)}, "has gaps: from 32.0 to 34.0 mm"),
-        ({"number": 1, "positions_mm": (0, 1, 2, 2)}, "mixes stacks: slices lie twice at 32.0 mm"),
+        ({"number": 1, "positions_mm": (0, 1, 2, 2)}, "mixes stacks: two slices each at 32.0 mm"),
         ({"number": 2}, "series 1 'T1 +C'"),
     ],
 )

@@ -283,8 +283,8 @@ def test_nobody_with_a_lesion_is_evaluated_and_said(folders):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--threshold", "0.5", "--threshold-file", "x"), "several thresholds"),
-        (("--threshold", "7"), "a threshold of 7"),
+        (("--threshold", "0.5", "--threshold-file", "x"), "more than one kind of threshold"),
+        (("--threshold", "7"), "the threshold is 7. Give a --threshold between 0 and 1"),
         (("--val-gt", "x"), "Give both --val-gt and --val-p"),
         (("--fp-budget", "0"), "Give both --val-gt and --val-p"),
         (("--threshold-file", "nowhere.json"), "nowhere.json"),
@@ -433,7 +433,7 @@ def test_what_is_no_evaluation_is_not_compared(folders, capsys, file, content):
     evaluate(folders, out="other")
     (folders / "other" / file).write_text(content)
     assert compare(folders) == 2
-    assert "Name a folder that seqdropout evaluate wrote." in capsys.readouterr().err
+    assert "Give a folder that seqdropout evaluate wrote." in capsys.readouterr().err
 
 
 def test_an_evaluation_is_read_as_it_was_written(folders):
@@ -442,7 +442,7 @@ def test_an_evaluation_is_read_as_it_was_written(folders):
     assert evaluation.name == "out"
     assert evaluation.cases["case"].tolist() == ["P0", "P1", "P2"]
     assert not isnan(evaluation.cases["auc"][0])
-    with pytest.raises(Fault, match="no evaluation"):
+    with pytest.raises(Fault, match="not the results of an evaluation"):
         read_evaluation(folders)
 
 

@@ -41,12 +41,12 @@ def save_2d(file):
     [
         (REFERENCE, b"", "the file is empty"),
         (REFERENCE, b"no image" * 100, "truncated or corrupt"),
-        (PREDICTED, b"", "no probabilities of nnU-Net (File is not a zip file)"),
-        (PREDICTED, b"no archive", "no probabilities of nnU-Net (File is not a zip file)"),
+        (PREDICTED, b"", "not a probability file of nnU-Net (File is not a zip file)"),
+        (PREDICTED, b"no archive", "not a probability file of nnU-Net (File is not a zip file)"),
         ("test_p/P0.nii.gz", b"no image", "no readable image"),
-        ("test_p/P0.json", b"nothing", "no record of a prediction"),
-        ("test_p/P0.json", b"[]", "no record of a prediction"),
-        ("test_p/P0.json", b'{"pattern": null}', "no record of a prediction"),
+        ("test_p/P0.json", b"nothing", "not the record of a prediction"),
+        ("test_p/P0.json", b"[]", "not the record of a prediction"),
+        ("test_p/P0.json", b'{"pattern": null}', "not the record of a prediction"),
         ("test_p/P0_prob.nii.gz", b"no image" * 100, "truncated or corrupt"),
     ],
 )
@@ -88,10 +88,10 @@ def test_a_flipped_bit_of_probabilities_changes_nothing_or_is_found(tmp_path_fac
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"softmax": np.zeros((2, *SHAPE))}, "no probabilities of nnU-Net"),
+        ({"softmax": np.zeros((2, *SHAPE))}, "not a probability file of nnU-Net"),
         ({"probabilities": np.array(["a", "b"])}, "shape ()"),
-        ({"probabilities": np.array([None])}, "no probabilities of nnU-Net"),
-        ({"probabilities": np.zeros((2, *SHAPE), np.complex64)}, "its values are complex64"),
+        ({"probabilities": np.array([None])}, "not a probability file of nnU-Net"),
+        ({"probabilities": np.zeros((2, *SHAPE), np.complex64)}, "its values have the type complex64"),
         ({"probabilities": np.zeros((1, *SHAPE))}, "no probability of 1"),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_threshold_file_written_by_hand_is_taken(folders):
 )
 def test_a_threshold_file_without_sense_is_refused(folders, capsys, change):
     assert evaluate(folders, "--threshold-file", threshold_file(folders, **change)) == 2
-    assert "t.json: no thresholds" in capsys.readouterr().err
+    assert "t.json: not a file of thresholds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_a_threshold_file_without_sense_is_refused(folders, capsys, change):
         (("--label", "0"), "label 0"),
         (("--label", "-1"), "label -1"),
         (("--region", "0,1"), "label 0"),
-        (("--fp-budget", "nan"), "a budget of nan"),
-        (("--fp-budget", "-1"), "a budget of -1"),
+        (("--fp-budget", "nan"), "the budget of false positives is nan"),
+        (("--fp-budget", "-1"), "the budget of false positives is -1"),
     ],
 )
 def test_arguments_without_sense_end_with_two(folders, capsys, options, problem):

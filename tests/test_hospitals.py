@@ -140,13 +140,13 @@ def test_two_files_for_one_sequence_are_refused(source, raw, capsys):
 def test_a_data_set_of_other_channels_is_not_added_to(source, raw, capsys):
     assert convert("A", source) == 0
     assert convert("B", source, "--sequences", "t1_gd") == 2
-    assert "the data set was written with" in capsys.readouterr().err
+    assert "the data set was written with other settings" in capsys.readouterr().err
 
 
 def test_a_patient_does_not_move_from_validation_to_test(source, raw, capsys):
     assert convert("B", source) == 0
     assert convert("B", source, "--val", "Mets_4") == 2
-    assert "Mets_4 is a test patient there, a val patient here" in capsys.readouterr().err
+    assert "Mets_4 is a test patient in the data set, but a val patient here" in capsys.readouterr().err
 
 
 def test_the_limited_data_set_is_registered_to_the_series_on_which_the_label_is_drawn(tmp_path, raw):
@@ -170,7 +170,7 @@ def test_a_second_hospital_with_the_same_names_does_not_overwrite_the_first(sour
     before = (raw / "Dataset001_Mets" / "imagesTr" / "Mets_1_0000.nii.gz").read_bytes()
     patient(source / "elsewhere" / "A" / "Mets_1", "flair", "t1_gd")
     assert convert("A", source / "elsewhere") == 1
-    assert "a case of this name came from another folder" in capsys.readouterr().err
+    assert "the data set has a case of this name from another folder" in capsys.readouterr().err
     assert (raw / "Dataset001_Mets" / "imagesTr" / "Mets_1_0000.nii.gz").read_bytes() == before
     assert "Mets_1" in json.loads((raw / "Dataset001_Mets" / "manifest.json").read_text())["patients"]
 

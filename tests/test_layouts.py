@@ -183,7 +183,7 @@ def test_hidden_files_and_what_fits_no_pattern_are_passed_over(tmp_path):
 
 
 def test_nobody_there_says_what_was_looked_for(tmp_path):
-    with pytest.raises(Fault, match=r"no image below .* fits"):
+    with pytest.raises(Fault, match=r"no image below .* matches"):
         summary(tmp_path, SHIPPED / "bids.yaml")
 
 
@@ -191,8 +191,8 @@ def test_nobody_there_says_what_was_looked_for(tmp_path):
     ("old", "new", "problem"),
     [
         ("channels: [t1_gd, flair]", "", "KeyError 'channels'"),
-        ("channels: [t1_gd, flair]", "channels: [t1_gd]", "images of flair, which is no channel"),
-        ("reference: t1_gd", "reference: bravo", "the reference bravo is no channel"),
+        ("channels: [t1_gd, flair]", "channels: [t1_gd]", "images of flair, which is not among the channels"),
+        ("reference: t1_gd", "reference: bravo", "the reference bravo is not among the channels"),
         ("metastasis: 1", "metastasis: 2", "the labels must be 0, 1, 2"),
         ("255: 1", "255: 5", "the label value 5 has no name"),
         ("default: train", "default: training", "a split is one of train, val, test"),
@@ -242,7 +242,7 @@ def test_a_time_point_that_comes_later_stays_in_its_patients_split(tmp_path, mon
     write(tmp_path / "later", "7B/7B_FLAIR")
     assert data_set(tmp_path, monkeypatch, "ucsf_bmsr")[0] == 0
     assert data_set(tmp_path, monkeypatch, "ucsf_bmsr", source="later")[0] == 2
-    assert "7 is a train patient there, a test patient here" in capsys.readouterr().err
+    assert "7 is a train patient in the data set, but a test patient here" in capsys.readouterr().err
 
 
 def test_an_unlabelled_time_point_of_a_training_patient_is_left_out(tmp_path, monkeypatch):
@@ -256,7 +256,7 @@ def test_an_unlabelled_time_point_of_a_training_patient_is_left_out(tmp_path, mo
 def test_two_cases_of_one_id_are_refused(tmp_path):
     write(tmp_path, "a_1/flair", "A_1/flair")
     if len(list(tmp_path.iterdir())) == 2:
-        with pytest.raises(Fault, match="would both be the case"):
+        with pytest.raises(Fault, match="would both become the case"):
             summary(tmp_path, SHIPPED / "hospital_a.yaml")
 
 
@@ -269,7 +269,7 @@ def test_a_brain_mask_is_no_lesion(tmp_path):
 def test_a_label_is_not_mapped_to_what_has_no_name(tmp_path, monkeypatch, capsys):
     write(tmp_path / "in", "P1/flair", "P1/seg", value=255)
     assert data_set(tmp_path, monkeypatch, "hospital_a", "--map", "255=300")[0] == 2
-    assert "--map to 300, which is no label" in capsys.readouterr().err
+    assert "--map gives the value 300, which is not a label of the data set" in capsys.readouterr().err
 
 
 NYU = "imaging/patientId/17/studyId"

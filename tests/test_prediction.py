@@ -350,7 +350,7 @@ def test_what_cannot_be_understood_ends_with_two(make_model, tmp_path, capsys, w
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ((), "which model"),
+        ((), "give exactly one of -m and -d"),
         (("-m", "nowhere"), "no model folder"),
         (("-d", "1", "-tr", "NeverTrained"), "no model folder"),
         (("-d", "999"), "no data set 999"),
@@ -640,7 +640,7 @@ def test_an_ensemble_does_not_take_the_threshold_of_one_fold(make_model, case, t
     shutil.copytree(two / "fold_0", two / "fold_1")
     assert main([str(word) for word in words]) == 0
     assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] is None
-    assert "is of one fold, not of the ensemble" in caplog.text
+    assert "was calibrated for one fold, not for the ensemble" in caplog.text
 
 
 def test_a_preprocessed_case_is_reused_only_where_that_changes_nothing(make_model, case, monkeypatch):
@@ -683,7 +683,7 @@ def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device("cuda").type == "cpu"
-    assert "No cuda here" in caplog.text
+    assert "cuda is not available" in caplog.text
 
 
 def test_a_model_folder_that_is_incomplete_is_named(make_model):

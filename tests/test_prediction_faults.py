@@ -405,7 +405,7 @@ def test_row_31_without_a_gpu_it_falls_back_to_the_cpu_and_says_so(make_model, i
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     words = ["predict", "-i", images, "-o", tmp_path / "out", "-m", make_model("TinySeqDropout"), "--disable_tta"]
     assert main([str(word) for word in words]) == 0
-    assert "No cuda here: predicting on the CPU." in caplog.text
+    assert "cuda is not available: predicting on the CPU." in caplog.text
 
 
 @pytest.fixture

@@ -211,7 +211,8 @@ def test_a_placeholder_for_training_lies_on_the_grid_of_its_case(dataset, check)
     [
         (
             255,
-            "unknown label values 255 (2 voxels). The labels are 0, 1; convert and evaluate take --map 255=1",
+            "unknown label values 255 (2 voxels). The labels are 0, 1; "
+            "convert and evaluate can replace values: --map 255=1",
         ),
         (2, "unknown label values 2 (2 voxels)"),
         (-1, "unknown label values -1 (2 voxels)"),
@@ -289,7 +290,7 @@ def test_a_case_in_training_and_test_is_found_and_both_are_checked(dataset, chec
     ("splits", "said"),
     [
         ([{"train": ["A", "B"], "val": ["B"]}], "B: the patient is in training of split 0 and in its validation"),
-        ([{"train": ["A"], "val": ["B", "C"]}], "C: splits_final.json names it, imagesTr does not have it"),
+        ([{"train": ["A"], "val": ["B", "C"]}], "C: it is in splits_final.json, but not in imagesTr"),
     ],
 )
 def test_a_patient_on_two_sides_of_a_split_is_found(dataset, check, splits, said):
@@ -309,9 +310,9 @@ def test_a_manifest_that_says_another_split_is_found(dataset, check):
     manifest(dataset, A={"split": "test"}, B={"split": "val"}, C={"split": "train"})
     found = faults(check(dataset)[1])
     assert [line.split(". ")[0] for line in found] == [
-        "A: manifest.json says test, but it is in train",
-        "B: manifest.json says val, but it is in train",
-        "C: manifest.json says train, but it is in test",
+        "A: its split is test in manifest.json, but train in the data set",
+        "B: its split is val in manifest.json, but train in the data set",
+        "C: its split is train in manifest.json, but test in the data set",
     ]
     manifest(dataset, A={"split": "train"}, B={"split": "val"}, C={"split": "test"})
     (dataset / "splits_final.json").write_text(json.dumps([{"train": ["A"], "val": ["B"]}]))

@@ -252,9 +252,9 @@ def test_those_who_need_a_look_stand_first_with_links(troubled):
     assert sorted(table(text, "reasons")[1:]) == [
         ["label: drawn on flair, brought to t1_gd with it", "1", "A4"],
         ["label: none", "1", "A3"],
-        ["less alike after registration", "1", "A5"],
+        ["lower similarity after registration", "1", "A5"],
         ["moved by more than 5 mm or 5°", "1", "A2"],
-        ["t1_gd: present by the manifest, but 0 everywhere", "1", "A6"],
+        ["t1_gd: present according to the manifest, but 0 everywhere", "1", "A6"],
     ]
     anchor = re.search('<a href="#([^"]*)">A4</a>', text)
     assert anchor is not None
@@ -288,7 +288,7 @@ def test_a_manifest_that_hides_an_image_is_contradicted():
     shown = thumbnails_of(grey={"t1_gd": b"", "flair": b""})
     found = findings(Converted("A", entry(absent=["t1_gd"]), shown))
     assert [(finding.reason, finding.expected) for finding in found] == [
-        ("t1_gd: absent by the manifest, but not 0", False),
+        ("t1_gd: absent according to the manifest, but not 0", False),
         ("t1_gd: absent, written as zeros", True),
     ]
 

@@ -184,7 +184,7 @@ def test_a_series_whose_left_and_right_are_exchanged_is_refused(name, said):
 
 @pytest.mark.parametrize("degrees", [40, 90, 180])
 def test_a_head_turned_too_far_is_refused(degrees):
-    with pytest.raises(Diverged, match=r"degrees|peak|less alike"):
+    with pytest.raises(Diverged, match=r"degrees|peak|lowered the similarity"):
         register(head(grid(), T1), head(grid(), T2, rigid((0, 0, degrees), (0, 0, 0)), seed=1))
 
 

@@ -79,7 +79,7 @@ def test_a_dry_run_of_two_seeds_trains_predicts_and_measures_with_each(hospitals
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--only", "U-Net"], "Choose among DropOut"),
+        (["--only", "U-Net"], "Choose one of DropOut"),
         (["--small"], "base: small"),
         (["-d", "1"], "with -d, or its folder"),
     ],

@@ -119,7 +119,7 @@ def test_a_target_that_is_no_label_is_refused(raw):
     cohort = read_cohort(raw)
     cohort.require_target([1])
     for labels in ([1, 7], [0], []):
-        with pytest.raises(Fault, match="targets: no label or region"):
+        with pytest.raises(Fault, match="targets: the data set has no label or region"):
             cohort.require_target(labels)
 
 
@@ -142,5 +142,5 @@ def test_a_faulty_data_set_is_refused_before_anything_is_trained(raw):
     (raw / "imagesTr" / "B_0001.nii.gz").write_bytes(b"no image")
     with pytest.raises(Fault, match="faults"):
         read_cohort(raw)
-    with pytest.raises(Fault, match="no raw data set"):
+    with pytest.raises(Fault, match="not a raw data set"):
         read_cohort(raw / "imagesTr")

@@ -57,7 +57,7 @@ def test_an_arm_may_have_the_network_with_a_decoder(tmp_path):
 @pytest.mark.parametrize("trainer", [name for name in BASES if not name.startswith("nnUNet")])
 def test_a_3d_configuration_is_refused_to_the_slab_network_alone(tmp_path, trainer):
     text = MINIMAL.replace("SeqDropoutTrainer", trainer) + "configuration: 3d_fullres"
-    with pytest.raises(Fault, match=f"arm A: {trainer} with 3d_fullres"):
+    with pytest.raises(Fault, match=f"arm A: {trainer} cannot train the configuration 3d_fullres"):
         read_design(written(tmp_path, text))
     of_one_arm = text.replace("sequences: all}", "sequences: all, configuration: 2d}")
     assert read_design(written(tmp_path, of_one_arm)).arms[0].configuration == "2d"
@@ -125,12 +125,12 @@ def test_a_seed_of_one_arm_with_the_name_of_another_arm_is_refused(tmp_path):
         (MINIMAL + "subset_tables: first", "first_seed or none"),
         (MINIMAL + "folds: [all]", "numbers"),
         (MINIMAL + "folds: []", "numbers"),
-        (MINIMAL.replace("  B: {trainer: nnUNetTrainer, sequences: available}\n", ""), "two or more"),
+        (MINIMAL.replace("  B: {trainer: nnUNetTrainer, sequences: available}\n", ""), "at least two arms"),
         (MINIMAL.replace("[1]}", "[1], whole: [1, 2]}"), "argmax"),
         (MINIMAL + "scenarios: {as_acquired: , no_flair: [flair]}", "as_acquired: []"),
         (MINIMAL.replace("epochs: 2", "epochs: '2'"), "whole numbers"),
         (MINIMAL.replace("slices_per_epoch: 30", "slices_per_epoch: 0"), "whole numbers"),
-        (MINIMAL + "min_volume_mm3: [5, 10]", "one number"),
+        (MINIMAL + "min_volume_mm3: [5, 10]", "a single number"),
         (MINIMAL + "configuration: 3d_fullres", "A: SeqDropoutTrainer with 3d_fullres"),
         (MINIMAL + "seed: 0\nseeds: [0, 1]", "Write seeds alone"),
         (MINIMAL + "seeds: [0, 1, 0]", "seeds: [0, 1, 0]"),

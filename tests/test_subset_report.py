@@ -105,7 +105,7 @@ def test_what_is_written_is_read_again(tmp_path):
         "heat_map.pdf",
     }
     (tmp_path / "summary.json").write_text('{"command": "evaluate"}')
-    with pytest.raises(Fault, match="the summary is of evaluate"):
+    with pytest.raises(Fault, match="is from the command evaluate"):
         read_subset_results(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""2.5D DeepLabV3+ without sequence dropout."""
+"""Trains 2.5D DeepLabV3+ without sequence dropout."""
 
 from nnunet_seqdropout.training import DeepLab25DPlus, Demo
 

@@ -1,4 +1,4 @@
-"""The paper's baseline: 2.5D DeepLabV3 without sequence dropout."""
+"""Trains the paper's baseline: 2.5D DeepLabV3 without sequence dropout."""
 
 from nnunet_seqdropout.training import DeepLab25D, Demo
 

@@ -1,4 +1,4 @@
-"""2.5D DeepLabV3+ trained with sequence dropout: recommended for small lesions."""
+"""Trains 2.5D DeepLabV3+ with sequence dropout: recommended for small lesions."""
 
 from nnunet_seqdropout.training import DeepLab25DPlus, Demo, WithSequenceDropout
 

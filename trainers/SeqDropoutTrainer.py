@@ -1,4 +1,4 @@
-"""The paper's DropOut model: 2.5D DeepLabV3 trained with sequence dropout."""
+"""Trains the paper's DropOut model: 2.5D DeepLabV3 with sequence dropout."""
 
 from nnunet_seqdropout.training import DeepLab25D, Demo, WithSequenceDropout
 

@@ -1,4 +1,4 @@
-"""nnU-Net's own planned network (2d, 3d_fullres, ResEnc presets) trained with sequence dropout."""
+"""Trains nnU-Net's own planned network (2d, 3d_fullres, ResEnc presets) with sequence dropout."""
 
 from nnunet_seqdropout.training import Demo, WithSequenceDropout
 

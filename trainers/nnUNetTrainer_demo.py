@@ -1,4 +1,4 @@
-"""nnU-Net's own trainer, as short as our demo trainers: what they are compared with."""
+"""Trains nnU-Net's own network for as short as our demo trainers, which are compared with it."""
 
 from nnunet_seqdropout.training import ConfiguredTrainer, Demo
 

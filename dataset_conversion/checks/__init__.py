@@ -1,1 +1,1 @@
-"""What is wrong with a data set, found before anybody works with it."""
+"""Checks data sets for faults before they are used."""

@@ -1,4 +1,4 @@
-"""What is wrong with the files of a case: all of it, found in one pass before anybody works with them."""
+"""Checks the files of one case and collects all faults in one pass."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Remark:
 
     @classmethod
     def of(cls, fault: Fault) -> "Remark":
-        """The same on one line."""
+        """The fault as a remark, on one line."""
         return cls(" ".join(line.strip() for line in fault.problem.splitlines()), fault.remedy)
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class Remark:
 
 @dataclass(frozen=True)
 class CaseCheck:
-    """What was found of one case.
+    """The findings on one case.
 
     pattern: the sequences that have an image; a broken one counts, a constant one does not. labelled_voxels: those
     that are not background, None where no label could be read.
@@ -83,7 +83,7 @@ def check_case(
 
 
 def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Remark]:
-    remedy = "nnU-Net trains on a placeholder in its place: seqdropout fill writes one."
+    remedy = "Write a placeholder for it with seqdropout fill: nnU-Net needs a file for every channel."
     absent = [f"_{i:04d} ({name})" for i, name in enumerate(channel_names) if i not in files]
     return [Remark(f"there is no file {channel}", remedy) for channel in absent]
 
@@ -91,7 +91,7 @@ def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[
 def _with_label(
     check: CaseCheck, file: Path, label: sitk.Image | Remark | None, known: Collection[int] | None
 ) -> CaseCheck:
-    """The same and what is found of the label's values."""
+    """The check with findings on the label's values."""
     if not isinstance(label, sitk.Image):
         return replace(check, faults=(*check.faults, *([label] if label else [])))
     voxels = voxels_of_value(label)
@@ -114,7 +114,7 @@ def _read(file: Path) -> sitk.Image | Remark:
     except (RuntimeError, ValueError, OverflowError) as error:
         # a header so odd that nibabel or SimpleITK gave up in a way of its own
         problem = f"this is no readable image ({error})"
-    return Remark.of(Fault(problem, file=file, remedy="See that the file can be read, or copy it again."))
+    return Remark.of(Fault(problem, file=file, remedy="Check that the file is readable, or copy it again."))
 
 
 def _with_grid(
@@ -125,7 +125,7 @@ def _with_grid(
     trust_geometry: bool,
     trained_on: bool,
 ) -> CaseCheck:
-    """The same and, where the grids differ, one remark with both files, both grids and their corners' distance.
+    """The check and, where the grids differ, one remark with both files, both grids and their corners' distance.
 
     Of what it trains on, nnU-Net takes no spacing that differs by more than a hundred thousandth.
     """
@@ -139,6 +139,14 @@ def _with_grid(
             return replace(check, faults=(*check.faults, Remark.of(fault)))
         return replace(check, notes=(*check.notes, Remark(f"{fault.problem}; trusted (--trust-geometry)")))
     if refused:
-        problem = f"{files[1]}: spacing {spacings[1]}, but {files[0]} has {spacings[0]}: nnU-Net asks for the same"
-        return replace(check, faults=(*check.faults, Remark(problem, "Copy the spacing, or convert the data set.")))
+        problem = (
+            f"{files[1]}: spacing {spacings[1]}, but {files[0]} has {spacings[0]}: nnU-Net requires the same spacing"
+        )
+        return replace(
+            check,
+            faults=(
+                *check.faults,
+                Remark(problem, "Copy the spacing from the other header, or convert the data set again."),
+            ),
+        )
     return check

@@ -1,4 +1,4 @@
-"""What is wrong with a raw data set of nnU-Net, or with a folder of images: every case, and the whole."""
+"""Checks every case of an nnU-Net raw data set or of an image folder, and the data set as a whole."""
 
 import pickle
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ from dataset_conversion.sequences import Pattern
 
 @dataclass(frozen=True)
 class FolderCheck:
-    """What was found of every case and, in ``faults``, of the whole; ``splits``: the split of each case, if known."""
+    """Findings on every case; ``faults``: on the whole data set; ``splits``: the split of each case, if known."""
 
     cases: Mapping[str, CaseCheck]
     splits: Mapping[str, str] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int 
     ids = [[case for case, task in tasks.items() if task.files] for tasks in (training, test)]
     if not any(ids):
         searched = f"{folder}/imagesTr/<case>_XXXX{description.file_ending}"
-        raise Fault(f"no file {searched}", remedy="Name the folder of a raw data set.")
+        raise Fault(f"no file {searched}", remedy="Give the folder of an nnU-Net raw data set.")
     splits = read_splits(folder, training=ids[0], test=ids[1])
     for case, remark in splits.faults():
         tasks = test if case in test and case not in training else training
@@ -112,11 +112,11 @@ def _faults_of_the_whole(folder: Path, description: Description, training: Seque
         problem = (
             f"{folder / 'dataset.json'}: numTraining is {description.n_training}, imagesTr has {len(training)} cases"
         )
-        faults.append(Remark(problem, "Correct it: nnU-Net stops otherwise."))
+        faults.append(Remark(problem, "Correct numTraining: nnU-Net stops otherwise."))
     labelled = [check.labelled_voxels for check in training if check.labelled_voxels is not None]
     if labelled and not any(labelled):
         problem = f"{folder / 'labelsTr'}: all {len(labelled)} labels are empty"
-        faults.append(Remark(problem, "Do not plan or train: see whether the right files were converted."))
+        faults.append(Remark(problem, "Do not plan or train; check that the right files were converted."))
     return faults
 
 

@@ -1,4 +1,4 @@
-"""Patients who are in training and in validation or test, from folders, ``splits_final.json`` and ``manifest.json``."""
+"""Finds patients who are in training and also in validation or test, from the data set's folders and JSON files."""
 
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ _ONE_SIDE = "A patient belongs to one split: keep one of the two."
 
 @dataclass(frozen=True)
 class Splits:
-    """Where the cases of a raw data set lie, and what its files say of them.
+    """The cases in each folder of a raw data set, with their declared splits and manifest.
 
     declared: the splits of ``splits_final.json``, each of case ids under "train" and "val"; manifest: its patients.
     """
@@ -42,12 +42,18 @@ class Splits:
         yield from self._same_images()
         yield from self._same_spelling()
         for case in sorted({c for split in self.declared for half in split.values() for c in half} - {*self.training}):
-            yield case, Remark("splits_final.json names it, imagesTr does not have it", "Remove it from the split.")
+            yield case, Remark("it is in splits_final.json, but not in imagesTr", "Remove it from the split.")
         for case, patient in self.manifest.items():
             said, found = patient["split"], "test" if case in self.test else self.of(case)
             freely_split = len(self.declared) > 1 and "test" not in (said, found)
             if case in (*self.training, *self.test) and said != found and not freely_split:
-                yield case, Remark(f"manifest.json says {said}, but it is in {found}", "Convert the data set again.")
+                yield (
+                    case,
+                    Remark(
+                        f"its split is {said} in manifest.json, but {found} in the data set",
+                        "Convert the data set again.",
+                    ),
+                )
 
     def _on_both_sides(self) -> Iterator[tuple[str, Remark]]:
         sides = [("imagesTr", self.training, "imagesTs", self.test)]
@@ -70,7 +76,7 @@ class Splits:
         for case in sorted({*self.training, *self.test}):
             other = spelled.setdefault(unicodedata.normalize("NFC", case).casefold(), case)
             if other != case:
-                remedy = "Name each case once; some file systems take the two for one."
+                remedy = "Rename one of them: some file systems do not distinguish the two."
                 yield case, Remark(f"{other!a} and {case!a} are spelled alike", remedy)
 
 
@@ -83,5 +89,7 @@ def read_splits(folder: Path, *, training: Collection[str], test: Collection[str
         patients = read_json_if_there(file).get("patients", {})
         manifest = {case: {"sequences": {}, **patient, "split": patient["split"]} for case, patient in patients.items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise Fault(f"it has not the form that is expected ({error!r})", file=file, remedy="Write it again.") from error
+        raise Fault(
+            f"unexpected content ({error!r})", file=file, remedy="Convert the data set again, or restore the file."
+        ) from error
     return Splits(training, test, declared, manifest)

@@ -1,4 +1,4 @@
-"""Brain masks by an extractor of the user's choice: found by its entry point, run as a program of its own.
+"""Computes brain masks with a brain extractor of the user's choice, found by its entry point, as a subprocess.
 
 An extractor is a callable that takes an image and returns its brain mask on the same grid. Any installed package can
 bring one, as an entry point of the group ``nnunet_seqdropout.brain_extractors``. HD-BET, deepbet and ROBEX are run
@@ -51,13 +51,15 @@ def brain_mask_by(extractor: str, image: sitk.Image) -> sitk.Image:
     if extractor not in found.names:
         raise Fault(
             f"there is no brain extractor {extractor!r}; there are: {', '.join(sorted(found.names)) or 'none'}",
-            remedy=f"Name one of these, install a package with an entry point of the group {GROUP}, or give a mask.",
+            remedy=f"Choose one of these, install a package with an entry point of the group {GROUP}, or give a mask.",
         )
     entry = found[extractor]
     try:
         extract = entry.load()
     except (ImportError, AttributeError) as error:
-        raise Fault(f"the brain extractor {entry.value} cannot be loaded ({error})", remedy="Reinstall it.") from error
+        raise Fault(
+            f"the brain extractor {entry.value} cannot be loaded ({error})", remedy="Reinstall its package."
+        ) from error
     mask = extract(image)
     if not mask.IsSameImageGeometryAs(image, LARGEST_DIRECTION_DIFFERENCE, LARGEST_DIRECTION_DIFFERENCE):
         raise Fault(
@@ -87,9 +89,9 @@ def _run(command: Sequence[str], image: sitk.Image, *, mask: str, package: str) 
             [program, *command[1:]], cwd=folder, capture_output=True, text=True, errors="replace", check=False
         )
         if process.returncode or not (Path(folder) / mask).is_file():
-            said = (process.stderr.strip() or process.stdout.strip() or "no word").splitlines()[-1]
+            said = (process.stderr.strip() or process.stdout.strip() or "no output").splitlines()[-1]
             raise Fault(
                 f"{package} failed with code {process.returncode} ({said})",
-                remedy=f"Run by hand, to see more: {' '.join(command)}",
+                remedy=f"Run this command to see its full output: {' '.join(command)}",
             )
         return read_image(Path(folder) / mask)

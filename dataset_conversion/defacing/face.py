@@ -1,6 +1,6 @@
-"""Defacing: from a brain mask, by a rule in millimetres, one mask of what to remove from all series of a patient.
+"""Removes the face from all series of a patient by one mask, computed from a brain mask by distances in mm.
 
-The result is defaced, no more than that: the brain, the skull and the file's header can still tell whose it is.
+Defacing is not anonymisation: the brain, the skull and the file's header can still identify the patient.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 
 MARGIN_MM = 10.0
-"""Brain and this much around it stay; the orbits begin beyond it."""
+"""Margin around the brain that is kept; the orbits begin beyond it."""
 FARTHEST_MM = 20.0
 """Scalp and skull above and behind the brain are thinner than this."""
 LARGEST_MM = 800
-"""No scanner's field of view is longer; what needs more does not lie together."""
+"""Larger than any field of view: images that together need more are not registered to each other."""
 TISSUE_SHARE = 0.2
-"""Of the brain's median signal: below it is air, with its noise."""
+"""Share of the brain's median signal below which a voxel is air with noise."""
 LEAST_REMOVED_ML = 1.0
 
 
@@ -29,7 +29,10 @@ def grid_around(images: Sequence[sitk.Image]) -> sitk.Image:
     # less a thousandth, the rounding of oblique corners
     size = [max(1, int(n)) for n in np.ceil(high - low - 1e-3)]
     if max(size) > LARGEST_MM:
-        raise Fault(f"the images reach over {max(size)} mm", remedy="Register them first; look at their origins.")
+        raise Fault(
+            f"the images together reach over {max(size)} mm",
+            remedy="Register them first, and check the origins in their headers.",
+        )
     grid = sitk.Image(size, sitk.sitkUInt8)
     grid.SetOrigin((low + 0.5).tolist())
     return grid
@@ -53,7 +56,7 @@ def face_mask(
     """
     inside = _sample(brain > 0.5, grid_around([brain, *series]))
     if not sitk.GetArrayViewFromImage(inside).any():
-        raise Fault("the brain mask is empty", remedy="Give a mask of the brain, or choose another extractor.")
+        raise Fault("the brain mask is empty", remedy="Give a brain mask, or choose another extractor.")
     away = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(inside, squaredDistance=False, useImageSpacing=True))
     shape = sitk.LabelShapeStatisticsImageFilter()
     shape.Execute(inside)
@@ -74,7 +77,7 @@ def deface(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
     """
     indices = np.array([mask.TransformPhysicalPointToContinuousIndex(corner.tolist()) for corner in _corners(image)])
     if (indices < -0.51).any() or (indices > np.array(mask.GetSize()) - 0.49).any():
-        raise Fault("the image reaches beyond the face mask", remedy="Make the mask from all series of the patient.")
+        raise Fault("the image reaches beyond the face mask", remedy="Compute the mask from all series of the patient.")
     return sitk.Mask(image, _sample(mask, image) == 0, _nothing(image))
 
 
@@ -90,14 +93,14 @@ def require_defaced(image: sitk.Image, defaced: sitk.Image, brain: sitk.Image) -
         raise Fault("the brain mask does not lie in this image", remedy="Register the image to the mask first.")
     changed = before != after
     if touched := int(np.count_nonzero(changed & within)):
-        raise Fault(f"the defacing touched {touched} voxels of the brain", remedy="Look at the brain mask.")
+        raise Fault(f"the defacing touched {touched} voxels of the brain", remedy="Check the brain mask.")
     nothing = _nothing(image)
     tissue = before > nothing + TISSUE_SHARE * (float(np.median(before[within])) - nothing)
     removed_ml = np.count_nonzero(changed & tissue) * float(np.prod(image.GetSpacing())) / 1000
     if removed_ml < LEAST_REMOVED_ML:
         raise Fault(
             f"the defacing removed nothing ({removed_ml:.2f} ml of tissue, expected at least {LEAST_REMOVED_ML:g} ml)",
-            remedy="Look at the image and the brain mask; without a face, convert it without --deface.",
+            remedy="Check the image and the brain mask; if the image shows no face, convert it without --deface.",
         )
 
 

@@ -1,4 +1,4 @@
-"""The picture of a defacing: slices and the head's surface, before and after, to look for a face in."""
+"""Draws slices and the head's surface before and after defacing, so that the user can check for a remaining face."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -12,7 +12,7 @@ from dataset_conversion.defacing.face import grid_around
 _LIGHT = (-0.3, 0.4, 0.87)
 """Right, up, towards the viewer: from the upper left, as a face is lit in a portrait."""
 _AIR_SHARE = 0.3
-"""Of the tissue's mean signal; the head begins above it."""
+"""Share of the tissue's mean signal above which a voxel belongs to the head."""
 
 
 def before_and_after(image: sitk.Image, defaced: sitk.Image, title: str) -> Figure:

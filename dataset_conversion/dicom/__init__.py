@@ -1,1 +1,1 @@
-"""DICOM files to one NIfTI file per sequence, under pseudonyms."""
+"""Converts DICOM files to one NIfTI file per sequence, under pseudonyms."""

@@ -1,4 +1,4 @@
-"""DICOM files of many patients become ``<pseudonym>/<sequence>.nii.gz``, with nothing in them that names a patient."""
+"""Converts DICOM files of many patients to ``<pseudonym>/<sequence>.nii.gz`` without identifying data."""
 
 import logging
 import shutil
@@ -46,7 +46,7 @@ def from_dicom(
     for series in find_series(source):
         patients[pseudonym(series.patient, key)].append(series)
     if strangers := chosen_by.decided.keys() - patients.keys():
-        log.warning("the rules file decides for %s, who is not there", ", ".join(sorted(strangers)))
+        log.warning("the rules file has decisions for %s, but there is no such patient", ", ".join(sorted(strangers)))
     images: dict[str, dict[str, Path]] = {}
     unchanged = set()
     remove_abandoned(work, *(work / patient for patient in patients))
@@ -55,7 +55,7 @@ def from_dicom(
         folder = work / patient
         try:
             if not patients[patient][0].patient:
-                raise Fault("these series have no PatientID", remedy="Give every patient an id.")
+                raise Fault("these series have no PatientID", remedy="Set the PatientID of every patient.")
             chosen = choose_series(patients[patient], chosen_by, patient=patient)
             fingerprints = {role: _fingerprint(series) for role, series in chosen.items()}
             if _is_converted(folder, fingerprints):
@@ -89,7 +89,7 @@ def _volume(series: Series, converter: str) -> sitk.Image:
 
     Raises Fault where dcm2niix does not make one image of it that lies where the headers say.
     """
-    remedy = "Look at that series in a viewer, or choose another for this sequence in a rules file."
+    remedy = "Check this series in a viewer, or choose another for this sequence in a rules file."
     with TemporaryDirectory() as temporary:
         linked, made = Path(temporary, "dicom"), Path(temporary, "nifti")
         linked.mkdir()
@@ -99,7 +99,10 @@ def _volume(series: Series, converter: str) -> sitk.Image:
                 (linked / f"{i:05d}.dcm").symlink_to(one.file.resolve())
         except OSError as error:
             # Its message would carry the file's name, and that often the patient's, into the summary.
-            raise Fault(f"no links can be made in {linked}", remedy="Set TMPDIR to a folder that has links.") from error
+            raise Fault(
+                f"no symbolic links can be created in {linked}",
+                remedy="Set TMPDIR to a folder whose file system supports them.",
+            ) from error
         # Without a sidecar, defaults file and compression; all slices, whatever their echo or time, into one image.
         options = ("-b", "n", "-g", "i", "-z", "n", "-m", "y", "-f", "image", "-o", made)
         process = run([converter, *options, linked], capture_output=True, text=True, errors="replace", check=False)
@@ -112,7 +115,7 @@ def _volume(series: Series, converter: str) -> sitk.Image:
     try:
         require_same_grid(sitk.DICOMOrient(grid_of(series), AXIAL), image, files=(Path("DICOM"), Path("dcm2niix")))
     except Fault as fault:
-        raise Fault(f"dcm2niix moved {series} ({fault.problem})", remedy=remedy) from fault
+        raise Fault(f"dcm2niix changed the position of {series} ({fault.problem})", remedy=remedy) from fault
     if image.GetPixelID() == sitk.sitkFloat64:  # scaled by the header's slope
         image = sitk.Cast(image, sitk.sitkFloat32)
     return image
@@ -121,7 +124,7 @@ def _volume(series: Series, converter: str) -> sitk.Image:
 def _find_dcm2niix() -> str:
     found = shutil.which("dcm2niix") or shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
     if found is None:
-        raise Fault("dcm2niix is not installed", remedy="pip install 'nnunet_seqdropout[dicom]'")
+        raise Fault("dcm2niix is not installed", remedy="Run: pip install 'nnunet_seqdropout[dicom]'")
     return found
 
 

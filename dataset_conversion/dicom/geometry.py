@@ -1,4 +1,4 @@
-"""Whether the slices of a DICOM series make one whole volume, judged by their positions, and the grid that they make.
+"""Checks by the slices' positions that a DICOM series is one complete volume, and computes its grid.
 
 Positions are in mm along the slices' normal: for axial slices that is z, from feet to head.
 """
@@ -12,7 +12,7 @@ from dataset_conversion.dicom.series import Series, Slice
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import LARGEST_DIRECTION_DIFFERENCE, LARGEST_DISTANCE_MM
 
-REMEDY = "Export that series again, whole and alone, or choose another for this sequence in a rules file."
+REMEDY = "Export all slices of this series, and no others, or choose another series in a rules file."
 
 
 def require_whole(series: Series) -> None:
@@ -22,7 +22,7 @@ def require_whole(series: Series) -> None:
     """
     first = series.slices[0]
     if first.size[2] > 1:
-        raise Fault(f"{series} has several slices in one file", remedy="Export it with one slice a file.")
+        raise Fault(f"{series} has several slices in one file", remedy="Export it with one slice per file.")
     _require_one_plane(series)
     if len(series.slices) == 1:
         raise Fault(f"{series} is no volume", remedy=REMEDY)
@@ -37,7 +37,7 @@ def require_whole(series: Series) -> None:
     twice = along[1:][steps < LARGEST_DISTANCE_MM]
     if len(twice):
         where = _listed([f"{position:.1f}" for position in twice])
-        raise Fault(f"{series} mixes stacks: slices lie twice at {where} mm", remedy=REMEDY)
+        raise Fault(f"{series} mixes stacks: two slices each at {where} mm", remedy=REMEDY)
     step = np.quantile(steps, 0.5, method="lower")
     gaps = np.flatnonzero(np.abs(steps - step) > LARGEST_DISTANCE_MM)
     if len(gaps):

@@ -1,7 +1,7 @@
-"""Pseudonyms of patients: a hash of the patient's id that nobody can repeat without the key.
+"""Derives pseudonyms from patient ids with a keyed hash, which cannot be repeated without the key.
 
-Who has the key and a list of patients can tell who is who; nobody else can. Keep the key away from the data set, and
-use one key for all data of a study, so that a patient has one name.
+Only with the key and a list of patients can pseudonyms be traced to patients. Store the key apart from the data set,
+and use one key for all data of a study, so that each patient has one pseudonym.
 """
 
 import hmac
@@ -29,15 +29,15 @@ def read_or_make_key(file: Path, *, away_from: Path) -> bytes:
     Raises Fault where it lies inside the data set ``away_from`` or is shorter than 16 characters.
     """
     if file.resolve().is_relative_to(away_from.resolve()):
-        raise Fault(f"the key lies in the data set {away_from}", file=file, remedy="Keep it elsewhere.")
+        raise Fault(f"the key lies in the data set {away_from}", file=file, remedy="Store it in another folder.")
     if not file.exists():
         with staged(file.parent) as stage:
             made = stage / file.name
             made.touch(mode=0o600)
             made.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
-        log.warning("%s is the new key of the pseudonyms: keep it, and keep it secret", file)
+        log.warning("%s is the new key of the pseudonyms: keep it safe and secret", file)
     key = file.read_bytes().strip()
     if len(key) < SHORTEST_KEY:
-        remedy = "Name a file that is not there yet, and a key is made."
-        raise Fault(f"a key of {len(key)} characters can be guessed", file=file, remedy=remedy)
+        remedy = "Give a file that does not exist yet: a random key is written to it."
+        raise Fault(f"the key has only {len(key)} characters and can be guessed", file=file, remedy=remedy)
     return key

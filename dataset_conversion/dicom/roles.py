@@ -1,4 +1,4 @@
-"""Which DICOM series of a patient is which sequence: as the user has decided, else by the first rule that holds."""
+"""Assigns the DICOM series of a patient to sequences: by the user's decision, else by the first rule that matches."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ def choose_series(candidates: Sequence[Series], rules: Rules, *, patient: str) -
         if series.modality == "MR" and series.uid not in taken and role not in (NOT_USED, *decided):
             claims.setdefault(role, []).append(series)
     if not claims:
-        remedy = "Write a rules file for these descriptions."
-        raise Fault(f"no rule knows one of {_listed(candidates)}", remedy=remedy)
+        remedy = "Write a rules file that matches these descriptions."
+        raise Fault(f"no rule matches any of {_listed(candidates)}", remedy=remedy)
     _require_one_examination(claims, patient=patient)
     if several := {role: claim for role, claim in claims.items() if len(claim) > 1}:
         problem = "; ".join(f"{len(claim)} series for {role}: {_listed(claim)}" for role, claim in several.items())
@@ -35,8 +35,8 @@ def _named(name: str, candidates: Sequence[Series], *, role: str) -> list[Series
     """The series of that number or UID. Raises Fault where there is none."""
     found = [series for series in candidates if name in (series.number, series.uid)]
     if not found:
-        remedy = f"Correct 'series' in the rules file; there are {_listed(candidates)}."
-        raise Fault(f"there is no series {name}, which is to be {role}", remedy=remedy)
+        remedy = f"Correct 'series' in the rules file; choose one of {_listed(candidates)}."
+        raise Fault(f"there is no series {name}, which the rules file assigns to {role}", remedy=remedy)
     return found
 
 
@@ -47,7 +47,7 @@ def _require_one_examination(claims: Mapping[str, Sequence[Series]], *, patient:
             examinations[series.examination].append(series)
     if len(examinations) > 1:
         listed = "; ".join(f"({i}) {_listed(group)}" for i, (_, group) in enumerate(sorted(examinations.items()), 1))
-        remedy = f"Keep one examination in the folder, or choose. {_decision(claims, patient=patient)}"
+        remedy = f"Keep one examination in the folder, or choose series. {_decision(claims, patient=patient)}"
         raise Fault(f"series of {len(examinations)} examinations: {listed}", remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""The rules by which a DICOM series is recognised as a sequence, read from YAML; ``rules.yaml`` is shipped."""
+"""Reads from YAML the rules that map DICOM series to sequences; ``rules.yaml`` holds the default rules."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ def _rule(
     inversion_time_ms: Sequence[float] | None = None,
 ) -> Rule:
     if contrast not in (None, True, False):
-        raise ValueError(f"contrast is true or false, not {contrast}")
+        raise ValueError(f"contrast must be true or false, not {contrast}")
     times = None
     if inversion_time_ms is not None:
         low, high = map(float, inversion_time_ms)

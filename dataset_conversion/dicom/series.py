@@ -1,4 +1,4 @@
-"""The series in a folder of DICOM files, put together from the files' headers."""
+"""Groups the DICOM files of a folder into series by their headers."""
 
 import logging
 from collections import defaultdict
@@ -29,7 +29,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Series:
-    """What the headers say of one series.
+    """One series, as described by the headers of its files.
 
     examination: equal for the series of one day, or of one study where the day has been removed.
     contrast_agent: whether the tag ContrastBolusAgent names one.
@@ -66,9 +66,9 @@ def find_series(source: Path) -> list[Series]:
     if others:
         marked = sum(map(_is_marked_as_dicom, others))
         kept_back = f", {marked} of them DICOM files that are damaged, or documents without an image" if marked else ""
-        log.warning("%d of %d files are no DICOM images and were passed over%s", len(others), len(files), kept_back)
+        log.warning("%d of %d files are not DICOM images and were skipped%s", len(others), len(files), kept_back)
     if not found:
-        raise Fault(f"no DICOM image below {source}", remedy="Name the folder that holds the DICOM files.")
+        raise Fault(f"no DICOM image below {source}", remedy="Give the folder that contains the DICOM files.")
     return [_series(headers) for headers in found.values()]
 
 

@@ -1,1 +1,1 @@
-"""The only code that opens an image or writes a file."""
+"""Reads images and writes files; no other code opens an image or writes a file."""

@@ -1,4 +1,4 @@
-"""Whether a folder can be written to and has room, asked before hours are spent on what goes into it."""
+"""Checks that a folder is writable and has enough free disk space before a long computation starts."""
 
 import shutil
 from pathlib import Path
@@ -15,9 +15,9 @@ def require_room(folder: Path, needed_bytes: int) -> None:
             probe.write(b"0")
             probe.flush()
     except OSError as error:
-        remedy = "Name a folder that you may write to, on a disk that is not full, with -o."
-        raise Fault(f"{folder} cannot be written to ({error.strerror or error})", remedy=remedy) from error
+        remedy = "Give a writable folder on a disk with free space with -o."
+        raise Fault(f"{folder} is not writable ({error.strerror or error})", remedy=remedy) from error
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         problem = f"{folder} has {free_bytes:,} bytes free, up to {needed_bytes:,} are needed"
-        raise Fault(problem, remedy="Make room, or name a folder on another disk with -o.")
+        raise Fault(problem, remedy="Free disk space, or give a folder on another disk with -o.")

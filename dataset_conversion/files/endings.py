@@ -1,8 +1,8 @@
-"""The endings of image files."""
+"""Lists the file name endings of supported images."""
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
-"""Of the volumes that are converted and evaluated."""
+"""File name endings of volumes that can be converted and evaluated."""
 
 
 IMAGE_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".png", ".tif", ".tiff", ".bmp")
-"""Of all images that nnU-Net may have been trained on."""
+"""File name endings of all images that nnU-Net can be trained on."""

@@ -1,4 +1,4 @@
-"""Compares the grids of two images, and puts an image onto the grid of another of its size."""
+"""Compares the grids of two images, and gives an image the geometry of another one of the same size."""
 
 import logging
 import math
@@ -25,7 +25,7 @@ def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[
     if image.GetSize() != reference.GetSize():
         problem = f"size {image.GetSize()}, but {files[0]} has {reference.GetSize()}"
         raise Fault(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
-    remedy = f"{remedy[:-1]}, or, if only the header is wrong, see --trust-geometry."
+    remedy = f"{remedy[:-1]}, or use --trust-geometry if only the header is wrong."
     for name, tolerance in (
         ("Spacing", LARGEST_DISTANCE_MM),
         ("Origin", LARGEST_DISTANCE_MM),
@@ -49,7 +49,7 @@ def on_grid_of(
     except Fault as fault:
         if not trust_geometry or image.GetSize() != reference.GetSize():
             raise
-        log.warning("%s; the geometry of %s is taken (--trust-geometry)", fault.problem, files[0])
+        log.warning("%s; the geometry of %s is used (--trust-geometry)", fault.problem, files[0])
     return image if has_geometry_of(reference, image) else with_geometry_of(reference, image)
 
 

@@ -1,4 +1,4 @@
-"""One safe way to read an image, to compare two grids, and to write a file that is whole or not there."""
+"""Reads images with checks for damaged files and NaN, and writes compressed images."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 LARGEST_VALUE = float(np.finfo(np.float32).max)
-"""nnU-Net computes in float32, where more is infinite."""
+"""nnU-Net computes in float32, where larger values are infinite."""
 
 
 def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content: bytes | None = None) -> sitk.Image:
@@ -29,13 +29,13 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
 
 
 def without_nan(image: sitk.Image, path: Path, *, nan: Literal["refuse", "zero"]) -> sitk.Image:
-    """The same, or a copy with 0 for what is no number. Raises Fault where there is one and ``nan`` is "refuse"."""
+    """The image, or a copy with 0 for NaN and infinity. Raises Fault where there is one and ``nan`` is "refuse"."""
     voxels = sitk.GetArrayViewFromImage(image)
     if voxels.dtype.kind == "f" and not np.abs([voxels.min(), voxels.max()]).max() <= LARGEST_VALUE:  # nor of NaN
         finite = np.abs(voxels) <= LARGEST_VALUE
         if nan == "refuse":
             problem = f"{int((~finite).sum())} voxels are NaN or infinite"
-            raise Fault(problem, file=path, remedy="Repair the image, or have them set to 0 with --nan zero.")
+            raise Fault(problem, file=path, remedy="Repair the image, or replace them by 0 with --nan zero.")
         cleaned = sitk.GetImageFromArray(np.where(finite, voxels, voxels.dtype.type(0)))
         cleaned.CopyInformation(image)
         return cleaned
@@ -50,7 +50,9 @@ def _read_other(path: Path) -> sitk.Image:
         reason = str(error).strip().splitlines()[-1]
         raise Fault(f"this is no readable image ({reason})", file=path, remedy="Copy it again.") from error
     if image.GetDimension() > 3 or image.GetNumberOfComponentsPerPixel() > 1:
-        raise Fault(f"this is not one volume (size {image.GetSize()})", file=path, remedy="Choose a volume.")
+        raise Fault(
+            f"this is not one volume (size {image.GetSize()})", file=path, remedy="Give a file with one volume."
+        )
     return image
 
 

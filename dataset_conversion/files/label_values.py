@@ -1,4 +1,4 @@
-"""The values of a label map: those that it may not have, with the number of their voxels and the remedy."""
+"""Counts the values of a label map and reports those that are not allowed."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -25,11 +25,11 @@ def value_faults(voxels: Mapping[float, int], *, known: Collection[int] | None, 
     unknown = {value: n for value, n in voxels.items() if not value % 1 and known is not None and value not in known}
     faults = []
     if fractions:
-        remedy = "Give a label map; one that was interpolated, or a map of probabilities, is none."
-        faults.append(Fault(f"values that are no whole numbers: {_listed(fractions)}", file=file, remedy=remedy))
+        remedy = "Give a label map of whole numbers, not an interpolated one or a map of probabilities."
+        faults.append(Fault(f"values that are not whole numbers: {_listed(fractions)}", file=file, remedy=remedy))
     if unknown:
         labels = ", ".join(map(str, sorted({0, *(known or ())})))
-        remedy = f"The labels are {labels}; convert and evaluate take --map {max(unknown):.0f}=1 to say what it means."
+        remedy = f"The labels are {labels}; convert and evaluate can replace values: --map {max(unknown):.0f}=1."
         faults.append(Fault(f"unknown label values {_listed(unknown)}", file=file, remedy=remedy))
     return faults
 

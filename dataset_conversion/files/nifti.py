@@ -1,4 +1,4 @@
-"""NIfTI read in one pass and not believed blindly: truncation, flipped bits, impossible headers, scaling, axes."""
+"""Reads NIfTI files in one pass and checks for truncation, corruption and invalid headers; writes probability maps."""
 
 import gzip
 import zlib
@@ -15,7 +15,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.nifti_axes import DoubtfulAxes, believed, require_sound_axes
 
 LARGEST_IMAGE_VOXELS = 2**30
-"""A header that declares more is refused before memory is taken; change it here for larger images."""
+"""A header that declares more is rejected before memory is allocated; raise it here for larger images."""
 
 PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]
@@ -96,18 +96,24 @@ def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:
 def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
     shape, kind = header.get_data_shape(), header.get_data_dtype()
     if kind.names is not None:
-        raise Fault("this is a colour image", file=path, remedy="Give the image as the scanner made it, in grey.")
+        raise Fault("this is a colour image", file=path, remedy="Give the original grey image.")
     if kind.kind not in "iuf" or kind.itemsize > 8:
-        raise Fault(f"its voxels are {kind}", file=path, remedy="Give the magnitude as whole or real numbers.")
+        raise Fault(
+            f"its voxels have the type {kind}",
+            file=path,
+            remedy="Give the magnitude as integers or floats of at most 64 bits.",
+        )
     if len(shape) < 3:
-        raise Fault(f"this is not one volume (2D, {shape})", file=path, remedy="Join its slices to a volume.")
+        raise Fault(f"this is not one volume (2D, {shape})", file=path, remedy="Combine its slices to one volume.")
     if any(n > 1 for n in shape[3:]):
         raise Fault(
-            f"this is not one volume (4D, t={shape[3]})", file=path, remedy="Choose a volume and save it alone."
+            f"this is not one volume (4D, t={shape[3]})",
+            file=path,
+            remedy="Choose a volume and save it as a file of its own.",
         )
     if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
         problem = f"its header declares {' x '.join(map(str, shape))} voxels"
-        raise Fault(problem, file=path, remedy=f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; {_AGAIN}")
+        raise Fault(problem, file=path, remedy=f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted. {_AGAIN}")
 
 
 def stored_type(path: Path) -> str:

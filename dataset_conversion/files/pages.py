@@ -1,4 +1,4 @@
-"""How our HTML pages are made from their templates: everything escaped, nothing undefined, pictures inside."""
+"""Renders HTML pages from Jinja templates: values are escaped, undefined names raise errors, pictures are embedded."""
 
 import base64
 from pathlib import Path

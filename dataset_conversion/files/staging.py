@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, and removes what dead processes left half written."""
+"""Writes files completely or not at all, and removes the staging folders of dead processes."""
 
 import logging
 import os
@@ -16,15 +16,15 @@ _OWNED = re.compile(r"\.partial-(?P<host>.+)-(?P<pid>\d+)-[a-z0-9_]{8}")
 
 
 def staging_prefix() -> str:
-    """How the name of a staging folder of this process begins; ``tempfile`` adds eight letters."""
+    """The prefix of this process's staging folders; ``tempfile`` adds eight letters."""
     return f".partial-{_host()}-{os.getpid()}-"
 
 
 def remove_abandoned(*folders: Path) -> None:
-    """Removes the staging folders in these folders whose process is dead; nobody will move files out of them any more.
+    """Removes the staging folders in these folders whose process is dead, so that their files would never be moved.
 
-    Those of another machine stay, since nobody here can know, as do those of a living process, be it another that was
-    given the number of the dead one.
+    Those of another machine stay, since its processes cannot be checked, as do those of a running process, even if it
+    has only reused the number of the dead one.
     """
     if os.name != "posix":
         return
@@ -32,7 +32,7 @@ def remove_abandoned(*folders: Path) -> None:
         owner = _OWNED.fullmatch(staging.name)
         if owner is None or owner["host"] != _host() or _is_alive(int(owner["pid"])) or staging.is_symlink():
             continue
-        log.info("%s: left by a process that is gone; removed", staging)
+        log.info("%s: removed, since the process that wrote it has ended", staging)
         shutil.rmtree(staging)
 
 

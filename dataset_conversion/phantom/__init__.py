@@ -1,1 +1,1 @@
-"""Synthetic patients of Hospital A and Hospital B."""
+"""Generates synthetic patients of Hospital A and Hospital B."""

@@ -1,4 +1,4 @@
-"""One synthetic patient's head: a deformed ICBM brain with metastases, oedema, vessels, as fractions of tissue."""
+"""Draws one synthetic head as tissue fractions: a deformed ICBM brain with metastases, oedema and vessels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A synthetic Hospital A and B: the paper's situation with a known truth, in the layouts that ``convert`` reads."""
+"""Writes a synthetic Hospital A and B with a known truth, modelled on the paper, in layouts that ``convert`` reads."""
 
 import os
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class Design:
-    """How many patients, and how they are scanned. ``like_paper``: Table 2's grids, with motion between the series."""
+    """Numbers of patients, and grids. ``like_paper``: Table 2's grids, with motion between the series."""
 
     train: int = 24
     val: int = 4
@@ -42,7 +42,7 @@ LIKE_PAPER = Design(train=100, val=10, test=55, size=256, like_paper=True)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a patient stands in the cohort."""
+    """The place of a patient in the cohort."""
 
     hospital: Hospital
     split: Literal["train", "val", "test"]
@@ -55,7 +55,7 @@ def write_phantom(target: Path, design: Design, *, n_workers: int = 1) -> dict[s
     ``Mets_XXX/{bravo,t1_pre,t1_gd,flair,seg}.nii.gz`` at Hospital A, the same without bravo at Hospital B; brain only.
     ``truth.json`` holds the lesions and, for every series, the rigid transform of a point of the reference series to
     the point of this series that shows the same tissue (4x4, row-major, LPS, mm). The same design gives the same bytes.
-    A patient who is there whole is left as he is.
+    A patient whose files are complete is skipped.
     """
     places = _places(design)
 

@@ -1,4 +1,4 @@
-"""How many metastases a synthetic patient has, how large they are, and the volume that each fills."""
+"""Draws the number, diameters, positions and shapes of a synthetic patient's metastases."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +28,7 @@ class LesionLaw:
 
     @property
     def stop_probability(self) -> float:
-        """Of the geometric distribution: P(more than three) = (1 - stop)^3."""
+        """The parameter of the geometric distribution: P(more than three) = (1 - stop)^3."""
         return 1 - self.more_than_three ** (1 / 3)
 
 
@@ -57,7 +57,7 @@ def draw_diameters(law: LesionLaw, rng: np.random.Generator) -> NDArray[np.float
 
 @dataclass(frozen=True)
 class Lesion:
-    """Where a metastasis lies in the patient (LPS, mm), its diameter, and whether it has a necrotic centre."""
+    """The position of a metastasis in the patient (LPS, mm), its diameter, and whether its centre is necrotic."""
 
     centre_mm: tuple[float, float, float]
     diameter_mm: float
@@ -90,7 +90,9 @@ def place(
             placed.append((centre.astype(np.float64), radius))
             centres.append((int(centre[0]), int(centre[1]), int(centre[2])))
     if len(centres) < len(diameters_mm):
-        raise RuntimeError(f"No room for {len(diameters_mm)} lesions of {diameters_mm.sum():.0f} mm in all.")
+        raise RuntimeError(
+            f"No room in the head for {len(diameters_mm)} lesions of {diameters_mm.sum():.0f} mm: use another seed."
+        )
     return centres
 
 

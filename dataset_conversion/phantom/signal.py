@@ -1,4 +1,4 @@
-"""How bright a tissue is on a series: relaxation times, contrast agent, and the signal equations of MRI."""
+"""Computes the brightness of tissues on MRI series from relaxation times, contrast agent and signal equations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 BLOOD_FLOW_REST = 0.05
-"""What is left of a vessel's signal on CUBE/SPACE: variable flip angle spin echoes dephase flowing
+"""Remaining share of a vessel's signal on CUBE/SPACE: variable flip angle spin echoes dephase flowing
 blood (Grøvik et al., Discussion)."""
 
 ECHO_TRAIN_MS = 600.0
@@ -76,7 +76,7 @@ class Protocol:
 
 
 def vary(tissue: Tissue, rng: np.random.Generator) -> Tissue:
-    """The same tissue in another patient: T1, T2 and the uptake of contrast agent spread log-normally (our choice)."""
+    """A tissue in another patient: T1, T2 and the uptake of contrast agent spread log-normally (our choice)."""
     t1, t2 = np.exp(RELAXATION_SPREAD * rng.standard_normal(2))
     uptake = np.exp(CONTRAST_AGENT_SPREAD * rng.standard_normal())
     return Tissue(tissue.t1_ms * t1, tissue.t2_ms * t2, tissue.proton_density, tissue.gadolinium_mm * uptake)

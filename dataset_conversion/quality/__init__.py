@@ -1,1 +1,1 @@
-"""The page on which every converted patient is looked at."""
+"""Writes an HTML page with which the user inspects every converted patient."""

@@ -1,4 +1,4 @@
-"""What in a converted data set deserves a look: for whom, and why."""
+"""Finds patients of a converted data set who need a visual check, with the reasons."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ LARGE_SHIFT_MM, LARGE_ROTATION_DEG = 5.0, 5.0
 """Between the series of one examination a patient moves by a millimetre or two; more may be a bad registration."""
 
 LARGE_CUT_OFF = 0.1
-"""Of the head in one slice. A sequence loses some of its rim where the masks or the fields of view differ."""
+"""Share of the head in one slice. A sequence loses some of its rim where the masks or the fields of view differ."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A patient of the data set. entry: what the manifest says. pictures: None where his files cannot be read.
+    """A patient of the data set. entry: what the manifest says. pictures: None where the files cannot be read.
 
-    problem: why they cannot.
+    problem: the reason why not.
     """
 
     case: str
@@ -42,7 +42,7 @@ class Finding:
 
 
 def findings(patient: Converted) -> list[Finding]:
-    """What was expected stands last."""
+    """The findings on a patient, expected ones last."""
     checks = (_unreadable, _contradicted, _cut_off, _unlabelled, _moved, _warned)
     found = dict.fromkeys(finding for check in checks for finding in check(patient))
     return sorted(found, key=lambda finding: finding.expected)
@@ -65,9 +65,9 @@ def _unreadable(patient: Converted) -> Iterator[Finding]:
 def _contradicted(patient: Converted) -> Iterator[Finding]:
     for name, picture in (patient.pictures.grey if patient.pictures else {}).items():
         if patient.entry["sequences"][name]["present"] and picture is None:
-            yield Finding(f"{name}: present by the manifest, but 0 everywhere")
+            yield Finding(f"{name}: present according to the manifest, but 0 everywhere")
         elif not patient.entry["sequences"][name]["present"] and picture is not None:
-            yield Finding(f"{name}: absent by the manifest, but not 0")
+            yield Finding(f"{name}: absent according to the manifest, but not 0")
 
 
 def _cut_off(patient: Converted) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _moved(patient: Converted) -> Iterator[Finding]:
             reason = f"moved by more than {LARGE_SHIFT_MM:g} mm or {LARGE_ROTATION_DEG:g}°"
             yield Finding(reason, f"{name}, {shift_mm:.1f} mm, {rotation_deg:.1f}°")
         if sequence.get("similarity_after", 0) < sequence.get("similarity_before", 0):
-            yield Finding("less alike after registration", name)
+            yield Finding("lower similarity after registration", name)
 
 
 def _warned(patient: Converted) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""One HTML file that shows every patient of a converted data set in small, those who need a look first."""
+"""Writes one HTML file with thumbnails of all patients of a converted data set, those who need a check first."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -61,7 +61,7 @@ def _pictures_of(dataset: Path, entries: dict[str, dict], description: Descripti
 
 
 def _contents(patients: Iterable[Converted]) -> dict[str, Any]:
-    """What the page counts: patients by split and by the sequences present, and why to look at whom."""
+    """Counts for the page: patients by split and by the sequences present, and the reasons for a check."""
     found = {patient.case: findings(patient) for patient in patients}
     to_look_at = {case for case, each in found.items() if any(not finding.expected for finding in each)}
     splits = Counter(patient.entry["split"] for patient in patients)

@@ -1,4 +1,4 @@
-"""One axial slice of a patient in small: every sequence as a grey picture, and the contour of the label over it."""
+"""Draws one axial slice of a patient as thumbnails: each sequence in grey, the outline of the label over it."""
 
 import io
 from collections.abc import Mapping

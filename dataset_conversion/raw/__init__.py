@@ -1,1 +1,1 @@
-"""Layouts and patients in, an nnU-Net raw data set out."""
+"""Finds patients by a layout and writes them as an nnU-Net raw data set."""

@@ -26,7 +26,7 @@ def find_cases(folder: Path, *, channel_names: Sequence[str], file_ending: str) 
     """
     searched = folder / f"<case>_XXXX{file_ending}"
     if not folder.is_dir():
-        raise Fault(f"{folder} is not a folder", remedy=f"Name the folder that holds {searched.name}.")
+        raise Fault(f"{folder} is not a folder", remedy=f"Give the folder that contains {searched.name}.")
     cases: dict[str, CaseFiles] = defaultdict(CaseFiles)
     misnamed: dict[str, list[Fault]] = defaultdict(list)
     for file in sorted(folder.iterdir()):
@@ -42,7 +42,7 @@ def find_cases(folder: Path, *, channel_names: Sequence[str], file_ending: str) 
         owner = next((case for case in cases if stem == case or stem.startswith(f"{case}_")), stem)
         cases[owner].faults += faults
     if not cases:
-        raise Fault(f"no file {searched}", remedy="Name the folder that holds the images.")
+        raise Fault(f"no file {searched}", remedy="Give the folder that contains the images.")
     return dict(sorted(cases.items()))
 
 

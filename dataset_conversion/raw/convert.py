@@ -1,4 +1,4 @@
-"""A hospital's folder becomes, or joins, an nnU-Net raw data set."""
+"""Converts a hospital's folder to an nnU-Net raw data set, or adds it to an existing one."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -65,7 +65,7 @@ def _require_a_lesion(folder: Path) -> None:
     is_empty = [EMPTY_LABEL in entry["warnings"] for entry in entries if entry["split"] != "test"]
     if is_empty and all(is_empty):
         problem = f"all {len(is_empty)} labels of the training patients are empty"
-        remedy = "Do not plan or train: see whether the right files were converted."
+        remedy = "Do not plan or train; check that the right files were converted."
         raise Fault(problem, file=folder / "labelsTr", remedy=remedy)
 
 

@@ -1,4 +1,4 @@
-"""Placeholders for absent sequences in a folder of nnU-Net inputs, so that stock ``nnUNetv2_predict`` can run on it."""
+"""Adds placeholders for absent sequences to nnU-Net inputs, so that stock ``nnUNetv2_predict`` accepts them."""
 
 import logging
 import shutil
@@ -36,7 +36,7 @@ def fill(
     Raises Fault where ``source`` has no image or is ``target``.
     """
     if source.resolve() == target.resolve():
-        raise Fault(f"{source} is input and output", remedy="Name another output folder.")
+        raise Fault(f"{source} is input and output", remedy="Give another output folder.")
     cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
     remove_abandoned(target)
 

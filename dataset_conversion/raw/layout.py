@@ -1,4 +1,4 @@
-"""A hospital's layout as data: which file is which sequence of which patient, said by patterns in a YAML file.
+"""Reads layouts: YAML files whose patterns say which file is which sequence of which patient.
 
 A pattern is the path below the source without its ending (``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``). ``{patient}``
 and ``{time}`` name the patient and the time point, ``{sequence}`` a sequence by any of its names; ``{patient:\\d+}``
@@ -23,7 +23,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class LabelFiles:
-    """Where a label lies, and what its values mean: stored value -> the data set's; 0 stays 0. unite: several files of
+    """A label's files and the meaning of its values: stored value -> the data set's; 0 stays 0. unite: several files of
     a patient, one lesion each, are one label."""
 
     patterns: tuple[re.Pattern, ...]
@@ -157,18 +157,18 @@ def _compiled(pattern: str) -> re.Pattern:
 
 def _require_sound(layout: Layout) -> None:
     if unknown := layout.images.keys() - set(layout.channels):
-        raise ValueError(f"images of {', '.join(sorted(unknown))}, which is no channel")
+        raise ValueError(f"images of {', '.join(sorted(unknown))}, which is not among the channels")
     if layout.reference is not None and layout.reference not in layout.channels:
-        raise ValueError(f"the reference {layout.reference} is no channel")
+        raise ValueError(f"the reference {layout.reference} is not among the channels")
     if sorted(layout.labels.values()) != list(range(len(layout.labels))):
         raise ValueError("the labels must be 0, 1, 2, ...")
     for label in layout.label:
         if strangers := set(label.mapping.values()) - set(layout.labels.values()):
-            raise ValueError(f"the label value {min(strangers)} has no name")
+            raise ValueError(f"the label value {min(strangers)} has no name under labels")
     splits = {layout.default_split, layout.unlabelled_split or "train", *layout.split_of_folder.values()}
     if not splits <= set(SPLITS):
-        raise ValueError(f"a split is one of {', '.join(SPLITS)}")
+        raise ValueError(f"every split must be one of {', '.join(SPLITS)}")
     of_labels = [label.patterns for label in layout.label]
     for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
         if "patient" not in pattern.groupindex:
-            raise ValueError("a pattern without {patient}")
+            raise ValueError("a pattern does not contain {patient}")

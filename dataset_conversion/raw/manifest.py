@@ -1,4 +1,4 @@
-"""What the manifest says of a patient: where every image came from, and what was done to it."""
+"""Builds a patient's manifest entry: the source of each image and the processing applied to it."""
 
 from collections.abc import Sequence
 from pathlib import Path

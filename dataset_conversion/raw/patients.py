@@ -1,4 +1,4 @@
-"""The patients that a layout finds below a folder: which file is which sequence, and to which split each belongs."""
+"""Finds the patients below a folder by a layout, with their files per sequence and their split."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -12,14 +12,14 @@ from dataset_conversion.raw.layout import Found, LabelFiles, Layout, find_files
 
 Split = Literal["train", "val", "test"]
 TRUTH = "truth.json"
-"""Lies beside the images of a synthetic patient."""
+"""Lies beside the images of synthetic patients only, and so identifies them."""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """What was found of one case: a file per sequence that is there, and the files of its label, none if it has none.
+    """One case: a file for each sequence present, and the files of its label, none if it has no label.
 
-    person: whose case it is, where one patient has several time points. fault: what is wrong with his files' names.
+    person: the patient, who may have cases of several time points. fault: the problem with the files' names, if any.
     """
 
     person: str
@@ -31,9 +31,11 @@ class Patient:
 
     @property
     def known_fault(self) -> Fault | None:
-        """Why the case cannot be converted, as far as that shows without opening a file."""
+        """The reason why the case cannot be converted, if it shows without opening a file."""
         if self.fault is None and not self.label and self.split != "test":
-            return Fault("a training patient without a label", remedy="Add the label or name the patient under --test.")
+            return Fault(
+                "a training patient without a label", remedy="Add the label, or list the patient under --test."
+            )
         return self.fault
 
     @property
@@ -56,12 +58,15 @@ def find_patients(
     by_case = {who: files for who, files in by_case.items() if any(f.sequence for f in files)}
     if not by_case:
         patterns = ", ".join(sorted({p.pattern for patterns in layout.images.values() for p in patterns}))
-        raise Fault(f"no image below {source} fits {patterns}", remedy="Name the folder above, or another layout.")
+        raise Fault(
+            f"no image below {source} matches {patterns}",
+            remedy="Give the folder above the patients, or another layout.",
+        )
     ids = {who: "_".join(filter(None, who)) for who in by_case}
     _require_different(ids)
     persons = {person for person, _ in by_case}
     if strangers := {*val, *test} - {*persons, *ids.values()}:
-        remedy = f"There are: {', '.join(sorted(persons))}."
+        remedy = f"Choose among {', '.join(sorted(persons))}."
         raise Fault(f"no such patient: {', '.join(sorted(strangers))}", remedy=remedy)
     patients = {}
     for (person, time), files in sorted(by_case.items()):
@@ -83,7 +88,7 @@ def _require_different(ids: Mapping[tuple[str, str], str]) -> None:
     seen: dict[str, tuple[str, str]] = {}
     for who, case in ids.items():
         if (other := seen.setdefault(normalize("NFC", case).casefold(), who)) != who:
-            problem = f"{' '.join(other)} and {' '.join(who)} would both be the case {case}"
+            problem = f"{' '.join(other)} and {' '.join(who)} would both become the case {case}"
             raise Fault(problem, remedy="Rename one of the patients.")
 
 
@@ -110,7 +115,7 @@ def _label(case: str, files: Sequence[Found]) -> tuple[tuple[Path, ...], Mapping
 
 def _only(files: Sequence[Path], what: str) -> Path:
     if len(files) > 1:
-        raise Fault(f"{files[0]} and {files[1]} are both {what}", remedy="Keep one of them below the folder.")
+        raise Fault(f"{files[0]} and {files[1]} are both {what}", remedy="Remove one of them from the folder.")
     return files[0]
 
 
@@ -134,7 +139,7 @@ def _split(
 
 
 def _whole_persons(patients: Mapping[str, Patient]) -> dict[str, Patient]:
-    """The same; an unlabelled time point of a patient whose others are in another split becomes a fault."""
+    """The patients; an unlabelled time point of a patient whose others are in another split becomes a fault."""
     splits: dict[str, dict[str, str]] = defaultdict(dict)
     for case, patient in patients.items():
         if patient.label or patient.fault:
@@ -142,7 +147,7 @@ def _whole_persons(patients: Mapping[str, Patient]) -> dict[str, Patient]:
     for person, of_case in splits.items():
         if len(set(of_case.values())) > 1:
             said = ", ".join(f"{case} ({split})" for case, split in of_case.items())
-            remedy = "A patient belongs to one split: name the patient under --val or --test."
+            remedy = "A patient belongs to one split: list the patient under --val or --test."
             raise Fault(f"time points of {person} are in different splits: {said}", remedy=remedy)
     whole = {}
     for case, patient in patients.items():

@@ -1,4 +1,4 @@
-"""The absent sequence: how it is recognised among a case's images, and the zeros that stand for it."""
+"""Recognises absent sequences among a case's images, and creates the images of zeros that replace them."""
 
 import logging
 from collections.abc import Mapping, Sequence

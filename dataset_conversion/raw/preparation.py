@@ -1,4 +1,4 @@
-"""One patient made ready: every file read once, registered to the reference series, defaced, with its label."""
+"""Prepares one patient: reads each file once, registers the series to the reference series, defaces, adds the label."""
 
 import hashlib
 import logging
@@ -39,7 +39,7 @@ EMPTY_LABEL = "label: empty"
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is done to the images.
+    """The processing of the images.
 
     register: "auto" looks at every series and moves what does not lie on the reference; "never" refuses other grids.
     deface: a brain extractor's name, or a folder of brain masks, ``<case>.nii.gz``, on the reference's grid; None: not.
@@ -67,7 +67,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A patient on one grid: his series by sequence, his label, and pictures to look at by sequence.
+    """A patient on one grid: series by sequence, label, and pictures for inspection by sequence.
 
     face: before and after defacing; a picture of the patient, which does not belong into the data set.
     """
@@ -141,7 +141,7 @@ def _read(file: Path, preparation: Preparation) -> tuple[Series, str]:
 def _trusted(
     usable: Mapping[str, Series], reference: str, label: sitk.Image | None, warnings: list[str]
 ) -> tuple[dict[str, Series], sitk.Image | None]:
-    """The same, what has the reference's size and another geometry put onto its grid; the warnings say what."""
+    """The series; those of the reference's size get its geometry, which the warnings mention."""
     fixed = usable[reference].image
 
     def on_reference(name: str, image: sitk.Image) -> sitk.Image:
@@ -191,12 +191,12 @@ def _require_same_grid(fixed: Series, series: Series) -> None:
     try:
         require_same_grid(fixed.image, series.image, files=(fixed.file, series.file))
     except Fault as fault:
-        remedy = f"{fault.remedy} Series that were not registered: --register auto."
+        remedy = f"{fault.remedy} To register the series, use --register auto."
         raise Fault(fault.problem, remedy=remedy) from fault
 
 
 def _with_one_header(fixed: Series, series: Series) -> Series:
-    """The same; what lies on the reference's grid within our tolerance, but not within nnU-Net's, gets its header."""
+    """The series; if it is on the reference's grid by our tolerance, but not by nnU-Net's, with its header."""
     if has_geometry_of(fixed.image, series.image):
         return series
     return replace(series, image=with_geometry_of(fixed.image, series.image), original=None)
@@ -214,7 +214,7 @@ def _defaced(
     if Path(how).is_dir():
         file = Path(how) / f"{case}.nii.gz"
         if not file.is_file():
-            raise Fault(f"no brain mask {file}", remedy="Add the mask, or name a brain extractor.")
+            raise Fault(f"no brain mask {file}", remedy="Add the mask, or choose a brain extractor.")
         files = (series[reference].file, file)
         brain = on_grid_of(image, read_image(file), files=files, trust_geometry=trust_geometry)
     else:
@@ -244,7 +244,7 @@ def _read_label(patient: Patient, preparation: Preparation, warnings: list[str])
             files = (patient.label[0], file)
             placed = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
             if not on_same_grid(mapped, label):
-                warnings.append("label: its files' headers differ, the first's geometry was taken (--trust-geometry)")
+                warnings.append("label: its files' headers differ, that of the first was used (--trust-geometry)")
             label = sitk.Maximum(mapped, placed)
         mapped = label
     if mapped is None:

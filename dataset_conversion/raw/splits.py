@@ -1,4 +1,4 @@
-"""Which cases train and which validate, so that no patient does both."""
+"""Declares training and validation splits in which no patient is on both sides."""
 
 import random
 from collections import defaultdict
@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 N_FOLDS = 5
-"""As many as nnU-Net makes; fewer, where there are fewer patients."""
+"""Number of folds, as in nnU-Net; fewer if there are fewer patients."""
 
 
 def declared_splits(in_split: Mapping[str, Sequence[str]], person_of: Mapping[str, str]) -> list[dict]:
     """The one split that validation patients declare; else, where a patient has several time points, five by patient.
 
     nnU-Net's own five folds would part the time points of a patient. Empty where it may make its own, and where there
-    is one patient only, whom nothing can validate.
+    is one patient only, so that none is left for validation.
     """
     if in_split["val"]:
         return [dict(in_split)]

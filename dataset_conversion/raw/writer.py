@@ -1,7 +1,7 @@
-"""The one writer of nnU-Net raw data sets: images, placeholders, labels, ``dataset.json``, splits and the manifest.
+"""Writes nnU-Net raw data sets: images, placeholders, labels, ``dataset.json``, splits and the manifest.
 
-What a patient became is recorded with his files (``.conversion/<case>.json``). A conversion that was killed goes on
-with the patients who have no record, or whose sources, settings or written files differ from it.
+The outcome of each patient is recorded in ``.conversion/<case>.json``. Rerunning a killed conversion converts
+the patients who have no record, or whose sources, settings or written files differ from it.
 """
 
 import json
@@ -33,7 +33,7 @@ RECORDS, PICTURES = ".conversion", "qc"
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What is the same for all patients.
+    """The settings of a data set that are the same for all patients.
 
     labels: name -> value, consecutive, background 0, as nnU-Net has it. order: the sequences in which patients are
     prepared, the reference series first; those that are no channel are used for registration only. link: an image that
@@ -71,7 +71,7 @@ def write_raw_dataset(
     preparation = preparation or Preparation()
     if strangers := set((preparation.label_mapping or {}).values()) - set(dataset.labels.values()):
         remedy = f"The data set's labels are {dict(dataset.labels)}."
-        raise Fault(f"--map to {min(strangers)}, which is no label", remedy=remedy)
+        raise Fault(f"--map gives the value {min(strangers)}, which is not a label of the data set", remedy=remedy)
     manifest = _patients_so_far(dataset, patients)
     remove_abandoned(dataset.folder, dataset.folder / RECORDS, faces_folder(dataset.folder))
 
@@ -128,7 +128,7 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
         before = split_of_person.get(patient.person, patient.split)
         if before != patient.split and patient.fault is None:
             remedy = "A patient belongs to one split: remove one, or choose another data set number."
-            problem = f"{patient.person} is a {before} patient there, a {patient.split} patient here"
+            problem = f"{patient.person} is a {before} patient in the data set, but a {patient.split} patient here"
             raise Fault(problem, remedy=remedy)
     return so_far
 
@@ -145,7 +145,7 @@ def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> di
 
 
 def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
-    """Returns the manifest's entry. What a patient who now fails once had is removed, as is a part of him."""
+    """Writes the patient's files and returns the manifest's entry; on failure removes the patient's files."""
     try:
         return _write_or_keep(dataset, case, patient, preparation)
     except NotTheSame:
@@ -170,8 +170,8 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     before = _read_record(record)
     root = sha256_of(str(dataset.source.resolve()))
     if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
-        remedy = "Give every patient an id of his own, or remove the other from the data set."
-        raise NotTheSame("a case of this name came from another folder", remedy=remedy)
+        remedy = "Give every patient a unique id, or remove the other patient from the data set."
+        raise NotTheSame("the data set has a case of this name from another folder", remedy=remedy)
     if (fault := patient.known_fault) is not None:
         raise fault
     inputs = _inputs(dataset, patient, preparation)
@@ -180,7 +180,7 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     _remove(dataset, case)
     prepared = prepare(case, patient, preparation, order=dataset.order)
     if not prepared.series.keys() & set(dataset.channel_names):
-        raise Fault("no usable sequence", remedy=f"The data set holds {', '.join(dataset.channel_names)} only.")
+        raise Fault("no usable sequence", remedy=f"Give at least one of {', '.join(dataset.channel_names)}.")
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
     with staged(dataset.folder) as stage:
         _write_files(stage, dataset, case, patient, prepared)

@@ -1,4 +1,4 @@
-"""How well two series of one head lie on each other, as a picture."""
+"""Draws a checkerboard of two series of one head, which shows how well they are aligned."""
 
 import numpy as np
 import SimpleITK as sitk

@@ -1,4 +1,4 @@
-"""Rigid co-registration of a series to its patient's reference series; a result that cannot be trusted is a fault."""
+"""Registers a series rigidly to the patient's reference series; an unreliable result raises a Fault."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,15 +21,15 @@ REST_STEP, TRUST_STEP = 1.0, 4.0
 SMALLEST_GAIN = 0.01
 """On real series the gain over steps of 4 mm was 0.017 to 0.17 where they were aligned, else less than 0.005."""
 LARGEST_LOSS = 0.005
-"""What the search may cost where all was well: it maximises another estimate of the information, at other points."""
+"""Loss of similarity that the search may cause on aligned images: it maximises another estimate, at other points."""
 
 LARGEST_MIRROR_GAIN = 0.02
-"""On 24 real and 21 synthetic pairs the mirror image was less alike, by 0.037 and more."""
+"""On 24 real and 21 synthetic pairs the mirror image was less similar, by 0.037 and more."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """Where the series shows what the reference shows, and how far apart the scanner's geometry had the two.
+    """A rigid transform between two series, and how far it moves the series from the scanner's geometry.
 
     transform: rigid, from a point of the reference to the point of the series with the same tissue (LPS, mm).
     similarity: normalised mutual information, 1 to 2, by the scanner's geometry and by the transform.
@@ -63,7 +63,7 @@ class Diverged(Fault):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """SimpleITK's metric adds up thread by thread: another number of threads, other last bits."""
+    """Runs SimpleITK in one thread: its metric sums per thread, so that the last bits depend on their number."""
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
@@ -77,7 +77,7 @@ def _coarsened(image: sitk.Image, width_mm: float) -> sitk.Image:
 
 
 def _blurred(image: sitk.Image) -> sitk.Image:
-    """Hides the voxels: unblurred, two outlines drawn on one grid fit best as they are drawn, not as the heads lie."""
+    """Blurs the voxels: unblurred, images on one grid match best where their voxels coincide, not their heads."""
     return sitk.DiscreteGaussian(image, [(BLUR_VOXELS * spacing) ** 2 for spacing in image.GetSpacing()])
 
 
@@ -94,18 +94,20 @@ def _search(
         fixed, other = _coarsened(reference, width_mm), _coarsened(moving, width_mm)
         method = sitk.ImageRegistrationMethod()
         method.SetMetricAsMattesMutualInformation(BINS)
+        # gradients are only needed at the sampled points, not of the whole images
         method.MetricUseFixedImageGradientFilterOff()
         method.MetricUseMovingImageGradientFilterOff()
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(min(1.0, SAMPLES / fixed.GetNumberOfPixels()), SEED)
         method.SetInterpolator(sitk.sitkLinear)
+        # from half a voxel of this level down to 0.01 mm
         method.SetOptimizerAsRegularStepGradientDescent(width_mm / 2, minStep=0.01, numberOfIterations=100)
         # a step of 1 moves the head's surface by about 1 mm, be it a rotation or a translation
         method.SetOptimizerScales([HEAD_RADIUS_MM**2] * 3 + [1.0] * 3)
         method.SetInitialTransform(transform, inPlace=True)
         try:
             method.Execute(fixed, other)
-        except RuntimeError:
+        except RuntimeError:  # too few of the sampled points lie inside the moving image
             break
     return transform
 
@@ -120,20 +122,23 @@ def _motion(start: sitk.Euler3DTransform, end: sitk.Euler3DTransform, centre: li
     """How far a point comes to lie from where it was (mm), and the angle between the two (degrees)."""
     shift = np.subtract(end.TransformPoint(centre), start.TransformPoint(centre))
     turn = np.reshape(end.GetMatrix(), (3, 3)) @ np.reshape(start.GetMatrix(), (3, 3)).T
+    # the trace of a rotation is 1 + 2 cos(angle)
     return float(np.linalg.norm(shift)), float(np.rad2deg(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
 
 
 def _require_own_sides(reference: sitk.Image, moving: sitk.Image, found: Registration) -> None:
-    """Raises Diverged where the series' mirror image, registered coarsely, is clearly more alike than the series."""
+    """Raises Diverged where the series' mirror image, registered coarsely, is clearly more similar than the series."""
+    # row 0 of the direction is each axis's share of left-right
     left_right = int(np.abs(np.reshape(moving.GetDirection(), (3, 3))[0]).argmax())
     mirrored = sitk.Flip(moving, [axis == left_right for axis in range(3)])
+    # Flip changes the header too, which leaves the head where it was; with the old header it is mirrored in space
     mirrored.CopyInformation(moving)
     with _one_thread():
         transform = _search(reference, mirrored, found.transform, levels_mm=LEVELS_MM[:-1])
     judged = _coarsened(reference, SIMILARITY_LEVEL_MM), _coarsened(mirrored, SIMILARITY_LEVEL_MM)
     alike = similarity(*judged, transform)
     if alike > found.similarity_after + LARGEST_MIRROR_GAIN:
-        problem = f"left and right seem exchanged: its mirror image is more alike ({alike:.3f}) than itself"
+        problem = f"left and right seem exchanged: the mirror image is more similar ({alike:.3f}) than the series"
         raise Diverged(f"{problem} ({found.similarity_after:.3f})", attempt=found)
 
 
@@ -143,14 +148,15 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     Skipped where the grids agree, the similarity has a peak (see below), and no step of 1 mm along, or 1 degree about,
     any axis raises it: what could be corrected is then less than about half a step, and resampling would only blur.
     The search begins at the scanner's geometry and, where that fails, with the centres of mass on each other.
-    Raises Diverged if both searches end more than 50 mm or 30 degrees from their start, clearly less alike than before,
+    Raises Diverged if both searches end more than 50 mm or 30 degrees from their start, at a clearly lower similarity,
     or without a peak: moving by 4 mm or 4 degrees, any way, has to cost at least 0.01 of similarity; and if the mirror
-    image of the series is more alike by more than 0.02, since then left and right are exchanged in one of the two.
+    image of the series is more similar by over 0.02, since then left and right are exchanged in one of the two.
     Raises Fault for an image that is no volume or holds one value only.
     """
     fixed, other = clipped(reference), clipped(moving)
     same_grid = on_same_grid(reference, moving)
     if same_grid:
+        # only on one grid can the voxels of both images coincide
         fixed, other = _blurred(fixed), _blurred(other)
     judged = _coarsened(fixed, SIMILARITY_LEVEL_MM), _coarsened(other, SIMILARITY_LEVEL_MM)
     centre = reference.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in reference.GetSize()])
@@ -158,6 +164,7 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     rest.SetCenter(centre)
     before = similarity(*judged, rest)
     may_rest = same_grid and gain(*judged, rest, step=REST_STEP) >= 0
+    # staying also needs a peak: between images without common content no step improves anything either
     if may_rest and gain(*judged, rest, step=TRUST_STEP) >= SMALLEST_GAIN:
         stays = Registration(rest, before, before, translation_mm=0.0, rotation_deg=0.0, skipped=True)
         _require_own_sides(fixed, other, stays)
@@ -167,19 +174,22 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
         for start in _starts(fixed, other, rest):
             transform = _search(fixed, other, start)
             found = Registration(transform, before, similarity(*judged, transform), *_motion(rest, transform, centre))
+            # from the start: aligned centres of mass may rightly be far from a wrong geometry
             shift_mm, rotation_deg = _motion(start, transform, centre)
             peak = gain(*judged, transform, step=TRUST_STEP)
             if shift_mm > LARGEST_SHIFT_MM or rotation_deg > LARGEST_ROTATION_DEG:
                 problem = f"registration moved it by {shift_mm:.0f} mm and {rotation_deg:.0f} degrees"
             elif found.similarity_after < before - LARGEST_LOSS:
-                problem = f"registration made it less alike ({before:.3f} before, {found.similarity_after:.3f} after)"
+                problem = (
+                    f"registration lowered the similarity ({before:.3f} before, {found.similarity_after:.3f} after)"
+                )
             elif peak < SMALLEST_GAIN:
                 problem = f"registration found no peak of similarity (gain {peak:.3f}, at least {SMALLEST_GAIN})"
             else:
                 _require_own_sides(fixed, other, found)
                 return found
             failures.append(Diverged(problem, attempt=found))
-    raise failures[0]
+    raise failures[0]  # of the search from the scanner's geometry
 
 
 def resample(

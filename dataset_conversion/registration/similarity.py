@@ -1,4 +1,4 @@
-"""How well two series of one head lie on each other, as a number."""
+"""Measures the alignment of two series of one head by their normalised mutual information."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,12 +16,13 @@ def clipped(image: sitk.Image) -> sitk.Image:
 
     Raises Fault for an image that is no volume or holds one value only.
     """
-    remedy = "Leave this series out."
+    remedy = "Remove this series from the patient's folder."
     if image.GetDimension() != 3:
         raise Fault(f"this is no volume (size {image.GetSize()})", remedy=remedy)
     voxels = sitk.GetArrayViewFromImage(image)
     if voxels.min() == voxels.max():
         raise Fault(f"every voxel is {voxels.min()}", remedy=remedy)
+    # the zeros around the head would dominate the percentiles; the window includes 0 all the same
     dark, bright = (float(limit) for limit in np.percentile(voxels[voxels != 0], (0.5, 99.5)))
     return sitk.IntensityWindowing(sitk.Cast(image, sitk.sitkFloat32), min(dark, 0.0), max(bright, 0.0), 0.0, 1.0)
 
@@ -32,8 +33,10 @@ def similarity(reference: sitk.Image, moving: sitk.Image, transform: sitk.Transf
     1 as well where the moving image covers less than a fifth of the reference's volume. Measured at random points, the
     same in every call, because on the reference's voxels a transform that needs no interpolation would be favoured.
     """
+    # points between the voxels, (samples, 3) in x, y, z
     index = np.random.default_rng(SEED).random((SAMPLES, 3)) * np.subtract(reference.GetSize(), 1)
     points = index @ _axes(reference).T + reference.GetOrigin()
+    # the transform is affine: where it sends the origin and three unit vectors defines it
     origin, *ends = (np.array(transform.TransformPoint(p)) for p in [*np.zeros((1, 3)).tolist(), *np.eye(3).tolist()])
     ours, theirs = _brightness(reference, points), _brightness(moving, points @ np.subtract(ends, origin) + origin)
     shared = np.isfinite(theirs)
@@ -48,6 +51,7 @@ def gain(reference: sitk.Image, moving: sitk.Image, transform: sitk.Euler3DTrans
 
     A step is ``step`` mm along, or ``step`` degrees about, one axis, either way. Negative: some step is better.
     """
+    # parameters of the transform: three angles in radians, then the translation in mm
     unit = step * np.array([np.deg2rad(1.0)] * 3 + [1.0] * 3)
     rivals = []
     for move in [*np.diag(unit), *np.diag(-unit)]:
@@ -63,6 +67,7 @@ def _axes(image: sitk.Image) -> NDArray[np.float64]:
 
 def _brightness(image: sitk.Image, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Interpolated at points (N, 3), mm; NaN outside the field of view."""
+    # x, y, z; the array's axes are z, y, x
     index = np.linalg.inv(_axes(image)) @ (points - image.GetOrigin()).T
     return ndimage.map_coordinates(sitk.GetArrayViewFromImage(image), index[::-1], float, order=1, cval=np.nan)
 

@@ -1,4 +1,4 @@
-"""Images whose header is doubtful but says where they are, brought onto a grid at right angles."""
+"""Reads images with doubtful NIfTI headers, and resamples oblique axes to a grid at right angles."""
 
 from itertools import product
 from pathlib import Path
@@ -45,14 +45,15 @@ def _resampled(voxels: sitk.Image, affine: NDArray, path: Path, *, is_label: boo
     """
     axes, widths = _right_angled(affine)
     corners = np.array(list(product(*[(0, n - 1) for n in voxels.GetSize()])))
-    along = (corners @ affine[:3, :3].T + affine[:3, 3]) @ axes / widths
-    low = along.min(axis=0)
-    size = np.ceil(along.max(axis=0) - low - _NEARLY_WHOLE).astype(int) + 1
+    along = (corners @ affine[:3, :3].T + affine[:3, 3]) @ axes / widths  # (8, 3), in voxels of the new grid
+    low = along.min(axis=0)  # not whole: the grid begins at the outermost voxel centre
+    size = np.ceil(along.max(axis=0) - low - _NEARLY_WHOLE).astype(int) + 1  # no slice more for a rounding error
     if np.prod(size, dtype=object) > LARGEST_IMAGE_VOXELS:
-        remedy = f"No image is larger than {LARGEST_IMAGE_VOXELS} voxels; correct the header."
+        remedy = f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted; correct the header."
         raise Fault(f"at right angles it would have {' x '.join(map(str, size))} voxels", file=path, remedy=remedy)
     grid = sitk.Image(size.tolist(), sitk.sitkUInt8)
     _place(grid, affine, axes @ (low * widths))
+    # the voxels have no geometry of their own: their position in mm is their index
     inverse = np.linalg.inv(affine)
     to_voxels = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
     return resample(voxels, grid, to_voxels, is_label=is_label)
@@ -60,6 +61,7 @@ def _resampled(voxels: sitk.Image, affine: NDArray, path: Path, *, is_label: boo
 
 def _right_angled(affine: NDArray) -> tuple[NDArray, NDArray]:
     """The axes at right angles (3, 3) that are nearest to its own, and the widths of a voxel in mm (3,)."""
+    # leaving out the singular values gives the nearest orthogonal matrix (polar decomposition)
     left, _, right = np.linalg.svd(unit_axes(affine))
     return left @ right, np.linalg.norm(affine[:3, :3], axis=0)
 

@@ -1,1 +1,1 @@
-"""Tables in, one figure out; slices, mosaics, colours."""
+"""Draws figures from tables, and slices, mosaics and layers from images."""

@@ -1,4 +1,4 @@
-"""Arrows at what the eye would miss: where they start and end, in mm from a picture's upper left corner."""
+"""Places arrows that point at small objects in a slice, in mm from the picture's upper left corner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

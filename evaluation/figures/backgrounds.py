@@ -1,4 +1,4 @@
-"""The image behind a patient's mosaic: which file it is, and all volumes turned to the radiological view."""
+"""Selects the background image of a patient's mosaic, and turns all volumes to the radiological view."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Backgrounds:
     def require_sequence(self) -> None:
         """Raises Fault where the folder or the sequence is unknown."""
         if not self.images.is_dir():
-            raise Fault(f"{self.images} is not a folder", remedy="Name the folder of <case>_XXXX images with -i.")
+            raise Fault(f"{self.images} is not a folder", remedy="Give the folder of <case>_XXXX images with -i.")
         self._channel()
 
     def read(self, case: str, grid: sitk.Image) -> sitk.Image:
@@ -42,7 +42,7 @@ class Backgrounds:
             image = on_grid_of(grid, read_image(file), files=files, trust_geometry=self.trust_geometry)
             if sitk.GetArrayViewFromImage(image).any():
                 return image
-        raise Fault(f"no image of {case} that is not empty", file=self.images, remedy="Leave out -i, or add the image.")
+        raise Fault(f"no image of {case} that is not empty", file=self.images, remedy="Add the image, or omit -i.")
 
     def _channel(self) -> int:
         if self.sequence is None:
@@ -62,7 +62,7 @@ def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> 
     image = sitk.DICOMOrient(background, "LPS")
     predicted = volumes.predicted
     if predicted is None:
-        raise ValueError("The prediction must have been made a mask.")
+        raise ValueError("The prediction must be a mask, not probabilities.")
     reference, found = (_turned(mask, volumes.image) for mask in (volumes.reference, predicted))
     probability = None if volumes.probability is None else _turned(volumes.probability, volumes.image)
     lesions, objects = find_objects(reference), find_objects(found)

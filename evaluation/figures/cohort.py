@@ -1,4 +1,4 @@
-"""The figures of a cohort: one plot each, drawn in one style, and written as PNG and PDF."""
+"""Draws the figures of a cohort, one plot each, in one style, and writes them as PNG and PDF."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Colours that are told apart with any colour vision (Okabe and Ito 2008); the same in every picture."""
+"""Defines the colours of all pictures, distinguishable with any colour vision (Okabe and Ito 2008)."""
 
 FOUND, MISSED, FALSE = "#0072b2", "#e69f00", "#cc79a7"
 """True positive, false negative, false positive."""

@@ -1,4 +1,4 @@
-"""The table of all subsets as a picture: who was there, and how well it went."""
+"""Draws the results on all subsets of the sequences as a heat map."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is lost without each sequence, as a picture."""
+"""Draws how much the result worsens when each sequence is missing."""
 
 from collections.abc import Sequence
 

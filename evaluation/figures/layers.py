@@ -1,4 +1,4 @@
-"""The layers of one slice as encoded pictures: grey background, probability, and voxels found, missed or false."""
+"""Encodes the layers of one slice as pictures: grey background, probability, and voxels found, missed or false."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A patient in pictures: the slices that show his lesions and false alarms, each as layers to lay over each other."""
+"""Selects the slices that show a patient's lesions and false positives, and draws each as layers of pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

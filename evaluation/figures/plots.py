@@ -1,4 +1,4 @@
-"""The plots of a cohort: each draws computed tables of one or more models into given axes."""
+"""Draws the plots of a cohort from computed tables of one or more models into given axes."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle

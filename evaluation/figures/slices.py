@@ -1,4 +1,4 @@
-"""Which slices of a patient to show: the dozen or fewer that show as many objects as possible, and show them well."""
+"""Chooses a limited number of slices that show as many objects as possible, each near its largest cross-section."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PRICE = 0.5
-"""What one more slice must improve: half of an object's largest cross-section."""
+"""The improvement that justifies one more slice: half of an object's largest cross-section."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,15 @@ def choose_slices(extents: Sequence[Extent], n_slices: int, *, at_most: int) -> 
     more slices.
     """
     gain = _gains(extents, n_slices)
+    # totals: for every slice, the best sum of a choice that ends with it; paths: that choice
     totals = gain[0]
     best, chosen = 0.0, []
     paths = [[z] for z in range(n_slices)]
+    # one slice more in each round; more slices than objects cannot pay
     for _ in range(min(at_most, len(extents))):
         if totals.max() > best:
             best, chosen = float(totals.max()), paths[int(totals.argmax())]
+        # the chosen slices ascend: the lower triangle is excluded
         longer = np.where(np.tri(n_slices, dtype=bool), -np.inf, totals[:, None] + gain[1:])  # (slice before, slice)
         before = longer.argmax(axis=0)
         totals = longer.max(axis=0)
@@ -50,9 +53,11 @@ def _gains(extents: Sequence[Extent], n_slices: int) -> NDArray[np.float64]:
     urgent object worth all the others.
     """
     gain = np.full((n_slices + 1, n_slices), -PRICE)
+    # cross-sections add at most 1 per object, and slices cost at most 1/2 per object
     other = 2 * len(extents) + 1
     urgent = other * (len(extents) + 1)
     for extent in extents:
         inside = slice(extent.first, extent.first + len(extent.areas))
+        # rows of a slice before the object: it has not been shown yet
         gain[: extent.first + 1, inside] += (urgent if extent.urgent else other) + extent.areas / extent.areas.max()
     return gain

@@ -1,1 +1,1 @@
-"""Folders of predictions and references, and the thresholds that apply to them."""
+"""Reads predictions and references from folders, and the thresholds that apply to them."""

@@ -1,4 +1,4 @@
-"""The threshold that fits the validation patients: Youden's over pooled voxels, or a budget of false positives."""
+"""Calibrates thresholds on validation patients by Youden's index over pooled voxels, or a budget of false positives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def calibrate(
     The patients of a pattern without any lesion have failed. Raises Fault where no patient can be used.
     """
     if fp_budget is not None and not fp_budget >= 0:
-        raise Fault(f"a budget of {fp_budget:g} false positives", remedy="Give a number from 0 up.")
+        raise Fault(f"the budget of false positives is {fp_budget:g}", remedy="Give a number of at least 0.")
     cases = [case for case in folders.cases() if folders.is_predicted(case)]
     outcomes, patterns = map_cases(cases, lambda case: _pattern(folders, case), doing="Validation", n_workers=1)
     by_pattern = {}
@@ -43,8 +43,13 @@ def calibrate(
         if threshold is not None:
             by_pattern[pattern] = threshold
     if not by_pattern:
-        first = next((o for o in outcomes.values() if o.status == "failed"), Outcome("failed", "nobody was predicted"))
-        raise Fault(f"no validation patient can be used; the first: {first.problem}", remedy=first.remedy or "Predict.")
+        first = next(
+            (o for o in outcomes.values() if o.status == "failed"), Outcome("failed", "no patient has a prediction")
+        )
+        raise Fault(
+            f"no validation patient can be used; the first: {first.problem}",
+            remedy=first.remedy or "Predict them first.",
+        )
     settings = {"gt": str(folders.reference), "p": str(folders.predictions)}
     if fp_budget is None:
         return Thresholds(str(folders.target), "youden_pooled", by_pattern, settings), outcomes
@@ -129,5 +134,5 @@ def lowest_within_budget(counts: Mapping[str, NDArray[np.int64]], fp_budget: flo
     first = int(exceeding[-1]) + 1 if exceeding.size else 0
     if first == len(BUDGET_GRID):
         problem = f"{average[-1]:g} false positives per patient even at {BUDGET_GRID[-1]}"
-        raise Fault(problem, remedy="Allow for more, or train longer.")
+        raise Fault(problem, remedy="Allow more false positives, or train longer.")
     return BUDGET_GRID[first]

@@ -1,4 +1,4 @@
-"""One patient's reference and prediction, from the folders that nnU-Net's and our prediction write."""
+"""Reads one patient's reference and prediction from the folders that nnU-Net's and our prediction write."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class Target:
         object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
         if self.labels[0] < 1:
             raise Fault(
-                f"label {self.labels[0]} cannot be evaluated", remedy="0 is the background; labels are above it."
+                f"label {self.labels[0]} cannot be evaluated", remedy="Give a label of at least 1; 0 is the background."
             )
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Volumes:
         return Grid.of(self.image)
 
     def inside_mask(self) -> "Volumes":
-        """The same with nothing outside the mask, which is then None."""
+        """The volumes with 0 outside the mask, which is then None."""
         if self.mask is None:
             return self
         return replace(
@@ -92,13 +92,15 @@ class Folders:
         """The patients who have a reference, in order. Raises Fault where there is none or a folder is missing."""
         for folder in (self.reference, self.predictions, *([self.mask] if self.mask else [])):
             if not folder.is_dir():
-                raise Fault(f"{folder} is not a folder", remedy="Name the folder of references, predictions or masks.")
+                raise Fault(f"{folder} is not a folder", remedy="Give the folder of references, predictions or masks.")
         cases = [_stem(file) for file in sorted(self.reference.iterdir()) if _stem(file)]
         if twice := sorted({case for case in cases if cases.count(case) > 1}):
             problem = f"several references of {', '.join(twice)}"
             raise Fault(problem, file=self.reference, remedy="Keep one file per case.")
         if not cases:
-            raise Fault(f"no file {self.reference}/<case>.nii.gz", remedy="Name the folder that holds the references.")
+            raise Fault(
+                f"no file {self.reference}/<case>.nii.gz", remedy="Give the folder that contains the references."
+            )
         return cases
 
     def without_reference(self) -> list[str]:
@@ -119,7 +121,7 @@ class Folders:
         except (ValueError, KeyError) as error:
             raise Fault(f"no record of a prediction ({error!r})", file=sidecar, remedy=_AGAIN) from error
         if not isinstance(pattern, str):
-            raise Fault(f"no record of a prediction (its pattern is {pattern})", file=sidecar, remedy=_AGAIN)
+            raise Fault(f"not the record of a prediction (its pattern is {pattern})", file=sidecar, remedy=_AGAIN)
         return pattern
 
     def read(self, case: str) -> Volumes:
@@ -128,7 +130,7 @@ class Folders:
         image = read_image(reference_file)
         if image.GetDimension() != 3:
             problem = f"this is not one volume (2D, {image.GetSize()})"
-            raise Fault(problem, file=reference_file, remedy="Give it a third axis of length one.")
+            raise Fault(problem, file=reference_file, remedy="Add a third axis of length 1.")
         mask = None if self.mask is None else self._mask(self.mask, case, image, reference_file)
         probability, predicted = None, None
         if self.has_probabilities(case):
@@ -153,7 +155,7 @@ class Folders:
                 try:
                     return description_of({"channel_names": {}, **content})
                 except (ValueError, TypeError, AttributeError) as error:
-                    remedy = "Copy nnU-Net's again."
+                    remedy = "Copy the dataset.json of nnU-Net again."
                     raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
         return Description((), "")
 
@@ -186,7 +188,7 @@ class Folders:
         stored = self._on_grid(image, file, reference_file)  # has a name, since a view does not keep its image alive
         mask = sitk.GetArrayViewFromImage(stored) > 0
         if not mask.any():
-            raise Fault("the mask is empty", file=file, remedy="Draw it again, or leave out --mask.")
+            raise Fault("the mask is empty", file=file, remedy="Correct the mask, or omit --mask.")
         return mask
 
     def _probability(self, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.floating]:

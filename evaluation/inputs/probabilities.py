@@ -1,4 +1,4 @@
-"""The probability of one label or region: from a map of it, or from all classes as nnU-Net saves them."""
+"""Reads the probability of one label or region from a map of it, or from all classes as nnU-Net saves them."""
 
 import zipfile
 import zlib
@@ -17,7 +17,7 @@ HIGHEST = 1 + 1e-3
 """Sums of probabilities are rounded, too, and so may lie this little above 1."""
 
 _BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
-"""What reading a damaged archive raises; some of it says "encrypted", or declares an array that fits nowhere."""
+"""Errors raised for a damaged archive, which may also look encrypted or declare an array too large for memory."""
 
 _AGAIN = "Predict this case again."
 
@@ -50,14 +50,14 @@ def read_npz(
         with zipfile.ZipFile(file) as archive, archive.open("probabilities.npy") as stream:
             probabilities = np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:
-        raise Fault(f"no probabilities of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
+        raise Fault(f"not a probability file of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
     if probabilities.shape[1:] != reference.GetSize()[::-1]:
         problem = f"shape {probabilities.shape[1:]}, but the reference has {reference.GetSize()[::-1]}"
         raise Fault(problem, file=file, remedy=_AGAIN)
     channels = _channels(labels, regions)
     if not channels or max(channels) >= len(probabilities):
         named = ",".join(map(str, labels))
-        raise Fault(f"no probability of {named}", file=file, remedy="Name a label or region of the model.")
+        raise Fault(f"no probability of {named}", file=file, remedy="Choose a label or region of the model.")
     of_target = probabilities[channels[0]] if len(channels) == 1 else probabilities[channels].sum(axis=0)
     return _from_0_to_1(of_target, file)
 
@@ -71,10 +71,10 @@ def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floatin
     if values.dtype.kind in "biu":
         values = values.astype(np.float32)
     if values.dtype not in (np.float16, np.float32, np.float64):
-        raise Fault(f"its values are {values.dtype}", file=file, remedy=_AGAIN)
+        raise Fault(f"its values have the type {values.dtype}", file=file, remedy=_AGAIN)
     if not (values.min() >= 0 and values.max() <= HIGHEST):
         problem = f"its values go from {values.min():g} to {values.max():g}"
-        raise Fault(problem, file=file, remedy="Probabilities go from 0 to 1.")
+        raise Fault(problem, file=file, remedy="Give probabilities between 0 and 1.")
     return values
 
 

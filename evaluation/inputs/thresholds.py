@@ -1,4 +1,4 @@
-"""The probability from which on a voxel counts, for each availability pattern: how it is chosen, kept and looked up."""
+"""Stores the probability thresholds of the availability patterns and looks up the one for a pattern."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -40,7 +40,7 @@ class Thresholds:
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def source(self) -> str:
-        """How they came about, for a reader. Raises KeyError where the method or a setting of it is unknown."""
+        """The origin of the thresholds, in words. Raises KeyError where the method or a setting of it is unknown."""
         return _SENTENCES[self.method].format(**self.settings)
 
     def for_pattern(self, pattern: str, *, channel_names: Sequence[str] = ()) -> tuple[str, Threshold]:
@@ -56,7 +56,7 @@ class Thresholds:
         wanted = Pattern.parse(pattern)
         supersets = [other for other in self.by_pattern if pattern and wanted < Pattern.parse(other)]
         if not supersets:
-            remedy = f"Calibrate it, or choose a threshold yourself; there are: {', '.join(self.by_pattern)}."
+            remedy = f"Calibrate this pattern, or give a fixed threshold; calibrated are: {', '.join(self.by_pattern)}."
             raise Fault(f"no threshold for {pattern or 'a case without a pattern'}", remedy=remedy)
 
         def preference(other: str) -> tuple[int, int, list[int]]:
@@ -81,10 +81,10 @@ def read_thresholds(path: Path, *, target: str) -> Thresholds:
         thresholds.source()
         for threshold in by_pattern.values():
             if isinstance(threshold.value, bool) or not 0 <= threshold.value <= HIGHEST:
-                raise ValueError(f"a threshold of {threshold.value}")
+                raise ValueError(f"the threshold {threshold.value} is not between 0 and 1")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        remedy = "Name a thresholds.json that evaluate or calibrate wrote."
-        raise Fault(f"no thresholds ({error!r})", file=path, remedy=remedy) from error
+        remedy = "Give a thresholds.json that evaluate or calibrate wrote."
+        raise Fault(f"not a file of thresholds ({error!r})", file=path, remedy=remedy) from error
     if thresholds.target != target:
         problem = f"these thresholds are for {thresholds.target}, not for {target}"
         raise Fault(problem, file=path, remedy="Calibrate for this label or region.")

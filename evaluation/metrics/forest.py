@@ -1,6 +1,6 @@
-"""Which of many nodes hang together, as a forest: each node points to itself or to a lower one; a root stands for all.
+"""Finds connected components with a union-find forest: each node points to itself (a root) or to a lower node.
 
-The forest is an array, ``parent``. Joining changes it, so that nodes and pairs can be added bit by bit.
+The forest is an array, ``parent``. Joining changes it, so that nodes and pairs can be added step by step.
 """
 
 import numpy as np
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 
 def roots(parent: NDArray[np.integer], nodes: NDArray[np.integer]) -> NDArray[np.integer]:
-    """The root of each. On the way the nodes come to point higher and higher up, so that ways halve at every step."""
+    """The root of each node. Each step makes the nodes point to their grandparents, which halves the paths."""
     while ((above := parent[found := parent[nodes]]) != found).any():
         parent[nodes] = above
     return found
 
 
 def join(parent: NDArray[np.integer], first: NDArray[np.integer], second: NDArray[np.integer]) -> None:
-    """Makes each of the first hang together with its second."""
+    """Connects each of the first nodes with its second."""
     while first.size:
         first, second = roots(parent, first), roots(parent, second)
         low, high = np.minimum(first, second), np.maximum(first, second)

@@ -1,4 +1,4 @@
-"""Averages and shares with their intervals; undefined values (NaN) are left out and counted."""
+"""Computes averages and proportions with confidence intervals; undefined values (NaN) are left out and counted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

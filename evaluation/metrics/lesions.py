@@ -1,4 +1,4 @@
-"""Lesions found and false alarms: 26-connected objects of the reference and of the prediction, matched by overlap.
+"""Matches the 26-connected objects of reference and prediction by overlap: lesions found and false positives.
 
 A voxel belongs to the object that it touches by a face, an edge or a corner. A lesion is found if any predicted voxel
 lies on it; a predicted object is a false positive if none of its voxels lies on the reference. So one predicted object
@@ -51,6 +51,7 @@ class Objects:
     def central_voxels(self) -> NDArray[np.int64]:
         """(objects, 3): of each object the voxel nearest to its centroid, the first among equals; z, y, x."""
         squared = ((self.positions - self.centroids[self.number - 1]) ** 2).sum(axis=1)
+        # by object, then by distance: the first of each object is the nearest
         order = np.lexsort((squared, self.number))
         return self.positions[order[self._starts]]
 
@@ -67,7 +68,7 @@ class Objects:
 
     @property
     def _starts(self) -> NDArray[np.int64]:
-        """Where each object begins once the voxels are sorted by object."""
+        """The index of each object's first voxel once the voxels are sorted by object."""
         return np.cumsum(self.n_voxels) - self.n_voxels
 
 
@@ -87,10 +88,12 @@ def connect(voxels: NDArray[np.int64], shape: tuple[int, ...]) -> Objects:
     begins = np.concatenate([[True], np.diff(place) > 1])
     first = place[begins]
     last = place[np.concatenate([begins[1:], [True]])]
+    # four of the eight rows around a run; seen from the other four, the same pairs are found
     edges = [_touching(first, last, distance) for distance in (row, plane - row, plane, plane + row)]
     runs = np.arange(len(first))
     parent = runs.copy()
     join(parent, *np.concatenate(edges, axis=1))
+    # the root is an object's lowest run, so counting roots numbers the objects by their first voxel
     number_of_root = np.cumsum(parent == runs)
     return Objects(voxels, number_of_root[roots(parent, runs)][np.cumsum(begins) - 1], shape)
 
@@ -100,21 +103,23 @@ def on_padded_grid(voxels: NDArray[np.int64], shape: tuple[int, ...]) -> tuple[N
     across the border; and the length there of a row and of a plane."""
     _, n_y, n_x = shape
     line, x = np.divmod(voxels, n_x)
-    return (line + line // n_y) * (n_x + 1) + x, n_x + 1, (n_y + 1) * (n_x + 1)
+    return (line + line // n_y) * (n_x + 1) + x, n_x + 1, (n_y + 1) * (n_x + 1)  # line: z * n_y + y
 
 
 def _touching(first: NDArray[np.int64], last: NDArray[np.int64], distance: int) -> NDArray[np.int64]:
     """(2, pairs): runs, and those that touch them in the row this far on; a corner is enough."""
+    # the first run that does not end before, the last that does not begin behind; one voxel more allows corners
     begin = np.searchsorted(last, first + distance - 1)
     end = np.searchsorted(first, last + distance + 1, side="right")
     n = np.maximum(end - begin, 0)
     run = np.repeat(np.arange(len(first)), n)
+    # the ranges from begin to end, one after the other
     return np.stack([run, np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + begin[run]])
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Which lesions and predicted objects share voxels.
+    """The lesions and predicted objects that share voxels.
 
     pairs: (pairs, 3) lesion, predicted object (both from 1), voxels that they share; in order.
     lesion_mm3, object_mm3: the whole volume of each.
@@ -151,6 +156,7 @@ class Detection:
 
     def one_to_one(self) -> NDArray[np.int64]:
         """(matches, 2): lesion and object, each at most once: as many matches as there can be, then most overlap."""
+        # nothing to choose: no lesion and no object occurs in two pairs
         if all(len(np.unique(side)) == len(side) for side in self.pairs[:, :2].T):
             return self.pairs[:, :2]
         # takes a quarter of a second, which most calls can do without
@@ -170,8 +176,10 @@ def detect(reference: Objects, predicted: Objects, *, voxel_mm3: float = 1) -> D
     """Matches the objects of two masks of one shape. Raises ValueError where the shapes differ."""
     if reference.shape != predicted.shape:
         raise ValueError(f"The reference has shape {reference.shape}, the prediction {predicted.shape}.")
+    # both lists of flat indices ascend; -1 stands behind the end and equals no voxel
     there = np.searchsorted(predicted.voxels, reference.voxels)
     shared = np.append(predicted.voxels, -1)[there] == reference.voxels
+    # each pair of numbers as one integer, so that np.unique counts the pairs
     both = reference.number[shared] * (predicted.count + 1) + predicted.number[there[shared]]
     codes, n_voxels = np.unique(both, return_counts=True)
     pairs = np.stack(np.divmod(codes, predicted.count + 1), axis=1)

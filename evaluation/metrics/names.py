@@ -1,4 +1,4 @@
-"""What a metric is called in figures and reports, and how its values are printed."""
+"""Names the metrics for figures and reports, and formats their values."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Two models on the same patients: the paper's unpaired test, the paired one and its effect size, Holm's correction."""
+"""Compares two models on the same patients: the paper's unpaired test, the paired one, effect size, Holm correction."""
 
 from collections.abc import Sequence
 from itertools import combinations

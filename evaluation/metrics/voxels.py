@@ -1,4 +1,4 @@
-"""How well a prediction agrees with its reference, voxel by voxel. What is 0/0 is NaN: there was nothing to judge."""
+"""Computes voxel-wise agreement of a prediction with its reference; 0/0 is NaN, since there was nothing to judge."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ def overlap(reference: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> Overl
 
 
 def overlap_of_counts(n_both: int, n_reference: int, n_predicted: int) -> Overlap:
-    """The same from the numbers of voxels in both masks, in the reference, in the prediction."""
+    """Dice, precision and recall from the numbers of voxels in both masks, the reference, the prediction."""
     return Overlap(
         dice=_ratio(2 * n_both, n_reference + n_predicted),
         precision=_ratio(n_both, n_predicted),
@@ -63,6 +63,7 @@ class Roc:
     def auc(self) -> float:
         """The area under the curve, ties counting half; NaN where one of the two classes is empty."""
         pairs = self.n_lesion * self.n_background
+        # pairs in which the background voxel is the higher one, counted twice, and ties, counted once
         wrong = int((self.lesion * (self.background_above + self.background_from)).sum())
         return 1 - wrong / (2 * pairs) if pairs else float("nan")
 
@@ -87,10 +88,12 @@ class Roc:
         if not self.n_lesion or not self.n_background:
             return np.full(len(false_positive_rates), np.nan)
         lesion_from = np.cumsum(self.lesion[::-1])
+        # from the highest value down, two corners each: before and after its voxels, which the curve joins diagonally
         corners = np.stack([self.background_above[::-1], self.background_from[::-1]], axis=1).ravel()
         heights = np.stack([lesion_from - self.lesion[::-1], lesion_from], axis=1).ravel()
         fpr = np.concatenate([[0], corners / self.n_background, [1]])
         tpr = np.concatenate([[0], heights / self.n_lesion, [1]])
+        # the last corner at or before each rate: of a vertical rise its upper end
         left = np.searchsorted(fpr, false_positive_rates, side="right") - 1
         right = np.minimum(left + 1, len(fpr) - 1)
         width = fpr[right] - fpr[left]
@@ -109,7 +112,7 @@ def roc(reference: NDArray[np.bool_], probability: NDArray[np.floating]) -> Roc:
 
 
 def roc_of_values(lesion: NDArray[np.floating], probability: NDArray[np.floating], *, n_voxels: int) -> Roc:
-    """The same from the probabilities of the lesion voxels and those of all voxels, in any order.
+    """The exact curve from the probabilities of the lesion voxels and of all voxels, in any order.
 
     Of ``n_voxels`` in all, those may be left out that are 0 or lie below every lesion voxel.
     """
@@ -145,6 +148,7 @@ def _counts(
     above, at_or_above = np.zeros((2, len(values)), np.int64)
     if not values.size:
         return above, at_or_above
+    # what lies below the lowest value is dropped first: that is most of the image
     if values[0] > 0:
         selected = probability[reaches(probability, values[0])]
         at_or_above[0] = selected.size
@@ -158,7 +162,9 @@ def _counts(
     in_cell = np.bincount(cells, minlength=cells_of_values.max(initial=0) + 1)
     contested = np.zeros(len(in_cell), bool)
     contested[cells_of_values] = True
+    # voxels that share a cell with a value are compared one by one below, all others are counted by cell
     in_cell[contested] = 0
+    # (cells,) -> (values,)
     in_higher_cells = in_cell[::-1].cumsum()[::-1][cells_of_values]
     near = np.sort(selected[contested[cells]])
     above[1:] = in_higher_cells + len(near) - np.searchsorted(near, values[1:], side="right")
@@ -168,6 +174,7 @@ def _counts(
 
 def _cell(values: NDArray[np.floating]) -> NDArray[np.int32]:
     """A number that never falls while the value, which is not negative, rises: the leading bits of its float32."""
+    # adding 0 turns -0.0 into 0.0; read as an integer, -0.0 would be the lowest number
     return (np.asarray(values, np.float32) + np.float32(0)).view(np.int32) >> _BITS_PER_CELL
 
 
@@ -176,7 +183,7 @@ def reaches(probability: NDArray[np.floating], threshold: float) -> NDArray[np.b
     kind = probability.dtype.type
     lowest = kind(threshold)
     if np.float64(lowest) < threshold:
-        lowest = np.nextafter(lowest, kind(np.inf))
+        lowest = np.nextafter(lowest, kind(np.inf))  # rounding to the array's type went below the threshold
     return probability >= lowest
 
 

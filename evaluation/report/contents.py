@@ -1,4 +1,4 @@
-"""What the report says: the tables of one or more evaluations in, the values that its pages name out."""
+"""Converts the tables of one or more evaluations to the values that the report's template uses."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ TESTS = (
 def contents(
     evaluations: Sequence[Evaluation], comparison: pd.DataFrame | None, mosaics: Mapping[str, Sequence[Slice]]
 ) -> dict[str, Any]:
-    """All but the figures. A patient is in the report if any of the evaluations has him."""
+    """All values but the figures. The report contains the patients of any of the evaluations."""
     alarms = false_positives(evaluations[0].cases.columns)
     averaged: list[str] = list(evaluations[0].summary["metrics"])
     anchors = {case: f"patient-{number}" for number, case in enumerate(mosaics, start=1)}

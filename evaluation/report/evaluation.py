@@ -1,4 +1,4 @@
-"""One HTML file that shows an evaluation, or the comparison of two, to a radiologist; it loads nothing from outside."""
+"""Writes the report of one evaluation, or of a comparison of two, for radiologists: one self-contained HTML file."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""The page of a study: several models, trained and tested alike, and what can be said of their differences."""
+"""Writes the HTML page of a study: several models, trained and tested alike, and their differences."""
 
 from collections.abc import Sequence
 from pathlib import Path

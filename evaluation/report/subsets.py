@@ -1,4 +1,4 @@
-"""The page about every subset of the sequences: which of them a model needs, told to a radiologist."""
+"""Writes the HTML page about every subset of the sequences, which tells a radiologist which ones a model needs."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def _largest(importance: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _rows(results: SubsetResults) -> list[dict[str, Any]]:
-    """A row per pattern: who was there, how many patients, and each metric with its interval."""
+    """A row per pattern: its sequences, the number of patients, and each metric with its interval."""
     n_patients = results.cases.groupby("pattern")["case"].nunique()
     thresholds = results.summary["threshold"]["values"]
     rows = []

@@ -1,4 +1,4 @@
-"""One row per patient, per lesion, per subset of the sequences, and what is averaged of them."""
+"""Builds tables with one row per patient, per lesion or per subset of the sequences, and their averages."""
 
 from evaluation.tables.evaluate import evaluate_folders
 

@@ -1,4 +1,4 @@
-"""From the figures of patients to those of the cohort: averages, strata, mean ROC, FROC, sensitivity by size."""
+"""Summarises the measures of all patients: averages, strata, mean ROC, FROC, sensitivity by size."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evaluation.metrics.intervals import average, band, proportion
 
 FALSE_POSITIVE_RATES = np.unique(np.concatenate([[0], np.logspace(-6, 0, 121), np.linspace(0, 1, 101)]))
-"""Where the mean ROC is taken: a hundredth apart, and closer towards 0, where a radiologist works."""
+"""False positive rates of the mean ROC: 0.01 apart, and denser towards 0, the range of clinical interest."""
 
 FEW_LESIONS = 3
 SIZES_MM = (0.0, 3.0, 6.0, 10.0, np.inf)

@@ -1,4 +1,4 @@
-"""Two models on the same patients: the paper's test and the paired one side by side."""
+"""Compares two models on the same patients with the paper's test and the paired one side by side."""
 
 from collections.abc import Sequence
 
@@ -70,7 +70,7 @@ def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tupl
         raise Fault(f"both models are called {a.name}", remedy="Evaluate each with a --name of its own.")
     first, second = a.cases.set_index("case"), b.cases.set_index("case")
     if (alone := first.index.symmetric_difference(second.index)).size and not allow_missing:
-        remedy = "Evaluate both on the same patients, or leave these out with --allow-missing."
+        remedy = "Evaluate both on the same patients, or ignore these with --allow-missing."
         raise Fault(f"only one of {a.name} and {b.name} has {', '.join(alone)}", remedy=remedy)
     common = first.index.intersection(second.index).sort_values()
     if common.empty:
@@ -81,9 +81,14 @@ def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tupl
             remedy = "Evaluate both against the same references, label and mask."
             raise Fault(f"{column} of one patient differs between {a.name} and {b.name}", remedy=remedy)
     if a.summary["settings"]["min_volumes_mm3"] != b.summary["settings"]["min_volumes_mm3"]:
-        raise Fault(f"{a.name} and {b.name} have different limits of volume", remedy="Evaluate both under one limit.")
+        raise Fault(
+            f"{a.name} and {b.name} have different limits of volume",
+            remedy="Evaluate both with the same --min-volume-mm3.",
+        )
     if a.summary["settings"]["target"] != b.summary["settings"]["target"]:
-        raise Fault(f"{a.name} and {b.name} were evaluated on different labels", remedy="Evaluate both on one label.")
+        raise Fault(
+            f"{a.name} and {b.name} were evaluated on different labels", remedy="Evaluate both on the same label."
+        )
     return first, second
 
 

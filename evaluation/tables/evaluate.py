@@ -1,4 +1,4 @@
-"""Folders of predictions and references in, the tables of one evaluation out."""
+"""Evaluates folders of predictions and references, and returns the tables of one evaluation."""
 
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,17 +20,17 @@ from evaluation.tables import cohort
 from evaluation.tables.results import Evaluation
 
 Pictures = tuple[Any, ...]
-"""What ``draw`` makes of a patient; this module hands it on."""
+"""The pictures that ``draw`` returns for a patient; this module only passes them on."""
 
 FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
 DEFAULT_THRESHOLD = 0.5
 NOTICED_AT_0 = 0.001
-"""Share of lesion voxels with probability 0 from which on it is said; it may cost half as much of the AUC."""
+"""Share of lesion voxels with probability 0 that causes a warning; the AUC may lose half as much."""
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What is kept of a patient until all are done.
+    """The results of a patient that are kept until all patients are done.
 
     n_voxels, n_voxels_at_0: of the lesions, and those of them whose probability is 0; none where there are label maps.
     """
@@ -199,6 +199,6 @@ def _at_0(results: Collection[CaseResult]) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Of what the numbers depend on."""
+    """The versions of the packages that the numbers depend on."""
     packages = ("nnunetv2", "numpy", "scipy", "pandas", "SimpleITK")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}

@@ -1,4 +1,4 @@
-"""What an evaluation found, as tables: written to a folder by one command and read again by another."""
+"""Writes the tables of an evaluation to a folder, and reads them again for another command."""
 
 import math
 from collections.abc import Mapping
@@ -42,17 +42,19 @@ class Evaluation:
 
 def read_evaluation(folder: Path) -> Evaluation:
     """Reads what ``Evaluation.write`` wrote. Raises Fault where it is not there or not whole."""
-    remedy = "Name a folder that seqdropout evaluate wrote."
+    remedy = "Give a folder that seqdropout evaluate wrote."
     try:
         tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=_TEXT) for name in _TABLES}
         summary = read_json(folder / "summary.json")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise Fault(f"no evaluation ({error})", file=folder, remedy=remedy) from error
+        raise Fault(f"not the results of an evaluation ({error})", file=folder, remedy=remedy) from error
     if summary.get("command") != "evaluate":
-        raise Fault(f"the summary is of {summary.get('command')}", file=folder, remedy=remedy)
+        raise Fault(f"its summary.json is from the command {summary.get('command')}", file=folder, remedy=remedy)
     missing = {*_COLUMNS} - {*tables["cases"].columns} | {*_KEYS} - {*summary}
     if missing:
-        raise Fault(f"no evaluation (without {', '.join(sorted(missing))})", file=folder, remedy=remedy)
+        raise Fault(
+            f"not the results of an evaluation ({', '.join(sorted(missing))} missing)", file=folder, remedy=remedy
+        )
     return Evaluation(**tables, summary=summary)
 
 

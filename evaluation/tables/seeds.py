@@ -1,4 +1,4 @@
-"""One model trained with several seeds: its evaluations as one, and how far the seeds lie apart."""
+"""Averages the evaluations of one model trained with several seeds, and computes the spread between seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from evaluation.tables.subsets import SubsetResults
 
 @dataclass(frozen=True)
 class OfSeed:
-    """What one seed of a model gave. report: its own report, relative to the page that names it."""
+    """The results of one seed of a model. report: its own report, relative to the page that names it."""
 
     seed: int
     evaluation: Evaluation
@@ -52,7 +52,7 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
 
 
 def averaged_subsets(seeds: Sequence[SubsetResults]) -> SubsetResults:
-    """The same of the results on every subset; each seed has thresholds of its own, so that these have none."""
+    """As ``averaged`` for the results on every subset; each seed has its own thresholds, so that the mean has none."""
     first = seeds[0]
     if len(seeds) == 1:
         return first

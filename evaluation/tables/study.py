@@ -1,4 +1,4 @@
-"""The tables of one question of a study: every model with its spread over seeds, and every seed."""
+"""Builds the tables of one question of a study: every model with its spread over seeds, and every seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What every subset of the sequences reaches on the same patients, as tables: how much each sequence matters."""
+"""Tabulates the results on every subset of the sequences, and how much each sequence matters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,14 +86,14 @@ class SubsetResults:
 
 def read_subset_results(folder: Path) -> SubsetResults:
     """Reads what ``SubsetResults.write`` wrote. Raises Fault where it is not there or not whole."""
-    remedy = "Name a folder that seqdropout subsets wrote."
+    remedy = "Give a folder that seqdropout subsets wrote."
     try:
         summary = read_json(folder / "summary.json")
         cases = pd.read_csv(folder / "cases.csv", dtype={"case": str, "pattern": str})
     except (OSError, ValueError) as error:
-        raise Fault(f"no table of subsets ({error})", file=folder, remedy=remedy) from error
+        raise Fault(f"not the results of seqdropout subsets ({error})", file=folder, remedy=remedy) from error
     if summary.get("command") != "subsets":
-        raise Fault(f"the summary is of {summary.get('command')}", file=folder, remedy=remedy)
+        raise Fault(f"its summary.json is from the command {summary.get('command')}", file=folder, remedy=remedy)
     return SubsetResults(cases, summary)
 
 

@@ -1,4 +1,4 @@
-"""The command ``seqdropout``: one file per group of sub-commands."""
+"""Provides the command ``seqdropout``: one file per group of sub-commands."""
 
 from nnunet_seqdropout.cli.command import main
 

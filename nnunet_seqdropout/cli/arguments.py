@@ -1,4 +1,4 @@
-"""What several commands read from the command line alike: lists, mappings, processes, whose header to believe."""
+"""Parses arguments that several commands share: lists, mappings, the number of processes, trust in headers."""
 
 import argparse
 import math
@@ -15,10 +15,10 @@ def numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
 
 
 def volume(text: str) -> float:
-    """A number from 0 up that is finite."""
+    """A finite number of at least 0."""
     value = float(text)
     if not 0 <= value < math.inf:
-        raise ValueError(f"{text} is no volume")
+        raise ValueError(f"{text} is not a volume: give a finite number of at least 0")
     return value
 
 
@@ -28,7 +28,7 @@ def mapping(text: str) -> dict[int, int]:
 
 
 def processes(text: str) -> int:
-    """``4`` -> 4. Raises ValueError, of which argparse makes its message, for less than 1."""
+    """``4`` -> 4. Raises ValueError, which argparse reports, for less than 1."""
     if int(text) < 1:
         raise ValueError(text)
     return int(text)
@@ -36,11 +36,17 @@ def processes(text: str) -> int:
 
 def add_min_volume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--min-volume-mm3", type=numbers(volume), default=(10.0,), metavar="V,W", help="limits for false positives (10)"
+        "--min-volume-mm3",
+        type=numbers(volume),
+        default=(10.0,),
+        metavar="V,W",
+        help="volumes in mm3: also report results for predicted objects of at least this volume. Default: 10",
     )
 
 
 def add_trust_geometry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--trust-geometry", action="store_true", help="images of one size lie on one grid, whatever their headers say"
+        "--trust-geometry",
+        action="store_true",
+        help="treat images of the same size as aligned, even if their headers differ",
     )

@@ -1,4 +1,4 @@
-"""The sub-command ``check``: what is wrong with a data set, before hours are spent on it."""
+"""Defines the sub-command ``check``, which reports faults of a data set before it is used."""
 
 import argparse
 from dataclasses import asdict
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    check = commands.add_parser("check", help="every fault of a data set or a folder of images, with its remedy")
+    check = commands.add_parser("check", help="report all faults of a data set or a folder of images")
     check.add_argument(
         "-i", type=Path, required=True, metavar="FOLDER", help="raw data set, or a folder of <case>_XXXX images"
     )
     model = check.add_mutually_exclusive_group()
-    model.add_argument("-d", metavar="ID", help="data set number or name: the channels of a folder of images")
-    model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION): the same")
+    model.add_argument("-d", metavar="ID", help="data set (number or name) whose channels the images have")
+    model.add_argument("-m", type=Path, metavar="MODEL", help="model folder whose channels the images have")
     add_trust_geometry(check)
-    check.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to this file too")
+    check.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
+    check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to this file")
     check.set_defaults(run=_check)
 
 
@@ -36,10 +36,8 @@ def _check(arguments: argparse.Namespace) -> int:
     if is_raw_dataset(arguments.i):
         found = check_dataset(arguments.i, trust_geometry=arguments.trust_geometry, n_workers=arguments.np)
     elif arguments.d is None and arguments.m is None:
-        remedy = (
-            "Name a folder with dataset.json and imagesTr, or give the channels of your images by -d ID or -m MODEL."
-        )
-        raise Fault("this is no raw data set", file=arguments.i, remedy=remedy)
+        remedy = "Give a folder with dataset.json and imagesTr, or the channels of your images by -d ID or -m MODEL."
+        raise Fault("this is not a raw data set", file=arguments.i, remedy=remedy)
     else:
         description = description_of_model(arguments.m) if arguments.m else description_of_dataset(arguments.d)
         found = check_folder(

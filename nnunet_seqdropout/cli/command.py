@@ -1,4 +1,4 @@
-"""The command ``seqdropout``: it parses and calls; one sub-command is one function that a notebook could call."""
+"""Builds the command ``seqdropout``, parses its arguments and calls one function per sub-command."""
 
 import argparse
 import logging
@@ -19,7 +19,7 @@ from nnunet_seqdropout.models.nnunet_folders import environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one sub-command; returns 0 if all was done, 1 if some case failed, 2 if nothing could be done."""
+    """Runs one sub-command; returns 0 on success, 1 if some case failed, 2 if nothing could be done."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     for room in ("nnunet_seqdropout", "evaluation", "dataset_conversion"):
         logging.getLogger(room).setLevel(logging.INFO)
@@ -38,11 +38,15 @@ def _env(arguments: argparse.Namespace) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seqdropout", description="nnU-Net v2 with missing MRI sequences.")
+    parser = argparse.ArgumentParser(
+        prog="seqdropout", description="Trains, runs and evaluates nnU-Net v2 on patients with missing MRI sequences."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    env = commands.add_parser("env", help='print the export lines for eval "$(seqdropout env)"')
-    env.add_argument("--root", type=Path, metavar="DIR", help="also set nnU-Net's three folders, below DIR")
+    env = commands.add_parser(
+        "env", help='print export lines of the environment variables, for eval "$(seqdropout env)"'
+    )
+    env.add_argument("--root", type=Path, metavar="DIR", help="also set nnU-Net's three folders to folders below DIR")
     env.set_defaults(run=_env)
 
     cli_conversion.add_commands(commands)

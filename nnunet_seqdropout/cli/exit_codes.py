@@ -1,4 +1,4 @@
-"""What a command returns to the shell."""
+"""Defines the exit codes of the commands."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What the commands that predict share: which model, on what device, which label, from what probability on."""
+"""Defines the arguments shared by the commands that predict: model, device, label and threshold."""
 
 import argparse
 import logging
@@ -20,18 +20,27 @@ log = logging.getLogger(__name__)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """nnU-Net's flags by which a model is named, and how it is run."""
-    model = parser.add_argument_group("the model: -m, or -d with -c, -tr, -p")
+    """Adds nnU-Net's flags that select a model and control prediction."""
+    model = parser.add_argument_group("model: -m, or -d with -c, -tr and -p")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
-    model.add_argument("-d", metavar="ID", help="data set number or name")
-    model.add_argument("-c", default="2d", metavar="CONF", help="configuration (2d)")
-    model.add_argument("-tr", default="SeqDropoutTrainer", metavar="T", help="trainer (SeqDropoutTrainer)")
-    model.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans (nnUNetPlans)")
-    model.add_argument("-f", nargs="+", metavar="FOLD", help="folds, an ensemble (those that are there)")
-    model.add_argument("-chk", default="checkpoint_final.pth", metavar="NAME", help="checkpoint (checkpoint_final.pth)")
-    parser.add_argument("-device", default="cuda", choices=("cuda", "cpu", "mps"), help="cuda, or cpu if there is none")
-    parser.add_argument("-step_size", type=float, default=0.5, help="of the sliding window, in tiles (0.5)")
-    parser.add_argument("--disable_tta", action="store_true", help="no mirroring: faster")
+    model.add_argument("-d", metavar="ID", help="data set (number or name) the model was trained on")
+    model.add_argument("-c", default="2d", metavar="CONF", help="configuration. Default: 2d")
+    model.add_argument("-tr", default="SeqDropoutTrainer", metavar="T", help="trainer. Default: SeqDropoutTrainer")
+    model.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans identifier. Default: nnUNetPlans")
+    model.add_argument("-f", nargs="+", metavar="FOLD", help="folds to ensemble. Default: all trained folds")
+    model.add_argument(
+        "-chk", default="checkpoint_final.pth", metavar="NAME", help="checkpoint file. Default: checkpoint_final.pth"
+    )
+    parser.add_argument(
+        "-device",
+        default="cuda",
+        choices=("cuda", "cpu", "mps"),
+        help="device for prediction; cpu is used if it is not available. Default: cuda",
+    )
+    parser.add_argument(
+        "-step_size", type=float, default=0.5, help="step of the sliding window as a fraction of its size. Default: 0.5"
+    )
+    parser.add_argument("--disable_tta", action="store_true", help="disable test-time mirroring: faster")
 
 
 def named_model(arguments: argparse.Namespace) -> Path:
@@ -47,8 +56,12 @@ def named_model(arguments: argparse.Namespace) -> Path:
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     target = parser.add_mutually_exclusive_group()
-    target.add_argument("--label", type=int, default=1, metavar="L", help="the label of lesions and probabilities (1)")
-    target.add_argument("--region", type=numbers(int), metavar="A,B", help="labels that together are the target: 1,3")
+    target.add_argument(
+        "--label", type=int, default=1, metavar="L", help="label to evaluate and to write probabilities of. Default: 1"
+    )
+    target.add_argument(
+        "--region", type=numbers(int), metavar="A,B", help="several labels taken together instead, such as 1,3"
+    )
 
 
 def target_of(arguments: argparse.Namespace) -> "Target":
@@ -59,13 +72,24 @@ def target_of(arguments: argparse.Namespace) -> "Target":
 
 def add_threshold(parser: argparse.ArgumentParser) -> None:
     threshold = parser.add_mutually_exclusive_group()
-    threshold.add_argument("--threshold", type=float, metavar="T", help="the target is where p >= T (argmax)")
-    threshold.add_argument("--threshold-file", type=Path, metavar="F", help="a thresholds.json: the pattern's own")
-    threshold.add_argument("--argmax", action="store_true", help="even if the model's fold has a thresholds.json")
+    threshold.add_argument(
+        "--threshold", type=float, metavar="T", help="fixed threshold: predict the target where p >= T"
+    )
+    threshold.add_argument(
+        "--threshold-file",
+        type=Path,
+        metavar="F",
+        help="thresholds.json from calibrate. Default: that of the model's fold, else as --argmax",
+    )
+    threshold.add_argument(
+        "--argmax",
+        action="store_true",
+        help="predict the most probable label, even if the model's fold has a thresholds.json",
+    )
 
 
 def thresholds_of(arguments: argparse.Namespace, folder: Path) -> "tuple[Thresholds | None, str]":
-    """The thresholds that the arguments name, or those of the model's one fold, and where they come from.
+    """The thresholds that the arguments specify, or those of the model's single fold, and their source in words.
 
     None takes the most probable label. Raises Fault where they cannot be used.
     """
@@ -74,7 +98,7 @@ def thresholds_of(arguments: argparse.Namespace, folder: Path) -> "tuple[Thresho
     target = str(target_of(arguments))
     if arguments.threshold is not None:
         if not 0 <= arguments.threshold <= 1:
-            raise Fault(f"a threshold of {arguments.threshold:g}", remedy="Probabilities go from 0 to 1.")
+            raise Fault(f"the threshold is {arguments.threshold:g}", remedy="Give a --threshold between 0 and 1.")
         return Thresholds(target, "fixed", {"": Threshold(arguments.threshold)}), "as given"
     file = arguments.threshold_file
     if file is None and not arguments.argmax:
@@ -86,12 +110,12 @@ def thresholds_of(arguments: argparse.Namespace, folder: Path) -> "tuple[Thresho
 
 
 def _calibrated(arguments: argparse.Namespace, folder: Path) -> Path | None:
-    """The thresholds of the model's fold, if it has one fold and they were calibrated."""
+    """The ``thresholds.json`` of the model's fold, if only one fold is used and the file exists."""
     folds = arguments.f or folds_there(folder, arguments.chk)
     files = [file for fold in folds if (file := folder / f"fold_{fold}" / "thresholds.json").is_file()]
     if len(folds) == 1 or not files:
         return next(iter(files), None)
-    log.info("%s is of one fold, not of the ensemble: the most probable label is taken.", files[0])
+    log.info("%s was calibrated for one fold, not for the ensemble: the most probable label is predicted.", files[0])
     return None
 
 
@@ -109,11 +133,11 @@ def load(arguments: argparse.Namespace, folder: Path) -> "Model":
 
 
 def device(wanted: str) -> "torch.device":
-    """The device asked for, or the CPU, with a word about it, where it is not there."""
+    """The requested device, or the CPU, with a warning, if it is not available."""
     import torch
 
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there[wanted]:
-        log.warning("No %s here: predicting on the CPU.", wanted)
+        log.warning("%s is not available: predicting on the CPU.", wanted)
         wanted = "cpu"
     return torch.device(wanted)

@@ -1,4 +1,4 @@
-"""The sub-commands ``predict`` and ``calibrate``: any subset of the sequences, and the threshold that fits it."""
+"""Defines the sub-commands ``predict``, for any subset of the sequences, and ``calibrate``, for its threshold."""
 
 import argparse
 from dataclasses import replace
@@ -25,16 +25,29 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    predict = commands.add_parser("predict", help="segment whatever images are there, any subset of the sequences")
+    predict = commands.add_parser("predict", help="segment cases with any subset of the sequences")
     what = predict.add_mutually_exclusive_group(required=True)
-    what.add_argument("-i", type=Path, metavar="IN", help="folder of <case>_XXXX images, some absent")
-    what.add_argument("--image", action="append", metavar="NAME=FILE", help="one case: its images, by sequence")
-    predict.add_argument("--layout", metavar="LAYOUT", help="IN is a patient tree in this layout (see convert)")
-    predict.add_argument("--case", default="case", metavar="ID", help="what the case of --image is called (case)")
-    predict.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for the predictions")
+    what.add_argument("-i", type=Path, metavar="IN", help="folder of <case>_XXXX images, some missing")
+    what.add_argument(
+        "--image", action="append", metavar="NAME=FILE", help="an image of a single case, with its sequence; repeat"
+    )
+    predict.add_argument(
+        "--layout", metavar="LAYOUT", help="layout of IN, if it has one folder per patient (see convert)"
+    )
+    predict.add_argument(
+        "--case", default="case", metavar="ID", help="name of the case given by --image. Default: case"
+    )
+    predict.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for the predictions")
     add_model(predict)
-    predict.add_argument("--drop", action="append", default=[], metavar="NAME", help="as if it had not been acquired")
-    predict.add_argument("--nan", choices=("refuse", "zero"), default="refuse", help="what becomes of NaN (refuse)")
+    predict.add_argument(
+        "--drop", action="append", default=[], metavar="NAME", help="ignore this sequence, as if it was not acquired"
+    )
+    predict.add_argument(
+        "--nan",
+        choices=("refuse", "zero"),
+        default="refuse",
+        help="reject images with NaN, or replace NaN by 0. Default: refuse",
+    )
     add_target(predict)
     add_trust_geometry(predict)
     add_threshold(predict)
@@ -43,27 +56,45 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         nargs="?",
         const="uint16",
         choices=("uint16", "float32"),
-        help="write <case>_prob.nii.gz of the target, in steps of 1/65535 or exact (uint16)",
+        help="write <case>_prob.nii.gz of the target, in steps of 1/65535 (uint16) or exact. Default type: uint16",
     )
     predict.add_argument(
-        "--continue_prediction", "--c", action="store_true", help="leave alone what is there, whole and the same"
+        "--continue_prediction",
+        "--c",
+        action="store_true",
+        help="skip cases with complete outputs of the same inputs and settings",
     )
     predict.add_argument(
-        "-num_parts", type=int, default=1, metavar="N", help="of how many processes on the same job (1)"
+        "-num_parts", type=int, default=1, metavar="N", help="number of separate runs that share the cases. Default: 1"
     )
-    predict.add_argument("-part_id", type=int, default=0, metavar="I", help="this is the I-th, from 0 (0)")
+    predict.add_argument(
+        "-part_id", type=int, default=0, metavar="I", help="index of this run, from 0 to N - 1. Default: 0"
+    )
     predict.set_defaults(run=_predict)
 
-    calibrate = commands.add_parser("calibrate", help="the threshold of every pattern of the validation patients")
-    calibrate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="their references: <case>.nii.gz")
-    calibrate.add_argument("-p", type=Path, required=True, metavar="DIR", help="their predictions, with probabilities")
+    calibrate = commands.add_parser(
+        "calibrate", help="calibrate a threshold for each pattern of the validation patients"
+    )
+    calibrate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="folder of references: <case>.nii.gz")
     calibrate.add_argument(
-        "-o", type=Path, required=True, metavar="FILE", help="thresholds.json, or a model's fold folder"
+        "-p", type=Path, required=True, metavar="DIR", help="folder of predictions with probabilities"
+    )
+    calibrate.add_argument(
+        "-o",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="output file thresholds.json, or the fold folder of a model",
     )
     add_target(calibrate)
     add_trust_geometry(calibrate)
-    calibrate.add_argument("--fp-budget", type=float, metavar="X", help="false positives per patient (Youden index)")
-    calibrate.add_argument("-np", type=processes, default=1, metavar="K", help="processes (1)")
+    calibrate.add_argument(
+        "--fp-budget",
+        type=float,
+        metavar="X",
+        help="calibrate to at most X false positives per patient. Default: Youden index",
+    )
+    calibrate.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     calibrate.set_defaults(run=_calibrate)
 
 
@@ -92,7 +123,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     description = description_of_model(folder)
     cases = _cases(arguments, description)
     if not 0 <= arguments.part_id < arguments.num_parts:
-        raise Fault(f"part {arguments.part_id} of {arguments.num_parts}", remedy="Parts are counted from 0.")
+        raise Fault(
+            f"-part_id is {arguments.part_id}, -num_parts {arguments.num_parts}",
+            remedy="Give a -part_id from 0 to num_parts - 1.",
+        )
     cases = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
     thresholds, source = thresholds_of(arguments, folder)
     choices = Choices(

@@ -1,4 +1,4 @@
-"""The records that stand beside the cases of ``fill`` and ``predict``, summed up on the screen."""
+"""Prints a summary of the records that ``fill`` and ``predict`` write beside the cases."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataset_conversion.outcomes import Outcome
 
 
 def print_patterns(folder: Path, outcomes: Mapping[str, Outcome]) -> None:
-    """How many cases have which sequences."""
+    """Prints the number of cases with each availability pattern."""
     done = [case for case, outcome in outcomes.items() if outcome.status != "failed"]
     patterns = Counter(read_json(folder / f"{case}.json", keys=("pattern",))["pattern"] for case in done)
     for pattern, n_cases in patterns.most_common():

@@ -1,4 +1,4 @@
-"""The sub-command ``study``: the paper's experiment, from a data set to one report."""
+"""Defines the sub-command ``study``: the paper's experiment, from a data set to one report."""
 
 import argparse
 import os
@@ -9,19 +9,41 @@ from nnunet_seqdropout.cli.exit_codes import ALL_DONE
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    study = commands.add_parser("study", help="the paper's experiment against stock nnU-Net, up to its report")
-    study.add_argument("-d", metavar="ID", help="data set number or name, as convert wrote it")
-    study.add_argument("-i", type=Path, metavar="RAW", help="or its folder")
-    study.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for models, predictions and report")
-    study.add_argument("--design", type=Path, metavar="FILE", help="arms, scenarios, folds, budget, YAML (the paper's)")
-    study.add_argument("--small", action="store_true", help="the paper's design so short that two cores can do it")
-    study.add_argument("--only", metavar="ARM", help="the steps of this arm, without the report")
-    study.add_argument("--dry-run", action="store_true", help="print the commands as a shell script")
-    study.add_argument("-device", default="cuda", choices=("cuda", "cpu", "mps"), help="(cuda)")
-    study.add_argument("-num_gpus", type=int, default=1, metavar="N", help="for each training (1)")
+    study = commands.add_parser(
+        "study", help="run the paper's experiment: train, predict and compare with stock nnU-Net, and report"
+    )
+    study.add_argument("-d", metavar="ID", help="data set (number or name) from convert")
+    study.add_argument("-i", type=Path, metavar="RAW", help="folder of the data set, instead of -d")
+    study.add_argument(
+        "-o", type=Path, required=True, metavar="OUT", help="output folder for models, predictions and report"
+    )
+    study.add_argument(
+        "--design",
+        type=Path,
+        metavar="FILE",
+        help="YAML file with arms, scenarios, folds and budget. Default: the paper's design",
+    )
+    study.add_argument(
+        "--small", action="store_true", help="the paper's design with trainings short enough for 2 cores"
+    )
+    study.add_argument("--only", metavar="ARM", help="run only the steps of this arm, without the report")
+    study.add_argument("--dry-run", action="store_true", help="print the commands as a shell script, and run nothing")
+    study.add_argument(
+        "-device",
+        default="cuda",
+        choices=("cuda", "cpu", "mps"),
+        help="device for training and prediction. Default: cuda",
+    )
+    study.add_argument(
+        "-num_gpus", type=int, default=1, metavar="N", help="number of GPUs for each training. Default: 1"
+    )
     cores = min(8, os.cpu_count() or 1)
     study.add_argument(
-        "-np", type=processes, default=cores, metavar="K", help=f"processes for planning and evaluation ({cores})"
+        "-np",
+        type=processes,
+        default=cores,
+        metavar="K",
+        help=f"number of processes for planning and evaluation. Default: {cores}",
     )
     study.set_defaults(run=_study)
 
@@ -37,15 +59,20 @@ def _study(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.study.report import write_study_report
 
     if (arguments.i is None) == (arguments.d is None):
-        raise Fault("which data set?", remedy="Give its number with -d, or its folder with -i.")
+        raise Fault(
+            "give exactly one of -d and -i", remedy="Give the number of the data set with -d, or its folder with -i."
+        )
     if arguments.design is not None and arguments.small:
-        raise Fault("--small is a design of its own", remedy="Write base: small into your file instead.")
+        raise Fault("--small and --design cannot be combined", remedy="Write base: small into your design instead.")
     design = read_design(arguments.design or SHIPPED / ("small.yaml" if arguments.small else "paper.yaml"))
     if arguments.only is not None and arguments.only not in design.names:
-        raise Fault(f"no arm {arguments.only}", remedy=f"Choose among {', '.join(design.names)}.")
+        raise Fault(f"the design has no arm {arguments.only}", remedy=f"Choose one of {', '.join(design.names)}.")
     cohort = read_cohort(arguments.i or raw_folder(arguments.d), n_workers=arguments.np)
     if arguments.num_gpus > 1 and arguments.device != "cuda":
-        raise Fault(f"-num_gpus {arguments.num_gpus} with -device {arguments.device}", remedy="Leave one of them out.")
+        raise Fault(
+            f"-num_gpus {arguments.num_gpus} cannot be combined with -device {arguments.device}",
+            remedy="Leave out one of them.",
+        )
     # a script for a cluster may be printed where there is no GPU
     named = arguments.device if arguments.dry_run else device(arguments.device).type
     machine = Machine(named, arguments.num_gpus, arguments.np)
@@ -55,8 +82,8 @@ def _study(arguments: argparse.Namespace) -> int:
         print(steps.shell(arguments.only))
         return ALL_DONE
     if arguments.device != machine.device and (training := steps.not_done("train", arguments.only)):
-        problem = f"no {arguments.device} here, and {len(training)} models are to be trained"
-        raise Fault(problem, remedy="Run it where there is one, or say -device cpu (see --small).")
+        problem = f"{arguments.device} is not available, and {len(training)} models are still to be trained"
+        raise Fault(problem, remedy="Run it on a machine that has it, or with -device cpu (see also --small).")
     steps.run(arguments.only)
     if arguments.only is None:
         print(f"Report: {write_study_report(study, steps)}")

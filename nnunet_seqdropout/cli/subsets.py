@@ -1,4 +1,4 @@
-"""The sub-command ``subsets``: every subset of the sequences on the same patients, as tables and a page."""
+"""Defines the sub-command ``subsets``, which predicts and measures the same patients with every subset of sequences."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,20 +21,26 @@ from nnunet_seqdropout.models.folders import description_of_model
 from nnunet_seqdropout.subsets import Presence, subsets
 
 LARGEST_OUTPUT_BYTES = 64 * 2**20
-"""Of the tables, the heat map and the page; no volumes are written."""
+"""An upper limit for the tables, the heat map and the page together; no volumes are written."""
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    parser = commands.add_parser("subsets", help="every subset of the sequences, measured: how much each matters")
+    parser = commands.add_parser(
+        "subsets", help="predict and measure every subset of the sequences, to see how much each matters"
+    )
     parser.add_argument("-i", type=Path, required=True, metavar="IMAGES", help="folder of <case>_XXXX images")
-    parser.add_argument("-gt", type=Path, required=True, metavar="DIR", help="references: <case>.nii.gz")
-    parser.add_argument("-o", type=Path, required=True, metavar="OUT", help="folder for tables, heat map and report")
-    parser.add_argument("--patterns", nargs="+", metavar="A+B", help="only these, such as t1_gd+flair")
+    parser.add_argument("-gt", type=Path, required=True, metavar="DIR", help="folder of references: <case>.nii.gz")
+    parser.add_argument(
+        "-o", type=Path, required=True, metavar="OUT", help="output folder for tables, heat map and report"
+    )
+    parser.add_argument(
+        "--patterns", nargs="+", metavar="A+B", help="subsets to measure, such as t1_gd+flair. Default: all"
+    )
     add_model(parser)
     add_target(parser)
     add_threshold(parser)
     add_min_volume(parser)
-    parser.add_argument("--no-report", action="store_true", help="tables and heat map only")
+    parser.add_argument("--no-report", action="store_true", help="write tables and heat map only")
     parser.set_defaults(run=_subsets)
 
 

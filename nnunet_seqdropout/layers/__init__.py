@@ -1,1 +1,1 @@
-"""The parts that the 2.5D networks are put together from."""
+"""Builds the parts of the 2.5D networks."""

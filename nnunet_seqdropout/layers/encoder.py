@@ -1,4 +1,4 @@
-"""Builds the encoder of the 2.5D networks: any timm backbone that dilates, its low-level features on request."""
+"""Builds the encoder of the 2.5D networks from any timm backbone that supports dilation."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What stands on the encoder: the head of DeepLabV3, and that of DeepLabV3+ with its decoder."""
+"""Defines the heads of the 2.5D networks: that of DeepLabV3, and that of DeepLabV3+ with its decoder."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.models.segmentation.deeplabv3 import ASPP, DeepLabHead
 
 LOW_LEVEL_CHANNELS = 48
-"""To how many channels low-level features are reduced (Chen et al. 2018, section 4.1)."""
+"""Number of channels to which low-level features are reduced (Chen et al. 2018, section 4.1)."""
 
 CHANNELS_PER_STRIDE = 32
 """The decoder is as wide as nnU-Net's U-Net at the same stride: 128 channels at 4, 64 at 2, 32 at full resolution."""

@@ -1,1 +1,1 @@
-"""Where trained models lie and what is said about them."""
+"""Finds trained models and reads their ``dataset.json``."""

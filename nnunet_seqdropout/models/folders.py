@@ -37,7 +37,7 @@ def require_model_folder(folder: Path) -> Path:
     """The same folder; makes our trainers known to nnU-Net. Raises Fault where it is not there."""
     os.environ.update(environment())
     if not folder.is_dir():
-        raise Fault(f"no model folder {folder}", remedy="Train it, or name another with -m, -tr, -p, -c.")
+        raise Fault(f"no model folder {folder}", remedy="Train the model, or select another one with -m, -tr, -p, -c.")
     return folder
 
 

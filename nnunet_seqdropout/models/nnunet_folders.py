@@ -1,4 +1,4 @@
-"""Finds nnU-Net's folders, and tells nnU-Net where our trainers are."""
+"""Finds nnU-Net's folders, and makes our trainers known to nnU-Net."""
 
 import os
 from pathlib import Path

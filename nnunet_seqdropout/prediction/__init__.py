@@ -1,4 +1,4 @@
-"""Any subset of the sequences, segmented straight from the files that are there."""
+"""Predicts cases with any subset of the sequences, without placeholder files."""
 
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation, load_model
 

@@ -1,4 +1,4 @@
-"""Predictions of many cases to a folder; a bad case is reported and the others go on, and what is there is kept."""
+"""Predicts many cases into a folder; a bad case is reported, the others continue, and finished ones are kept."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from nnunet_seqdropout.prediction.outputs import Choices, Ready, Writer
 log = logging.getLogger(__name__)
 
 _RECORD_BYTES = 2**20
-"""Of a case's record and its table of lesions."""
+"""An upper limit for the size of a case's record and its table of lesions."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def predict_folder(
 ) -> dict[str, Outcome]:
     """Predicts every case into ``target`` but those known to be faulty; a bad one is reported and the others go on.
 
-    While one case is predicted the next is read and preprocessed, and the one before is written. summary: what the
-    file with the outcomes is called, where several processes share the folder.
+    While one case is predicted, the next is read and preprocessed, and the previous one is written.
+    summary: name of the file with the outcomes, where several processes share the folder.
     """
     choices = choices or Choices()
     target.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def predict_folder(
 def _one_ahead(
     model: Model, cases: Mapping[str, CaseInput], todo: list[str], readers: ThreadPoolExecutor
 ) -> Iterator[tuple[str, Any]]:
-    """Each case read and preprocessed, the next one in the making."""
+    """Yields each case read and preprocessed, and prefetches the next one."""
 
     def prepare(case: str) -> Ready:
         images = cases[case].read()

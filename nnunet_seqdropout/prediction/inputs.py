@@ -1,4 +1,4 @@
-"""Which files are which sequence of which case: an nnU-Net folder with files absent, named files, or a patient tree."""
+"""Finds the input files per case and sequence: in an nnU-Net folder, by named files, or in a patient tree."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -62,10 +62,13 @@ def from_named_files(named: Sequence[str], *, case: str, channel_names: Sequence
     for word in named:
         name, equals, file = word.partition("=")
         if not equals:
-            raise Fault(f"--image {word}", remedy="Write --image NAME=FILE, as in --image t1_gd=P1/post.nii.gz.")
+            raise Fault(
+                f"--image {word} is not of the form NAME=FILE",
+                remedy="Write --image NAME=FILE, as in --image t1_gd=P1/post.nii.gz.",
+            )
         channel = require_channel(name, channel_names)
         if channel in files:
-            raise Fault(f"two files for {channel_names[channel]}: {files[channel]}, {file}", remedy="Name one.")
+            raise Fault(f"two files for {channel_names[channel]}: {files[channel]}, {file}", remedy="Give only one.")
         files[channel] = Path(file)
     return {case: CaseInput(files)}
 
@@ -91,7 +94,7 @@ def _of_patient(patient: Patient, channel_names: Sequence[str]) -> CaseInput:
 
 
 def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_names: Sequence[str]) -> dict:
-    """The same cases as if the sequences named had not been acquired."""
+    """The cases without the named sequences, as if these had not been acquired."""
     channels = {require_channel(name, channel_names) for name in dropped}
     return {
         case: replace(found, files={c: file for c, file in found.files.items() if c not in channels})

@@ -1,4 +1,4 @@
-"""Any subset of the sequences, segmented straight from the images that are there, by a model that nnU-Net trained.
+"""Predicts from any subset of the sequences, without placeholder files, with a model that nnU-Net trained.
 
 nnU-Net's own steps are called one by one (``nnUNetPredictor``, its preprocessor and its export), with zeros for what is
 absent; only the reading of files, which cannot do without one, is ours.
@@ -59,7 +59,7 @@ class Model:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the prediction depends on beside the model folder."""
+        """The settings that the prediction depends on, beside the model folder."""
         return {
             "folds": list(self.folds),
             "checkpoint": self.checkpoint,
@@ -127,7 +127,7 @@ class Model:
             try:
                 return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
             except torch.OutOfMemoryError:
-                warn(f"{self.predictor.device} has not enough memory for this case: it was predicted on the CPU")
+                warn(f"{self.predictor.device} has not enough memory for this case, which was predicted on the CPU")
             with _on_the_cpu(self.predictor):
                 return self.predictor.predict_logits_from_preprocessed_data(case.data)
 
@@ -189,10 +189,10 @@ def load_model(
 
     Raises Fault where it is incomplete, is a cascade, or reads images otherwise than with SimpleITK.
     """
-    remedy = "Name a model folder of nnU-Net with -m, or -d, -c, -tr, -p, and its -f."
+    remedy = "Select a trained model with -m, or -d, -c, -tr and -p, and its folds with -f."
     chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
     if not chosen:
-        raise Fault(f"no fold with {checkpoint}", file=folder, remedy=remedy)
+        raise Fault(f"no fold has the file {checkpoint}", file=folder, remedy=remedy)
     for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in chosen)):
         if not (folder / name).is_file():
             raise Fault(f"no file {folder / name}", remedy=remedy)

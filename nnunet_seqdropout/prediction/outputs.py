@@ -1,4 +1,4 @@
-"""What is written of one predicted case: label map, record, lesions, probabilities; whole or not there."""
+"""Writes the outputs of a predicted case, all or none: label map, record, lesion table, probabilities."""
 
 import logging
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Choices:
-    """What is written of a case. thresholds: None takes the most probable label. target: the label or region that the
+    """Outputs of a case. thresholds: None takes the most probable label. target: the label or region that the
     lesion table, the probability map and the thresholds speak of."""
 
     target: Target = field(default_factory=Target)

@@ -1,4 +1,4 @@
-"""How much each sequence matters: every subset of them, predicted from the same cases, against their references."""
+"""Predicts the same cases with every subset of their sequences and measures each against the reference."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +100,9 @@ class _Task:
             known = {"case": case, "pattern": shown, "n_present": sum(present)}
             ahead = measuring.submit(self._row, known, prepared, logits, reference, grid)
         if ahead is None:
-            raise Fault("it has all the sequences of no pattern", remedy="Name a pattern of the sequences it has.")
+            raise Fault(
+                "the case lacks a sequence of every pattern", remedy="Give a pattern whose sequences the case has."
+            )
         return [*rows, ahead.result()]
 
     def _prepared(self, images: Mapping[int, sitk.Image]) -> Iterator[tuple[Sequence[bool], Preprocessed]]:

@@ -1,1 +1,1 @@
-"""The paper's experiment on one data set, from the design to the report."""
+"""Runs the paper's experiment on one data set, from the design to the report."""

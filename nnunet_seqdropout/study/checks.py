@@ -1,4 +1,4 @@
-"""What a study of this design on this cohort would fail of, said before anything is trained."""
+"""Checks before any training that a study's design is possible with its cohort."""
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study.folder import Study
@@ -17,11 +17,11 @@ def require_possible(study: Study) -> None:
 
 
 def _require_each_to_validate_once(study: Study) -> None:
-    """A patient's predictions are those of the one model that did not see him."""
+    """Requires that each patient is a validation patient of one fold only, since one model makes the predictions."""
     if twice := {case for case in study.validation_cases if study.validation_cases.count(case) > 1}:
-        problem = f"{', '.join(sorted(twice))} validate in several of the folds {study.design.folds}"
+        problem = f"{', '.join(sorted(twice))} are validation patients in several of the folds {study.design.folds}"
         file = study.cohort.folder / "splits_final.json"
-        raise Fault(problem, file=file, remedy="Name fewer folds in the design.")
+        raise Fault(problem, file=file, remedy="Give fewer folds in the design.")
 
 
 def _require_folder_of_this_cohort(study: Study) -> None:
@@ -29,7 +29,7 @@ def _require_folder_of_this_cohort(study: Study) -> None:
     for raw in map(study.raw, study.sequence_sets):
         if others := {*raw.parent.glob(f"{raw.name.partition('_')[0]}_*")} - {raw}:
             problem = f"this is the study of another data set, {others.pop().name}"
-            raise Fault(problem, file=study.folder, remedy="Name another folder with -o.")
+            raise Fault(problem, file=study.folder, remedy="Give another folder with -o.")
 
 
 def _require_validation_of_every_pattern(study: Study) -> None:
@@ -40,7 +40,7 @@ def _require_validation_of_every_pattern(study: Study) -> None:
             has = {*study.cohort.present[case]} - {*study.cohort.named(gone)}
             if not any(has <= patient for patient in calibrated.values()):
                 problem = f"no validation patient has all of {', '.join(sorted(has))}, as test patient {case} has"
-                remedy = "Declare validation patients who do, or write threshold: argmax into the design."
+                remedy = "Declare validation patients who have them, or write threshold: argmax into the design."
                 raise Fault(problem, file=study.cohort.folder, remedy=remedy)
 
 
@@ -52,8 +52,10 @@ def _require_lesions_in_every_validation_pattern(study: Study) -> None:
         patterns = _validated(study, scenario)
         for case, pattern in patterns.items():
             if pattern not in {patterns[other] for other in diseased}:
-                problem = f"no validation patient with {', '.join(sorted(pattern))}, as {case} has, has a lesion"
-                remedy = "Declare one, or leave such patients out of the validation, or write threshold: argmax."
+                problem = f"no validation patient with {', '.join(sorted(pattern))} (those of {case}) has a lesion"
+                remedy = (
+                    "Declare one with a lesion, remove these patients from the validation, or write threshold: argmax."
+                )
                 raise Fault(problem, file=study.cohort.folder, remedy=remedy)
 
 
@@ -64,5 +66,5 @@ def _validated(study: Study, scenario: str) -> dict[str, frozenset[str]]:
     for case, pattern in patterns.items():
         if not pattern:
             problem = f"validation patient {case} has no sequence that any test patient has"
-            raise Fault(problem, file=study.cohort.folder, remedy="Leave him out of the validation.")
+            raise Fault(problem, file=study.cohort.folder, remedy="Remove this patient from the validation patients.")
     return patterns

@@ -1,4 +1,4 @@
-"""The data sets of a study: one for each choice of sequences, made of links to one converted data set."""
+"""Reads the raw data set of a study: the sequences of each case, labels and folds."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Cohort:
         taken = self.named(without)
         in_all = [n for n in self.channel_names if n not in taken and all(n in self.present[case] for case in cases)]
         if not cases or not in_all:
-            remedy = "See what they have with seqdropout check, and put others into imagesTs and labelsTs."
+            remedy = "List their sequences with seqdropout check, and choose other patients for imagesTs and labelsTs."
             raise Fault("there is no sequence that all test patients have", file=self.folder, remedy=remedy)
         return tuple(in_all)
 
@@ -62,8 +62,8 @@ class Cohort:
         possible = {*labels} in of_regions if of_regions else {*labels} <= label_values(declared)
         if not labels or not possible:
             shown = ", ".join(f"{name} ({value})" for name, value in declared.items())
-            problem = f"targets: no label or region {', '.join(map(str, labels))}"
-            raise Fault(problem, file=self.folder, remedy=f"The data set has {shown}.")
+            problem = f"targets: the data set has no label or region {', '.join(map(str, labels))}"
+            raise Fault(problem, file=self.folder, remedy=f"Choose among {shown}.")
 
     def has(self, labels: Sequence[int], case: str) -> bool:
         """Whether a training patient has a voxel of any of these labels. Raises Fault where it cannot be read."""
@@ -74,7 +74,7 @@ class Cohort:
         """Raises Fault where a fold is not declared."""
         if unknown := [str(fold) for fold in folds if fold >= len(self.splits)]:
             remedy = f"Choose folds from 0 to {len(self.splits) - 1}."
-            raise Fault(f"no fold {', '.join(unknown)}", file=self.folder / "splits_final.json", remedy=remedy)
+            raise Fault(f"there is no fold {', '.join(unknown)}", file=self.folder / "splits_final.json", remedy=remedy)
         return tuple(case for fold in folds for case in self.splits[fold]["val"])
 
 
@@ -123,6 +123,6 @@ def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[dict]:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     if len(training) < N_FOLDS:
-        remedy = "Name validation patients with convert --val."
+        remedy = "Declare validation patients with convert --val."
         raise Fault(f"{len(training)} training patients are too few for five folds", file=folder, remedy=remedy)
     return generate_crossval_split(list(training), seed=12345, n_splits=N_FOLDS)

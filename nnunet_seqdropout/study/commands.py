@@ -1,4 +1,4 @@
-"""The paper's experiment on one converted data set: every arm trained alike, tested alike, compared in one report."""
+"""Prepares the paper's experiment on one raw data set: links, trainers, and the commands of all its steps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

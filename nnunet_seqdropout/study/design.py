@@ -1,4 +1,4 @@
-"""What a study compares, as a YAML file says it: arms, test cohort, budget."""
+"""Reads the design of a study from YAML: arms, test cohort, budget."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -87,28 +87,34 @@ class Design:
     def __post_init__(self) -> None:
         for kind, names in (("arm", self.names), ("scenario", self.scenarios), ("target", self.targets)):
             if not names or not all(_NAME.fullmatch(str(name)) for name in names):
-                raise Fault(f"{kind}s: {', '.join(map(str, names))}", remedy="Name each in letters, digits, _ . and -.")
+                raise Fault(
+                    f"invalid {kind}s: {', '.join(map(str, names))}",
+                    remedy="Give at least one name, of letters, digits, _ . and - only.",
+                )
         if self.reference not in self.names or len(self.names) < 2:
             raise Fault(
-                f"reference: {self.reference}", remedy=f"Name one of two or more arms: {', '.join(self.names)}."
+                f"invalid reference: {self.reference}",
+                remedy=f"Declare at least two arms and choose one of them: {', '.join(self.names)}.",
             )
         if not all(isinstance(labels, tuple) for each in (self.scenarios, self.targets) for labels in each.values()):
             raise Fault(
-                "scenarios and targets are lists", remedy="Write as_acquired: [], metastasis: [1] and the like."
+                "a scenario or target is not a list", remedy="Write lists, such as as_acquired: [] and metastasis: [1]."
             )
         sizes = {"epochs": self.budget.epochs, "slices_per_epoch": self.budget.slices_per_epoch}
         if not all(isinstance(size, int) and size > 0 for size in sizes.values()):
-            raise Fault(f"budget: {sizes}", remedy="Write whole numbers above 0.")
+            raise Fault(f"invalid budget: {sizes}", remedy="Write whole numbers above 0.")
         if isinstance(self.min_volume_mm3, bool) or not isinstance(self.min_volume_mm3, int | float):
-            raise Fault(f"min_volume_mm3: {self.min_volume_mm3}", remedy="Write one number.")
+            raise Fault(f"invalid min_volume_mm3: {self.min_volume_mm3}", remedy="Write a single number.")
         if self.test not in ("imagesTs", "cross_validation"):
-            raise Fault(f"test: {self.test}", remedy="Write imagesTs or cross_validation.")
+            raise Fault(f"invalid test: {self.test}", remedy="Write imagesTs or cross_validation.")
         if self.threshold not in ("youden", "argmax") and not isinstance(self.threshold, int | float):
-            raise Fault(f"threshold: {self.threshold}", remedy="Write youden, argmax or a number of false positives.")
+            raise Fault(
+                f"invalid threshold: {self.threshold}", remedy="Write youden, argmax or a number of false positives."
+            )
         if self.subset_tables not in ("every_seed", "first_seed", "none"):
-            raise Fault(f"subset_tables: {self.subset_tables}", remedy="Write every_seed, first_seed or none.")
+            raise Fault(f"invalid subset_tables: {self.subset_tables}", remedy="Write every_seed, first_seed or none.")
         if not self.folds or not all(isinstance(fold, int) for fold in self.folds):
-            raise Fault(f"folds: {self.folds}", remedy="Write numbers, such as [0].")
+            raise Fault(f"invalid folds: {self.folds}", remedy="Write a list of numbers, such as [0].")
         require_seeds(self.seeds, where="seeds")
         for arm in self.arms:
             if arm.seeds is not None:
@@ -117,7 +123,10 @@ class Design:
             remedy = "Write threshold: argmax; a threshold must not be chosen on the patients that it is tested on."
             raise Fault("test: cross_validation has no validation patients of its own", remedy=remedy)
         if self.threshold != "argmax" and len(self.targets) > 1:
-            raise Fault("several targets need threshold: argmax", remedy="Or make a study of each target.")
+            raise Fault(
+                "several targets require threshold: argmax",
+                remedy="Write threshold: argmax, or run one study per target.",
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,15 +149,23 @@ def read_design(file: Path) -> Design:
         )
     except (KeyError, TypeError, AttributeError) as error:
         known = ", ".join(field.name for field in fields(Design))
-        raise Fault(f"not the design of a study ({error})", file=file, remedy=f"It may say: base, {known}.") from error
+        raise Fault(
+            f"not the design of a study ({error})", file=file, remedy=f"Use only these keys: base, {known}."
+        ) from error
     for arm in arms:
         if arm.trainer not in BASES or arm.sequences not in ("all", "available"):
             remedy = f"Choose among {', '.join(BASES)}, and sequences: all or available."
-            raise Fault(f"arm {arm.name}: {arm.trainer} on {arm.sequences}", file=file, remedy=remedy)
+            raise Fault(
+                f"arm {arm.name}: invalid trainer {arm.trainer} or sequences {arm.sequences}", file=file, remedy=remedy
+            )
         configuration = arm.configuration or design.configuration
         if {"DeepLab25D", "DeepLab25DPlus"} & {*BASES[arm.trainer]} and configuration != "2d":
-            remedy = "Write configuration: 2d, for this arm alone if need be."
-            raise Fault(f"arm {arm.name}: {arm.trainer} with {configuration}", file=file, remedy=remedy)
+            remedy = "Write configuration: 2d, for the whole design or for this arm."
+            raise Fault(
+                f"arm {arm.name}: {arm.trainer} cannot train the configuration {configuration}",
+                file=file,
+                remedy=remedy,
+            )
     return design
 
 

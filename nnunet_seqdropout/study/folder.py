@@ -1,4 +1,4 @@
-"""One design on one cohort, and where everything of it lies."""
+"""Defines a study, which is one design on one cohort, and the paths of all its files."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from nnunet_seqdropout.study.trainers import trainer_name
 
 @dataclass(frozen=True)
 class Machine:
-    """How the commands run, which does not change what they compute. device: cuda, cpu or mps."""
+    """The resources of the commands, which do not affect their results. device: cuda, cpu or mps."""
 
     device: str = "cpu"
     n_gpus: int = 1
@@ -101,7 +101,7 @@ class Study:
 
     @property
     def tested(self) -> dict[str, list[int]]:
-        """Which folds test which part of the patients: all folds all, or each fold those that it did not see."""
+        """The folds that test each part of the patients: all folds test all, or each those it was not trained on."""
         folds = list(self.design.folds)
         return {"test": folds} if self.design.test == "imagesTs" else self.validated
 
@@ -118,5 +118,5 @@ class Study:
         return f"train/{trainer_name(run)}{own}/{self.raw(self.sequences(run.arm, scenario)).name}/fold_{fold}"
 
     def dataset_id(self, sequences: Sequence[str]) -> int:
-        """The same for the same sequences, whatever else the design says: a bit for each channel."""
+        """The number of the data set with these sequences: a bit for each channel, independent of the design."""
         return sum(1 << self.cohort.channel_names.index(name) for name in sequences)

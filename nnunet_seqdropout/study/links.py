@@ -1,4 +1,4 @@
-"""Makes the data sets of a study: one for each choice of sequences, of links to one converted data set."""
+"""Creates the data sets of a study, one per choice of sequences, as links to one converted data set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,8 +51,8 @@ def sync_links(folder: Path, wanted: Mapping[str, Path]) -> None:
             try:
                 link.symlink_to(source.resolve())
             except OSError as error:
-                remedy = "Name a folder on a file system with symbolic links with -o."
-                raise Fault(f"no link to {source} ({error})", file=link, remedy=remedy) from error
+                remedy = "Give with -o a folder on a file system that supports symbolic links."
+                raise Fault(f"cannot create a link to {source} ({error})", file=link, remedy=remedy) from error
 
 
 def write_if_new(file: Path, content: dict | list) -> None:

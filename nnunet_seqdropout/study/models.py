@@ -1,4 +1,4 @@
-"""What the models of a study are, how they learned and what they cost."""
+"""Collects architecture, learning curves and costs of a study's trained models."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class TrainedModel:
 
     @property
     def seconds(self) -> float:
-        """Of all epochs, those before an interruption too."""
+        """The time of all epochs, including those before an interruption."""
         times = zip(self.curves["epoch_start_timestamps"], self.curves["epoch_end_timestamps"], strict=True)
         return sum(end - start for start, end in times)
 

@@ -1,4 +1,4 @@
-"""What came out of a study, gathered from its folders into tables and one page."""
+"""Collects the results of a study from its folders and writes tables and one page."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

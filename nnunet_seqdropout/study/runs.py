@@ -1,4 +1,4 @@
-"""The runs of a study: every arm with each of its seeds, which is a training of its own."""
+"""Lists the runs of a study: every arm with each of its seeds, each with a training of its own."""
 
 from dataclasses import dataclass
 

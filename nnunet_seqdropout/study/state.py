@@ -1,4 +1,4 @@
-"""What has been done in a folder, and by whom it is being done: records of steps, hashes of files, locks."""
+"""Records the finished steps of a folder, and provides file hashes and locks against concurrent runs."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """What the state file says of a step. begun and done: fingerprints, empty where it did not come so far.
+    """The entry of a step in the state file. begun and done: fingerprints, empty where not reached.
 
     seconds, mebibytes: of the last run, the latter of its largest process. resumed: that run went on where another had
     been interrupted. how and versions: with what it ran. outputs: path -> SHA-256.
@@ -63,7 +63,9 @@ class State:
         try:
             import fcntl
         except ModuleNotFoundError as error:
-            raise Fault("this needs Linux or macOS", remedy="Run it there, or in the Linux subsystem.") from error
+            raise Fault(
+                "seqdropout study needs Linux or macOS", remedy="Run it there, or in the Windows Subsystem for Linux."
+            ) from error
         file = self.folder / "locks" / name.replace("/", ".")
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(file, os.O_RDWR | os.O_CREAT)

@@ -1,4 +1,4 @@
-"""Commands that build on each other, each run once: what is done and unchanged is not done again."""
+"""Runs dependent commands in order; a step that is done and whose inputs are unchanged is not repeated."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ class Step:
     commands: run one after the other, ``how`` appended to each, in ``environment``: neither changes what comes out.
     inputs: files and folders that it reads and no other step writes. after: names of steps whose outputs it reads.
     outputs: files and folders that tell whether it is done. folder: where an interrupted run goes on; it is put aside
-    when the inputs have changed. arms: whom it serves.
+    when the inputs have changed. arms: those that need it.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Steps:
             aside = next(path for path in named if not path.exists())
             aside.parent.mkdir(parents=True, exist_ok=True)
             step.folder.rename(aside)
-            log.info("%s: its inputs have changed; the result so far is kept in %s", step.name, aside)
+            log.info("%s: its inputs have changed; the previous result was moved to %s", step.name, aside)
 
     def _remove_what_was_changed(self, before: Record) -> None:
         """A command that goes on where it was would take an altered output for its own."""
@@ -163,6 +163,6 @@ class Steps:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            remedy = f"See {self.log_file}; what is done stays done."
+            remedy = f"See {self.log_file}; rerun to resume."
             raise Fault(f"{step.name}: this command failed: {shlex.join(words)}", remedy=remedy)
         return usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)

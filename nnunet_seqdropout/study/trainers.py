@@ -1,4 +1,4 @@
-"""The trainer of each run, written as a file for nnU-Net's finder: its budget and settings are class attributes."""
+"""Writes one trainer file per run for nnU-Net to find, with budget and settings as class attributes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +43,10 @@ def write_trainers(folder: Path, design: Design) -> dict[str, Path]:
     own = [trainer_name(run) for run in runs if run.arm.settings]
     shared = {trainer_name(run) for run in runs if not run.arm.settings}
     if twice := {name for name in own if own.count(name) > 1 or name in shared}:
-        raise Fault(f"two arms are called {twice.pop()} in nnU-Net", remedy="Choose names that differ in a letter.")
+        raise Fault(
+            f"two arms would have the same trainer name {twice.pop()} in nnU-Net",
+            remedy="Choose names that differ in letters or digits.",
+        )
     known = {name for arm in design.arms for name in _settings_of(arm)}
     if unknown := design.settings.keys() - known:
         raise Fault(f"no trainer has the setting {', '.join(unknown)}", remedy="See README, Trainers.")

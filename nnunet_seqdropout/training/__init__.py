@@ -1,4 +1,4 @@
-"""What our trainers change of nnU-Net's."""
+"""Adapts nnU-Net's trainers by mixins: settings, sequence dropout, 2.5D training, Dice per pattern."""
 
 from nnunet_seqdropout.training.configured import ConfiguredTrainer, Demo
 from nnunet_seqdropout.training.deeplab import DeepLab25D, DeepLab25DPlus

@@ -1,4 +1,4 @@
-"""What our trainers change of nnU-Net's: settings as class attributes, a few guards, and sequence dropout."""
+"""Adapts nnU-Net's trainer: settings as class attributes, a few guards, and reproducible seeds."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from nnunet_seqdropout.training.optimisers import LEARNING_RATES, WEIGHT_DECAYS,
 from nnunet_seqdropout.training.patterns import DicePerPattern
 
 FOLDS_OF_NNUNET = 5
-"""How many splits nnU-Net makes where none are declared."""
+"""Number of splits that nnU-Net makes if none are declared."""
 
 
 GPU_MEBIBYTES = "gpu_mebibytes"

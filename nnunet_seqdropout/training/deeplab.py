@@ -1,4 +1,4 @@
-"""The trainer's half of the 2.5D network: windows of a few slices to train on, whole volumes to predict."""
+"""Trains the 2.5D networks in nnU-Net: on windows of a few slices, whereas prediction takes whole volumes."""
 
 import os
 from typing import Any, ClassVar

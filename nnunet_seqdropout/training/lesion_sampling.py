@@ -1,4 +1,4 @@
-"""Draws nnU-Net's forced foreground by lesion: the small ones as often as the large ones."""
+"""Draws nnU-Net's forced foreground by lesion, so that small lesions are drawn as often as large ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evaluation.metrics.lesions import find_objects
 
 VOXELS_PER_LESION = 256
-"""How often each lesion stands in the list that nnU-Net draws from; it repeats the voxels of smaller lesions."""
+"""Number of entries of each lesion in the list that nnU-Net draws from; voxels of smaller lesions are repeated."""
 
 Label = int | tuple[int, ...]
 """A class, or the classes of a region: the keys of nnU-Net's ``class_locations``."""
@@ -56,13 +56,15 @@ def _values(key: Label) -> list[int]:
 def _rows(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Voxels of each object, evenly spaced in its list of voxels."""
     objects = find_objects(mask)
+    # by object; stable, so that the voxels of each stay in order
     order = np.argsort(objects.number, kind="stable")
     chosen = [_evenly(each) for each in np.split(order, np.cumsum(objects.n_voxels)[:-1]) if each.size]
     if not chosen:
         return np.empty((0, 4), np.int64)
-    positions = objects.positions[np.concatenate(chosen)]
+    positions = objects.positions[np.concatenate(chosen)]  # (rows, 3): z, y, x
     return np.concatenate([np.zeros((len(positions), 1), np.int64), positions], axis=1)
 
 
 def _evenly(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
+    # whole numbers: smaller lesions repeat voxels, of larger ones every n-th is taken
     return voxels[np.arange(VOXELS_PER_LESION) * len(voxels) // VOXELS_PER_LESION]

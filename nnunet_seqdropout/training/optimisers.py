@@ -1,4 +1,4 @@
-"""Optimisers that a trainer may choose between, on nnU-Net's polynomial schedule with or without a warm-up."""
+"""Builds the optimisers that a trainer can select, with nnU-Net's polynomial schedule and an optional warm-up."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Dice per availability pattern: how well the patients who have the same sequences are segmented."""
+"""Computes Dice per availability pattern, over the patients who have the same sequences."""
 
 from collections import defaultdict
 from collections.abc import Iterable

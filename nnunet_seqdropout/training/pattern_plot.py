@@ -1,4 +1,4 @@
-"""The picture of a training with one curve per availability pattern, beside nnU-Net's progress.png."""
+"""Plots a training with one curve per availability pattern, as a file beside nnU-Net's progress.png."""
 
 from collections.abc import Sequence
 from itertools import cycle, product

@@ -1,4 +1,4 @@
-"""The trainer's half of Dice per availability pattern: count in the online validation, log, draw."""
+"""Adds Dice per availability pattern to a trainer: counts in the online validation, logs and plots."""
 
 from pathlib import Path
 from typing import Any

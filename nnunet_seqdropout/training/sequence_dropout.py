@@ -24,7 +24,7 @@ from nnunet_seqdropout.subsets import SubsetLaw, subsets
 from nnunet_seqdropout.training.configured import ConfiguredTrainer, require_not_negative
 
 VALIDATION_SEED = 20210122
-"""Of the subsets that the online validation is given."""
+"""The seed of the subsets drawn for the online validation."""
 
 
 class WithSequenceDropout(ConfiguredTrainer):
