@@ -19,7 +19,7 @@ class Evaluation:
 
     cases: a row per patient. lesions: a row per object of either side. roc and froc: the curves of the cohort, empty
     where there were no probabilities. summary: settings, threshold, metrics, strata, sensitivity by size, and what
-    became of each case. Columns and keys: docs/evaluation.md.
+    became of each case. Columns and keys: docs/formats.md.
     """
 
     cases: pd.DataFrame
