@@ -27,10 +27,10 @@ from benchmarks.steps import use_folders
 from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.placeholders import placeholder
-from dataset_conversion.sequences import pattern
+from dataset_conversion.sequences import Pattern
 from evaluation.inputs.folders import Folders, Target
 from evaluation.patient import evaluate_patient
-from nnunet_seqdropout.models.folders import dataset_json
+from nnunet_seqdropout.models.folders import description_of_model
 from nnunet_seqdropout.subsets import subsets
 
 LARGEST_DIFFERENCE = 1e-4
@@ -51,11 +51,11 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=1, help="how often both run (1)")
     arguments = parser.parse_args()
     use_folders(arguments.work / "nnunet")
-    dataset = dataset_json(None, arguments.model)
-    names, ending = dataset["channel_names"], dataset["file_ending"]
-    patterns = arguments.patterns or [pattern(present, names) for present in subsets([True] * len(names))]
+    description = description_of_model(arguments.model)
+    names, ending = description.channel_names, description.file_ending
+    patterns = arguments.patterns or [str(Pattern.of(present, names)) for present in subsets([True] * len(names))]
     for shown in patterns:
-        fill(arguments.images, arguments.work / "filled" / shown, shown.split("+"), names, ending)
+        fill(arguments.images, arguments.work / "filled" / shown, Pattern.parse(shown).names, names, ending)
     model = ["-m", arguments.model, "-f", arguments.f, "-device", arguments.device]
     model += ["--disable_tta"] * arguments.disable_tta
     ours = ["seqdropout", "subsets", "-i", arguments.images, "-gt", arguments.labels, "-o", arguments.work / "ours"]

@@ -37,6 +37,7 @@ from evaluation.tables.comparison import compare
 from evaluation.tables.results import read_evaluation
 from evaluation.tables.study import models_table, seeds_table
 from nnunet_seqdropout.cli.command import main
+from nnunet_seqdropout.dropout import factor
 from nnunet_seqdropout.prediction.folder import predict_folder
 from nnunet_seqdropout.prediction.inputs import CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
@@ -197,7 +198,7 @@ def test_the_summary_and_the_cases_of_subsets(tmp_path, images):
 
 
 def test_what_fill_writes(tmp_path, images):
-    fill(images, tmp_path / "filled", channel_names=NAMES, file_ending=".nii.gz")
+    fill(images, tmp_path / "filled", channel_names=NAMES, file_ending=".nii.gz", factor=factor)
     assert paths(read(tmp_path / "filled" / "P1.json")) == documented("`fill`")
     assert {*read(tmp_path / "filled" / "summary.json")["settings"]} == {*settings_of("fill")}
 
@@ -301,7 +302,7 @@ def plans_of(trainer_class: type[ConfiguredTrainer], folder: Path, monkeypatch) 
     monkeypatch.setattr(nnUNetTrainer, "initialize", lambda _: None)
     (folder / "dataset_fingerprint.json").write_text(json.dumps(FINGERPRINT))
     trainer = object.__new__(trainer_class)
-    vars(trainer).update(
+    trainer.__dict__.update(
         fold="all",
         dataset_json={"channel_names": {str(i): name for i, name in enumerate(NAMES)}},
         configuration_name="2d",
