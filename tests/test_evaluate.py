@@ -127,6 +127,35 @@ def test_a_budget_that_cannot_be_kept_is_an_error():
         lowest_within_budget({"P": counts}, 1)
 
 
+@pytest.mark.parametrize(("options", "value"), [((), 0.6), (("--fp-budget", 0), 0.31)])
+def test_a_threshold_is_chosen_by_what_lies_inside_the_validation_patients_masks(tmp_path, options, value):
+    """Inside lie a lesion of .8 and .6 and a false object of .3: at .6 all is found, from .31 on nothing is false.
+
+    Outside lie a lesion of .1 and a false object of .9: with these it would be .1, and .91.
+    """
+    reference, probability = np.zeros((1, 1, 12), np.uint8), np.zeros((1, 1, 12), np.float32)
+    reference[..., [0, 1, 6, 7]] = 1
+    probability[..., [0, 1, 3, 6, 7, 9, 10]] = (0.8, 0.6, 0.3, 0.1, 0.1, 0.9, 0.9)
+    for kind in ("test", "val"):
+        save(reference, tmp_path / f"{kind}_gt" / "P.nii.gz")
+        save_npz(probability, tmp_path / f"{kind}_p", "P")
+    save((np.arange(12) < 5).astype(np.uint8)[None, None], tmp_path / "masks" / "P.nii.gz")
+    validation = ("--val-gt", tmp_path / "val_gt", "--val-p", tmp_path / "val_p", "--mask", tmp_path / "masks")
+    assert evaluate(tmp_path, *validation, *options) == 0
+    content = json.loads((tmp_path / "out" / "thresholds.json").read_text())
+    assert content["thresholds"][""]["value"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("fp_budget", [None, 0.5])
+def test_references_of_others_may_lie_beside_those_of_the_validation_patients(folders, fp_budget):
+    validation = Folders(folders / "val_gt", folders / "val_p")
+    alone, _ = calibrate(validation, fp_budget=fp_budget)
+    save(patient(0)[0], folders / "val_gt" / "P0.nii.gz")
+    thresholds, outcomes = calibrate(validation, fp_budget=fp_budget)
+    assert thresholds == alone
+    assert {case: outcome.status for case, outcome in outcomes.items()} == {"P3": "ok", "P4": "ok"}
+
+
 def test_label_maps_give_all_but_the_curves(folders):
     for file in (folders / "test_p").glob("*.npz"):
         file.unlink()

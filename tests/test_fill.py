@@ -3,11 +3,13 @@
 import gzip
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from test_abandoned import dead_pid
 
 from nnunet_seqdropout.cli.command import main
 
@@ -151,6 +153,22 @@ def test_a_name_that_nnunet_would_misread_fails_its_case_by_name(source, model, 
     assert not list(target.glob("A*"))
 
 
+def test_a_misnamed_file_belongs_to_no_case_of_which_its_name_has_a_part_only(source, model):
+    """P10_flair.nii.gz is of P10 and not of P1; P1b.nii.gz, which no underscore parts from P1, is a case of its own."""
+    case(source, "P1", 0)
+    case(source, "P10", 0)
+    for name in ("P10_flair.nii.gz", "P1b.nii.gz"):
+        shutil.copy(source / "P1_0000.nii.gz", source / name)
+    code, target = fill(source, model)
+    assert code == 1
+    cases = summary(target)["cases"]
+    assert {name: outcome["status"] for name, outcome in cases.items()} == {
+        "P1": "ok",
+        "P10": "failed",
+        "P1b": "failed",
+    }
+
+
 def test_every_misnamed_file_is_reported_by_itself(source, model):
     for name in ("BraTS_001.nii.gz", "BraTS_002.nii.gz"):
         write(source / name, 5)
@@ -211,6 +229,16 @@ def test_what_a_killed_process_leaves_is_no_case_of_nnunet(source, model):
     (target / ".partial-x").mkdir()
     shutil.copy(target / "A_0000.nii.gz", target / ".partial-x")
     assert len(subfiles(str(target), suffix=".nii.gz")) == 4
+
+
+def test_what_a_killed_process_left_half_written_is_removed(source, model):
+    case(source, "A", 0)
+    _, target = fill(source, model)
+    abandoned = target / f".partial-{socket.gethostname()}-{dead_pid()}-abcdefgh"
+    abandoned.mkdir()
+    (abandoned / "A_0000.nii.gz").write_bytes(b"half")
+    assert fill(source, model)[0] == 0
+    assert not [file.name for file in target.iterdir() if file.name.startswith(".")]
 
 
 def test_an_output_that_is_a_file_ends_with_two(source, model, tmp_path, capsys):
