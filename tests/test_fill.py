@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from test_abandoned import dead_pid
 
 from nnunet_seqdropout.cli.command import main
+from nnunet_seqdropout.models.folders import dataset_json
 
 CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
 
@@ -262,6 +263,13 @@ def test_channels_are_taken_in_the_order_of_their_numbers(source, model):
     case(source, "A", 1, 2, 3)
     _, target = fill(source, model)
     assert json.loads((target / "A.json").read_text())["absent"] == ["bravo"]
+
+
+def test_the_eleventh_channel_comes_after_the_tenth(model):
+    names = [f"s{i}" for i in range(11)]
+    content = {"channel_names": {str(i): names[i] for i in reversed(range(11))}, "file_ending": ".nii.gz"}
+    (model / "dataset.json").write_text(json.dumps(content))
+    assert dataset_json(None, model)["channel_names"] == names
 
 
 @pytest.mark.parametrize("exists", [True, False])
