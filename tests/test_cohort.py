@@ -58,6 +58,12 @@ def test_the_froc_pools_lesions_and_averages_false_positives_over_patients():
     assert curve["fp_per_patient"].tolist() == [3.5, 0]
 
 
+def test_without_lesions_the_froc_has_no_sensitivity():
+    curve = cohort.froc((0.5,), [np.array([[0, 3]])], n_lesions=0)
+    assert curve["fp_per_patient"].tolist() == [3]
+    assert curve["sensitivity"].isna().all()
+
+
 def test_totals_are_sums_over_patients():
     cases = pd.DataFrame({"case": ["a", "b"], "n_lesions": [1, 2], "n_found": [0, 2], "fp": [3, 4], "dice": [0.1, 0.2]})
     assert cohort.totals(cases) == {"n_patients": 2, "n_lesions": 3, "n_found": 2, "fp": 7}

@@ -21,7 +21,7 @@ from dataset_conversion.dicom.convert import from_dicom
 from dataset_conversion.dicom.geometry import require_whole
 from dataset_conversion.dicom.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.dicom.roles import choose_series
-from dataset_conversion.dicom.rules import read_rules
+from dataset_conversion.dicom.rules import Rule, read_rules
 from dataset_conversion.dicom.series import Series, Slice, find_series
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout
@@ -164,6 +164,28 @@ def test_the_four_sequences_of_a_patient_are_found_and_read_as_a_hospital(source
 def test_the_shipped_rules_know_the_names_of_the_vendors(description, agent, time, role):
     rule = next((r for r in read_rules().rules if r.holds(series_of(description, agent=agent, time=time))), None)
     assert (None if rule is None or rule.role == "none" else rule.role) == role
+
+
+def test_the_ends_of_a_range_of_inversion_times_belong_to_it():
+    rule = Rule("flair", inversion_time_ms=(1500, 3000))
+    times = (1499, 1500, 3000, 3001, None)
+    assert [rule.holds(series_of("x", time=time)) for time in times] == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("agent", "is_one"), [("None", False), ("NO", False), ("N/A", False), ("", False), ("Gd", True)]
+)
+def test_a_contrast_agent_that_is_denied_is_none(source, agent, is_one):
+    write_series(source, "T1", agent=agent)
+    (series,) = find_series(source)
+    assert series.contrast_agent == is_one
+
+
+def test_a_series_of_another_modality_is_no_sequence(tmp_path):
+    (tmp_path / "r").write_text("series: {}")
+    both = [series_of("FLAIR", uid="ct", modality="CT"), series_of("FLAIR", uid="mr")]
+    chosen = choose_series(both, read_rules(tmp_path / "r"), patient="P")
+    assert {role: series.uid for role, series in chosen.items()} == {"flair": "mr"}
 
 
 @pytest.mark.parametrize("orientation", [AXIAL, SAGITTAL, OBLIQUE], ids=["axial", "sagittal", "oblique"])

@@ -20,6 +20,7 @@ from nnunet_seqdropout.dropout import (
     add_rescaling,
     case_present,
     factor,
+    keep_and_rescale,
     present_sequences,
     rescaling_factor,
     rescaling_of,
@@ -95,6 +96,15 @@ def test_dropout_zeroes_the_dropped_and_multiplies_the_rest():
         dropped = SequenceDropout()(**data)["image"]
         kept = present_sequences(dropped[None])[0]
         torch.testing.assert_close(dropped[kept], image[kept] * (4 / kept.sum()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_what_is_kept_and_rescaled_stays_of_its_type(dtype):
+    # one of four dropped: 4/3, as near as the type comes to it
+    kept = torch.tensor([[True, False, True, True]])
+    rescaled = keep_and_rescale(torch.ones(1, 4, 2, 2, dtype=dtype), kept)
+    assert rescaled.dtype == dtype
+    assert rescaled[0, :, 0, 0].tolist() == torch.tensor([4 / 3, 0, 4 / 3, 4 / 3]).to(dtype).tolist()
 
 
 def test_dropout_leaves_the_image_it_was_given():

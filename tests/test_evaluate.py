@@ -1,12 +1,14 @@
 """``seqdropout evaluate`` and ``compare`` from folders to tables: thresholds, bad input, what stands in the files."""
 
 import json
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from example_evaluation import example
 from example_folders import SHAPE, evaluate, patient, rows, save, save_npz, write_folders
 from joblib import parallel_config
 
@@ -15,6 +17,7 @@ from dataset_conversion.files.nifti import write_probability
 from evaluation.inputs.calibration import BUDGET_GRID, calibrate, lowest_within_budget
 from evaluation.inputs.folders import Folders, Target
 from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
+from evaluation.tables.comparison import compare as compare_evaluations
 from evaluation.tables.evaluate import evaluate_folders
 from evaluation.tables.results import read_evaluation
 from nnunet_seqdropout.cli.command import main
@@ -120,11 +123,48 @@ def test_a_budget_of_false_positives_takes_the_lowest_threshold_that_keeps_to_it
     assert thresholds.by_pattern[""] == Threshold(0.73, 2)
 
 
+def test_a_budget_that_is_used_up_exactly_is_kept():
+    # one and three false positives up to .2, one and one from .21 on: 2 each, then 1
+    counts = {case: np.zeros((len(BUDGET_GRID), 2), int) for case in "PQ"}
+    counts["P"][:, 1] = 1
+    counts["Q"][:, 1] = [3] * 20 + [1] * 79
+    assert [lowest_within_budget(counts, budget) for budget in (1, 1.9, 2)] == [0.21, 0.21, 0.01]
+
+
 def test_a_budget_that_cannot_be_kept_is_an_error():
     counts = np.zeros((len(BUDGET_GRID), 2), int)
     counts[:, 1] = 3
     with pytest.raises(Fault, match=r"3 false positives per patient even at 0\.99"):
         lowest_within_budget({"P": counts}, 1)
+
+
+@pytest.mark.parametrize(("options", "value"), [((), 0.6), (("--fp-budget", 0), 0.31)])
+def test_a_threshold_is_chosen_by_what_lies_inside_the_validation_patients_masks(tmp_path, options, value):
+    """Inside lie a lesion of .8 and .6 and a false object of .3: at .6 all is found, from .31 on nothing is false.
+
+    Outside lie a lesion of .1 and a false object of .9: with these it would be .1, and .91.
+    """
+    reference, probability = np.zeros((1, 1, 12), np.uint8), np.zeros((1, 1, 12), np.float32)
+    reference[..., [0, 1, 6, 7]] = 1
+    probability[..., [0, 1, 3, 6, 7, 9, 10]] = (0.8, 0.6, 0.3, 0.1, 0.1, 0.9, 0.9)
+    for kind in ("test", "val"):
+        save(reference, tmp_path / f"{kind}_gt" / "P.nii.gz")
+        save_npz(probability, tmp_path / f"{kind}_p", "P")
+    save((np.arange(12) < 5).astype(np.uint8)[None, None], tmp_path / "masks" / "P.nii.gz")
+    validation = ("--val-gt", tmp_path / "val_gt", "--val-p", tmp_path / "val_p", "--mask", tmp_path / "masks")
+    assert evaluate(tmp_path, *validation, *options) == 0
+    content = json.loads((tmp_path / "out" / "thresholds.json").read_text())
+    assert content["thresholds"][""]["value"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("fp_budget", [None, 0.5])
+def test_references_of_others_may_lie_beside_those_of_the_validation_patients(folders, fp_budget):
+    validation = Folders(folders / "val_gt", folders / "val_p")
+    alone, _ = calibrate(validation, fp_budget=fp_budget)
+    save(patient(0)[0], folders / "val_gt" / "P0.nii.gz")
+    thresholds, outcomes = calibrate(validation, fp_budget=fp_budget)
+    assert thresholds == alone
+    assert {case: outcome.status for case, outcome in outcomes.items()} == {"P3": "ok", "P4": "ok"}
 
 
 def test_label_maps_give_all_but_the_curves(folders):
@@ -134,6 +174,31 @@ def test_label_maps_give_all_but_the_curves(folders):
     assert [row["auc"] for row in rows(folders / "out" / "cases.csv")] == ["", "", ""]
     assert (rows(folders / "out" / "roc.csv"), rows(folders / "out" / "froc.csv")) == ([], [])
     assert [float(row["dice"]) for row in rows(folders / "out" / "cases.csv")] == pytest.approx([8 / 15] * 3)
+
+
+def test_the_froc_counts_the_lesions_of_those_who_have_probabilities(folders):
+    (folders / "test_p" / "P2.npz").unlink()
+    assert evaluate(folders) == 0
+    # two patients of two lesions; at .4 all are found
+    row = next(row for row in rows(folders / "out" / "froc.csv") if float(row["threshold"]) == 0.4)
+    assert (row["n_lesions"], float(row["sensitivity"])) == ("4", 1)
+
+
+@pytest.mark.parametrize(("n_at_0", "is_said"), [(1, False), (3, True)])
+def test_of_2000_lesion_voxels_one_with_probability_0_is_not_worth_a_word(tmp_path, n_at_0, is_said):
+    probability = np.full((2, 40, 25), 0.9, np.float32)
+    probability.flat[:n_at_0] = 0
+    save(np.ones((2, 40, 25), np.uint8), tmp_path / "gt" / "P.nii.gz")
+    save_npz(probability, tmp_path / "p", "P")
+    warnings = evaluate_folders(Folders(tmp_path / "gt", tmp_path / "p"), name="m")[0].summary["warnings"]
+    assert [f"{n_at_0 / 20:.1f} % of the lesion voxels" in warning for warning in warnings] == [True] * is_said
+
+
+def test_patients_without_a_lesion_are_named(folders):
+    for seed in (0, 2):
+        save(np.zeros(SHAPE, np.uint8), folders / "test_gt" / f"P{seed}.nii.gz")
+    evaluation, _ = evaluate_folders(Folders(folders / "test_gt", folders / "test_p"), name="m")
+    assert evaluation.summary["warnings"] == ["2 patients have no lesion: P0, P2."]
 
 
 def test_a_region_is_the_union_of_its_labels(folders):
@@ -208,6 +273,23 @@ def test_a_prediction_without_a_reference_is_mentioned(folders):
     assert evaluate(folders) == 0
     cases = json.loads((folders / "out" / "summary.json").read_text())["cases"]
     assert cases["P2"]["status"] == "skipped"
+
+
+def test_hidden_files_are_no_references(folders):
+    (folders / "test_gt" / "._P0.nii.gz").write_bytes(b"of a Mac")
+    assert Folders(folders / "test_gt", folders / "test_p").cases() == ["P0", "P1", "P2"]
+
+
+def test_a_probability_map_belongs_to_its_case(folders):
+    """P0 has a map alone, P1 nnU-Net's files, P2 a map without a reference."""
+    for case in ("P0", "P2"):
+        for file in (folders / "test_p").glob(f"{case}*"):
+            file.unlink()
+        save(patient(0)[1], folders / "test_p" / f"{case}_prob.nii.gz")
+    (folders / "test_gt" / "P2.nii.gz").unlink()
+    of_test = Folders(folders / "test_gt", folders / "test_p")
+    assert of_test.without_reference() == ["P2"]
+    assert of_test.is_predicted("P0")
 
 
 def changed(folders, **change):
@@ -322,6 +404,23 @@ def test_a_pattern_that_nothing_calibrated_contains_is_an_error():
         thresholds.for_pattern("")
 
 
+def test_of_two_supersets_alike_the_first_in_channel_order_lends_its_threshold():
+    thresholds = Thresholds("1", "fixed", {"a+c": Threshold(0.2, 3), "a+b": Threshold(0.3, 3)})
+    assert thresholds.for_pattern("a", channel_names=("a", "b", "c"))[0] == "a+b"
+    assert thresholds.for_pattern("a", channel_names=("a", "c", "b"))[0] == "a+c"
+
+
+def test_a_threshold_may_be_as_little_above_1_as_a_probability(tmp_path):
+    # the sum of two classes' float16 probabilities may be 1.0005
+    for value, is_one in ((1.0005, True), (1.002, False)):
+        Thresholds("1", "fixed", {"": Threshold(value)}).write(tmp_path / "t.json")
+        if is_one:
+            assert read_thresholds(tmp_path / "t.json", target="1").by_pattern[""].value == value
+        else:
+            with pytest.raises(Fault, match=r"a threshold of 1\.002"):
+                read_thresholds(tmp_path / "t.json", target="1")
+
+
 def test_thresholds_of_another_label_are_refused(tmp_path):
     Thresholds("1,3", "fixed", {"": Threshold(0.5)}).write(tmp_path / "t.json")
     with pytest.raises(Fault, match="for 1,3, not for 1"):
@@ -401,6 +500,23 @@ def test_two_models_under_different_limits_are_not_compared(folders, capsys):
     evaluate(folders, "--min-volume-mm3", "5", out="other")
     assert compare(folders) == 2
     assert "limits of volume" in capsys.readouterr().err
+
+
+def test_volumes_that_differ_by_rounding_are_of_one_reference():
+    a, b = example("a"), example("b")
+    for factor, is_one in ((1 + 1e-7, True), (1 + 1e-5, False)):
+        scaled = replace(b, cases=b.cases.assign(volume_reference_mm3=b.cases["volume_reference_mm3"] * factor))
+        if is_one:
+            assert "dice" in compare_evaluations(a, scaled)["metric"].tolist()
+        else:
+            with pytest.raises(Fault, match="volume_reference_mm3 of one patient differs between a and b"):
+                compare_evaluations(a, scaled)
+
+
+def test_two_models_evaluated_on_different_labels_are_not_compared():
+    other = example("b", settings={**example().summary["settings"], "target": "2"})
+    with pytest.raises(Fault, match="a and b were evaluated on different labels"):
+        compare_evaluations(example("a"), other)
 
 
 @pytest.mark.parametrize("n", [1, 2])

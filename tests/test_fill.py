@@ -3,13 +3,16 @@
 import gzip
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from test_abandoned import dead_pid
 
 from nnunet_seqdropout.cli.command import main
+from nnunet_seqdropout.models.folders import dataset_json
 
 CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
 
@@ -159,6 +162,22 @@ def test_a_name_that_nnunet_would_misread_fails_its_case_by_name(source, model, 
     assert not list(target.glob("A*"))
 
 
+def test_a_misnamed_file_belongs_to_no_case_of_which_its_name_has_a_part_only(source, model):
+    """P10_flair.nii.gz is of P10 and not of P1; P1b.nii.gz, which no underscore parts from P1, is a case of its own."""
+    case(source, "P1", 0)
+    case(source, "P10", 0)
+    for name in ("P10_flair.nii.gz", "P1b.nii.gz"):
+        shutil.copy(source / "P1_0000.nii.gz", source / name)
+    code, target = fill(source, model)
+    assert code == 1
+    cases = summary(target)["cases"]
+    assert {name: outcome["status"] for name, outcome in cases.items()} == {
+        "P1": "ok",
+        "P10": "failed",
+        "P1b": "failed",
+    }
+
+
 def test_every_misnamed_file_is_reported_by_itself(source, model):
     for name in ("BraTS_001.nii.gz", "BraTS_002.nii.gz"):
         write(source / name, 5)
@@ -221,6 +240,16 @@ def test_what_a_killed_process_leaves_is_no_case_of_nnunet(source, model):
     assert len(subfiles(str(target), suffix=".nii.gz")) == 4
 
 
+def test_what_a_killed_process_left_half_written_is_removed(source, model):
+    case(source, "A", 0)
+    _, target = fill(source, model)
+    abandoned = target / f".partial-{socket.gethostname()}-{dead_pid()}-abcdefgh"
+    abandoned.mkdir()
+    (abandoned / "A_0000.nii.gz").write_bytes(b"half")
+    assert fill(source, model)[0] == 0
+    assert not [file.name for file in target.iterdir() if file.name.startswith(".")]
+
+
 def test_an_output_that_is_a_file_ends_with_two(source, model, tmp_path, capsys):
     case(source, "A", 0)
     (tmp_path / "out").write_text("")
@@ -242,6 +271,13 @@ def test_channels_are_taken_in_the_order_of_their_numbers(source, model):
     case(source, "A", 1, 2, 3)
     _, target = fill(source, model)
     assert json.loads((target / "A.json").read_text())["absent"] == ["bravo"]
+
+
+def test_the_eleventh_channel_comes_after_the_tenth(model):
+    names = [f"s{i}" for i in range(11)]
+    content = {"channel_names": {str(i): names[i] for i in reversed(range(11))}, "file_ending": ".nii.gz"}
+    (model / "dataset.json").write_text(json.dumps(content))
+    assert dataset_json(None, model)["channel_names"] == names
 
 
 @pytest.mark.parametrize("exists", [True, False])

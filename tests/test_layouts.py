@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
 from dataset_conversion.raw.patients import find_patients
+from dataset_conversion.raw.splits import declared_splits
 from nnunet_seqdropout.cli.command import main
 
 GENERIC = """
@@ -235,6 +236,11 @@ def test_folds_are_declared_by_patient_where_patients_have_several_time_points(
         assert len(split["train"]) + len(split["val"]) == 2 * n_patients
     cases = [f"10{n}_{time}" for n in range(n_patients) for time in "AB"]
     assert sorted(case for split in splits for case in split["val"]) == cases
+
+
+def test_a_single_patient_with_two_time_points_can_validate_nobody():
+    in_split = {"train": ["1_A", "1_B"], "val": []}
+    assert declared_splits(in_split, {"1_A": "1", "1_B": "1"}) == []
 
 
 def test_a_time_point_that_comes_later_stays_in_its_patients_split(tmp_path, monkeypatch, capsys):

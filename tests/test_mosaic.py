@@ -78,6 +78,11 @@ def test_a_voxel_without_probability_is_transparent_and_likely_ones_are_bright()
     assert pixels[0, 2, :3].sum() < pixels[0, 3, :3].sum()
 
 
+def test_a_probability_of_a_twentieth_is_the_first_that_is_drawn():
+    alpha = picture(probability_layer(np.array([[0.049, 0.05]])))[0, :, 3]
+    assert alpha[0] == 0 < alpha[1]
+
+
 def test_the_colour_bar_goes_from_transparent_to_1():
     colours = probability_colours()
     assert colours[0][0] == 0

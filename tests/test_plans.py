@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from nnunetv2.experiment_planning.experiment_planners.residual_unets import residual_encoder_unet_planners
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from nnunet_seqdropout.plans import (
+    PLANNER_MEMORY_GB,
     fitting_rates,
     rates_outside,
     stored_bytes_per_window,
@@ -72,6 +75,41 @@ def test_the_batch_is_what_fits_into_the_planners_memory():
     assert deeplab(plans, **settings)["configurations"]["2d"]["batch_size"] == 31
     plans["experiment_planner_used"] = "nnUNetPlannerResEncL"
     assert deeplab(plans, **settings)["configurations"]["2d"]["batch_size"] == 94
+
+
+@pytest.mark.parametrize(
+    ("planner", "batch_size"),
+    [
+        # 8 / 0.75 = 10.67, 24 / 0.75 = 32, 40 / 0.75 = 53.33: what does not fit whole is left out
+        ("ExperimentPlanner", 10),
+        ("nnUNetPlannerResEncM", 10),
+        ("nnUNetPlannerResEncL", 32),
+        ("nnUNetPlannerResEncXL", 53),
+        ("PlannerOfSomebody", 10),
+    ],
+)
+def test_windows_of_three_quarters_of_a_gibibyte_fill_the_planners_memory(monkeypatch, planner, batch_size):
+    monkeypatch.setattr("nnunet_seqdropout.plans.stored_bytes_per_window", lambda *_: 0.75 * 2**30)
+    many = {"shapes_after_crop": [[64, 200, 48]] * 100}
+    plans = {**PLANS, "experiment_planner_used": planner}
+    assert deeplab(plans, fingerprint=many)["configurations"]["2d"]["batch_size"] == batch_size
+
+
+def test_the_memory_of_a_planner_is_what_nnunet_gives_it():
+    for planner, gigabytes in PLANNER_MEMORY_GB.items():
+        parameters = signature(getattr(residual_encoder_unet_planners, planner)).parameters
+        assert parameters["gpu_memory_target_in_gb"].default == gigabytes
+
+
+def test_part_of_a_sample_is_not_in_the_batch():
+    # 5 % of 399 slices are 19.95
+    slices = {"shapes_after_crop": [[64, 133, 48]] * 3}
+    assert deeplab(PLANS, fingerprint=slices)["configurations"]["2d"]["batch_size"] == 19
+
+
+def test_a_window_that_fills_the_memory_alone_is_trained_in_a_batch_of_two(monkeypatch):
+    monkeypatch.setattr("nnunet_seqdropout.plans.stored_bytes_per_window", lambda *_: 8 * 2**30)
+    assert deeplab(PLANS)["configurations"]["2d"]["batch_size"] == 2
 
 
 def test_a_tiny_data_set_gets_a_batch_of_two():
@@ -144,6 +182,13 @@ def test_the_plans_say_what_decoder_there_is():
         changed = deeplab(PLANS, network_settings=settings)
         assert changed["seqdropout"]["decoder"] == decoder
         assert changed["configurations"]["2d"]["architecture"]["arch_kwargs"] == settings
+
+
+def test_nnunet_reads_its_network_from_the_plans():
+    configuration = ConfigurationManager(deeplab(PLANS)["configurations"]["2d"])
+    assert configuration.network_arch_class_name == "nnunet_seqdropout.network.DeepLabV3Slab"
+    assert configuration.network_arch_init_kwargs == NETWORK
+    assert configuration.network_arch_init_kwargs_req_import == []
 
 
 def test_plans_given_are_left_as_they_were_and_plans_changed_twice_stay_the_same():

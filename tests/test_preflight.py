@@ -12,8 +12,10 @@ import pytest
 import SimpleITK as sitk
 from broken_files import declare_a_giant, flip_a_bit, truncate
 
-from dataset_conversion.checks.case import check_case
-from dataset_conversion.checks.folder import check_dataset
+from dataset_conversion.checks.case import CaseCheck, check_case
+from dataset_conversion.checks.folder import FolderCheck, check_dataset
+from dataset_conversion.files.dataset_json import channel_names
+from dataset_conversion.files.label_values import value_faults
 from nnunet_seqdropout.cli.command import main
 
 CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
@@ -234,6 +236,16 @@ def test_thousands_of_values_are_one_short_line(dataset, check):
     assert len(line) < 400
 
 
+def test_the_five_most_frequent_of_unknown_values_are_listed():
+    voxels = {2.0: 1, 3.0: 9, 4.0: 2, 5.0: 7, 6.0: 3}
+    for found, said in (
+        (voxels, "3 (9 voxels), 5 (7 voxels), 6 (3 voxels), 4 (2 voxels), 2 (1 voxels)"),
+        ({**voxels, 7.0: 8}, "3 (9 voxels), 7 (8 voxels), 5 (7 voxels), 6 (3 voxels), 4 (2 voxels) and 1 more"),
+    ):
+        (fault,) = value_faults(found, known=(1,), file=Path("A.nii.gz"))
+        assert fault.problem.endswith(f"unknown label values {said}")
+
+
 def test_a_label_stored_as_float_and_the_values_of_regions_are_sound(dataset, check):
     describe(dataset, 2, labels={"background": 0, "whole": [1, 2, 3], "core": [1, 3]}, regions_class_order=[2, 1])
     save(dataset / "labelsTr" / "A.nii.gz", lesion().astype(np.float64) * 3)
@@ -358,6 +370,11 @@ def test_misnamed_files_are_faults_of_their_case(dataset, check, name):
     assert absent.startswith("A: there is no file _0003 (flair)")
 
 
+def test_the_eleventh_channel_comes_after_the_tenth_and_not_after_the_second():
+    names = [f"s{i}" for i in range(11)]
+    assert channel_names({str(i): names[i] for i in reversed(range(11))}) == names
+
+
 def test_availability_is_counted_by_pattern_and_split(dataset, check):
     """B and D lack bravo, E flair; A and C have all four. D validates, F is in no half of the split and all zero."""
     write_case(dataset, "B", absent=(0,))
@@ -375,6 +392,12 @@ def test_availability_is_counted_by_pattern_and_split(dataset, check):
         "       0       0       1       0       1  bravo+t1_pre+t1_gd",
         "       0       0       0       1       1  (none)",
     ]
+
+
+def test_of_patterns_of_as_many_cases_that_of_more_sequences_comes_first():
+    patterns = ("", "t1_gd", "t1_gd+flair", "flair", "flair")
+    cases = {str(i): CaseCheck(pattern) for i, pattern in enumerate(patterns)}
+    assert list(FolderCheck(cases).availability) == ["flair", "t1_gd+flair", "t1_gd", ""]
 
 
 def test_a_broken_image_is_there_all_the_same(dataset, check):

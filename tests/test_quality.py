@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.quality.findings import Converted, findings
+from dataset_conversion.quality.findings import Converted, Finding, by_reason, findings
 from dataset_conversion.quality.page import write_quality_page
 from dataset_conversion.quality.thumbnails import CONTOUR, Thumbnails, cut_off, middle_of_head, thumbnails, window
 
@@ -268,6 +268,29 @@ def test_motion_stands_below_the_sequence(troubled):
     assert "flair 1.2 mm, 0.4° 1.050 → 1.090" in words(row(text, "A1"))
     assert "flair not moved" in words(row(text, "A5"))
     assert 'data-mm="5.01"' in row(text, "A2")
+
+
+@pytest.mark.parametrize(
+    ("motion", "is_told"),
+    [
+        ({"translation_mm": 5.0, "rotation_deg": 5.0}, False),
+        ({"rotation_deg": 5.1}, True),
+        ({"translation_mm": 5.1}, True),
+    ],
+)
+def test_a_large_rotation_is_told_as_a_large_shift_is(motion, is_told):
+    found = findings(Converted("A", entry(**motion), thumbnails_of()))
+    assert [finding.reason for finding in found] == ["moved by more than 5 mm or 5°"] * is_told
+
+
+def test_the_rarest_reason_stands_first_and_what_is_expected_last():
+    often, rare, absent = Finding("often"), Finding("rare", "of C"), Finding("absent", expected=True)
+    reasons = by_reason({"A": [often], "B": [often, absent], "C": [often, rare]})
+    assert [(finding.reason, cases) for finding, cases in reasons.items()] == [
+        ("rare", ["C"]),
+        ("often", ["A", "B", "C"]),
+        ("absent", ["B"]),
+    ]
 
 
 def test_pictures_of_the_conversion_are_linked_if_they_are_there(troubled):

@@ -263,6 +263,13 @@ def test_an_image_tells_itself_everything_and_noise_nothing():
     assert similarity(image, clipped(noise(image)), sitk.Transform()) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize(("share", "tells"), [(0.15, False), (0.25, True)])
+def test_an_image_that_covers_less_than_a_fifth_of_the_other_tells_nothing_of_it(share, tells):
+    image = clipped(head(grid(), T1))
+    aside = sitk.TranslationTransform(3, [(1 - share) * 71 * 2.5, 0, 0])
+    assert (similarity(image, image, aside) > 1) == tells
+
+
 def test_the_checkerboard_alternates_between_the_two_images_in_squares_of_20_mm():
     # 40 x 40 x 8 voxels of 1 x 1 x 5 mm; one image is bright on its left half, the other everywhere dark but a voxel
     bright, dark = np.ones((8, 40, 40), np.int16), np.zeros((8, 40, 40), np.int16)

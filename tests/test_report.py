@@ -15,6 +15,7 @@ from example_evaluation import CASES, averages, example
 from PIL import Image
 
 from evaluation.figures.mosaic import Mark, mosaic
+from evaluation.metrics.names import false_positives, printed_p
 from evaluation.report.evaluation import write_report
 
 COMPARISON = pd.DataFrame(
@@ -295,3 +296,12 @@ def test_the_report_works_in_a_browser_and_on_paper(tmp_path):
     paper = tmp_path / "report.pdf"
     chromium(file, f"--print-to-pdf={paper}")
     assert paper.read_bytes().startswith(b"%PDF")
+
+
+def test_a_p_value_below_a_thousandth_is_printed_as_such():
+    assert [printed_p(p) for p in (0.00099, 0.001, 0.0312, np.nan)] == ["< 0.001", "0.001", "0.031", "n/a"]
+
+
+def test_false_positives_stand_in_order_of_their_limits():
+    metrics = ["dice", "fp_10mm3", "found_5mm3", "fp_2.5mm3", "fp"]
+    assert false_positives(metrics) == ["fp", "fp_2.5mm3", "fp_10mm3"]

@@ -75,6 +75,12 @@ def test_importance_is_paired_by_patient():
     assert importance.loc["t1_gd", "mean"] == pytest.approx(0.5)
 
 
+def test_a_channel_of_the_model_that_no_pattern_has_is_no_part_of_the_complete_set():
+    importance = results(channel_names=["bravo", *NAMES]).importance()
+    assert importance["without"].tolist() == NAMES
+    pd.testing.assert_frame_equal(importance, results().importance())
+
+
 def test_patients_measured_apart_are_joined_as_if_measured_together():
     whole = results()
     first = results(drop_rows=[(case, pattern) for case in ("P2", "P3") for pattern in DICE], cases={"P1": OK})

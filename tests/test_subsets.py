@@ -101,6 +101,7 @@ def test_whoever_has_impossible_subsets_alone_is_shown_whole():
         ({"present": [False, False]}, "No sequence is present"),
         ({"present": [True], "law": "bernoulli"}, "Unknown subset law 'bernoulli'"),
         ({"present": [True], "drop_probability": 1.0}, "drop_probability is 1.0"),
+        ({"present": [True], "drop_probability": -0.01}, "drop_probability is -0.01"),
         ({"present": [True], "weights": {(True,): 2}}, "under the law 'weights', not under 'uniform_subsets'"),
         ({"present": [True], "law": "weights", "weights": {(True,): -1}}, r"\[-1\]: give numbers of at least 0"),
         ({"present": [True], "law": "weights", "weights": {(True,): nan}}, r"\[nan\]: give numbers of at least 0"),
