@@ -315,7 +315,7 @@ def changed(folders, **change):
         ({"value": 255}, "unknown label values 255 (1 voxels)"),
         ({"value": 4}, "unknown label values 4 (1 voxels)"),
         ({"value": -1}, "unknown label values -1 (1 voxels)"),
-        ({"value": 0.5, "dtype": np.float32}, "values that are no whole numbers: 0.5 (1 voxels)"),
+        ({"value": 0.5, "dtype": np.float32}, "values that are not whole numbers: 0.5 (1 voxels)"),
         ({"value": np.nan, "dtype": np.float32}, "1 voxels are NaN or infinite"),
         ({"origin": (0, 0, 3.0)}, "the corners are up to 3.0 mm apart"),
         ({"probability": np.nan}, "its values go from nan"),

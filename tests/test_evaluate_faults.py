@@ -123,7 +123,7 @@ def test_a_patient_of_one_slice_without_a_third_axis_is_refused(folders, ending)
 @pytest.mark.parametrize(
     ("voxels", "problem"),
     [
-        (np.full(SHAPE, 0.5, np.float32), "values that are no whole numbers: 0.5 (192 voxels)"),
+        (np.full(SHAPE, 0.5, np.float32), "values that are not whole numbers: 0.5 (192 voxels)"),
         (np.full(SHAPE, 9, np.uint8), "unknown label values 9 (192 voxels)"),
         (np.ones((3, 6, 8), np.uint8), "size (8, 6, 3)"),
     ],

@@ -218,7 +218,7 @@ def test_a_placeholder_for_training_lies_on_the_grid_of_its_case(dataset, check)
         ),
         (2, "unknown label values 2 (2 voxels)"),
         (-1, "unknown label values -1 (2 voxels)"),
-        (0.5, "values that are no whole numbers: 0.5 (2 voxels). Give a label map"),
+        (0.5, "values that are not whole numbers: 0.5 (2 voxels). Give a label map"),
     ],
 )
 def test_label_values_outside_the_set_are_counted(dataset, check, value, said):

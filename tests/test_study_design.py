@@ -131,7 +131,7 @@ def test_a_seed_of_one_arm_with_the_name_of_another_arm_is_refused(tmp_path):
         (MINIMAL.replace("epochs: 2", "epochs: '2'"), "whole numbers"),
         (MINIMAL.replace("slices_per_epoch: 30", "slices_per_epoch: 0"), "whole numbers"),
         (MINIMAL + "min_volume_mm3: [5, 10]", "a single number"),
-        (MINIMAL + "configuration: 3d_fullres", "A: SeqDropoutTrainer with 3d_fullres"),
+        (MINIMAL + "configuration: 3d_fullres", "A: SeqDropoutTrainer cannot train the configuration 3d_fullres"),
         (MINIMAL + "seed: 0\nseeds: [0, 1]", "Write seeds alone"),
         (MINIMAL + "seeds: [0, 1, 0]", "seeds: [0, 1, 0]"),
         (MINIMAL + "seeds: [0, 1.5]", "different whole numbers from 0"),

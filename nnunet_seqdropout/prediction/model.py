@@ -127,7 +127,7 @@ class Model:
             try:
                 return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
             except torch.OutOfMemoryError:
-                warn(f"{self.predictor.device} has not enough memory for this case, which was predicted on the CPU")
+                warn(f"{self.predictor.device} has not enough memory for this case: it was predicted on the CPU")
             with _on_the_cpu(self.predictor):
                 return self.predictor.predict_logits_from_preprocessed_data(case.data)
 
