@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from test_abandoned import dead_pid
 
 from nnunet_seqdropout.cli.command import main
-from nnunet_seqdropout.models.folders import dataset_json
+from nnunet_seqdropout.models.folders import description_of_model
 
 CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")
 
@@ -178,6 +178,20 @@ def test_a_misnamed_file_belongs_to_no_case_of_which_its_name_has_a_part_only(so
     }
 
 
+def test_a_misnamed_file_belongs_to_the_case_with_the_longest_name_that_it_begins_with(source, model):
+    case(source, "A", 0)
+    case(source, "A_1", 0)
+    for name in ("A_1_flair.nii.gz", "A_flair.nii.gz", "A_1.nii.gz"):
+        shutil.copy(source / "A_0000.nii.gz", source / name)
+    _, target = fill(source, model)
+    cases = summary(target)["cases"]
+    assert {*cases} == {"A", "A_1"}
+    assert "A_1_flair.nii.gz" in cases["A_1"]["problem"]
+    assert "A_1.nii.gz" in cases["A_1"]["problem"]
+    assert "A_flair.nii.gz" in cases["A"]["problem"]
+    assert "A_1" not in cases["A"]["problem"]
+
+
 def test_every_misnamed_file_is_reported_by_itself(source, model):
     for name in ("BraTS_001.nii.gz", "BraTS_002.nii.gz"):
         write(source / name, 5)
@@ -277,7 +291,7 @@ def test_the_eleventh_channel_comes_after_the_tenth(model):
     names = [f"s{i}" for i in range(11)]
     content = {"channel_names": {str(i): names[i] for i in reversed(range(11))}, "file_ending": ".nii.gz"}
     (model / "dataset.json").write_text(json.dumps(content))
-    assert dataset_json(None, model)["channel_names"] == names
+    assert list(description_of_model(model).channel_names) == names
 
 
 @pytest.mark.parametrize("exists", [True, False])

@@ -1,6 +1,7 @@
 """Stock plans in, our plans out; every number counted by hand."""
 
-from copy import deepcopy
+from copy from inspect import signature
+import deepcopy
 from typing import Any
 
 import pytest

@@ -39,7 +39,8 @@ def find_cases(folder: Path, *, channel_names: Sequence[str], file_ending: str) 
         else:
             cases[stem[:-5]].by_channel[int(stem[-4:])] = file
     for stem, faults in misnamed.items():
-        owner = next((case for case in cases if stem == case or stem.startswith(f"{case}_")), stem)
+        # of the cases A and A_1, A_1_flair belongs to A_1
+        owner = max((case for case in cases if f"{stem}_".startswith(f"{case}_")), key=len, default=stem)
         cases[owner].faults += faults
     if not cases:
         raise Fault(f"no file {searched}", remedy="Give the folder that contains the images.")

@@ -25,7 +25,7 @@ Pictures = tuple[Any, ...]
 FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
 DEFAULT_THRESHOLD = 0.5
 NOTICED_AT_0 = 0.001
-"""Share of lesion voxels with probability 0 that causes a warning; the AUC may lose half as much."""
+"""A larger share of lesion voxels with probability 0 causes a warning; the AUC may lose half as much."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,10 @@ def _without_lesions(cases: pd.DataFrame) -> list[str]:
     if cases["n_lesions"].sum() == 0:
         return ["No patient has a lesion: sensitivity, recall and ROC are undefined."]
     without = cases.loc[cases["n_lesions"] == 0, "case"]
-    return [f"{len(without)} patients have no lesion: {', '.join(without)}."] if len(without) else []
+    if not len(without):
+        return []
+    count = "1 patient has" if len(without) == 1 else f"{len(without)} patients have"
+    return [f"{count} no lesion: {', '.join(without)}."]
 
 
 def _at_0(results: Collection[CaseResult]) -> list[str]:
