@@ -17,26 +17,27 @@ WITHOUT_TORCH = ("evaluation", "dataset_conversion")
 TRAINING = {"nnunet_seqdropout.training"}
 
 TABLE = """
-dataset_conversion.files: faults
+dataset_conversion.sequences: faults
+dataset_conversion.files: faults sequences
 dataset_conversion.defacing: faults files
 dataset_conversion.outcomes: faults files
 dataset_conversion.registration: faults files
 dataset_conversion.dicom: faults files outcomes sequences
 dataset_conversion.phantom: faults files outcomes
-dataset_conversion.quality: faults files outcomes
+dataset_conversion.quality: files outcomes sequences
 dataset_conversion.raw: defacing faults files outcomes quality registration sequences
 dataset_conversion.checks: faults files outcomes raw sequences
 evaluation.patient: metrics
 evaluation.inputs: metrics patient dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.outcomes
+    dataset_conversion.outcomes dataset_conversion.sequences
 evaluation.tables: inputs metrics patient dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.outcomes
+    dataset_conversion.outcomes dataset_conversion.sequences
 evaluation.figures: inputs metrics tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.sequences
-evaluation.report: figures metrics tables dataset_conversion.files
-nnunet_seqdropout.models: dataset_conversion.faults
+evaluation.report: figures metrics tables dataset_conversion.files dataset_conversion.sequences
 nnunet_seqdropout.dropout: subsets
 nnunet_seqdropout.network: layers
+nnunet_seqdropout.models: dropout dataset_conversion.faults dataset_conversion.files
 nnunet_seqdropout.plans: network
 nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.metrics
     evaluation.patient evaluation.tables dataset_conversion.faults dataset_conversion.files
@@ -47,9 +48,10 @@ nnunet_seqdropout.study: models subsets training evaluation.figures evaluation.r
     dataset_conversion.checks dataset_conversion.faults dataset_conversion.files dataset_conversion.raw
     dataset_conversion.sequences
 nnunet_seqdropout.training_25d: training
-nnunet_seqdropout.cli: models prediction study subsets evaluation.figures evaluation.inputs evaluation.report
-    evaluation.tables dataset_conversion.checks dataset_conversion.dicom dataset_conversion.faults
-    dataset_conversion.files dataset_conversion.outcomes dataset_conversion.phantom dataset_conversion.raw
+nnunet_seqdropout.cli: dropout models prediction study subsets evaluation.figures evaluation.inputs
+    evaluation.report evaluation.tables dataset_conversion.checks dataset_conversion.dicom
+    dataset_conversion.faults dataset_conversion.files dataset_conversion.outcomes dataset_conversion.phantom
+    dataset_conversion.raw dataset_conversion.sequences
 """
 """Shelf: the shelves that it may import, without the room where it is the same one; from the ground up. Whatever lies
 directly below a room, file or folder, is a shelf."""

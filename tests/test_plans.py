@@ -1,7 +1,7 @@
 """Stock plans in, our plans out; every number counted by hand."""
 
-from copy from inspect import signature
-import deepcopy
+from copy import deepcopy
+from inspect import signature
 from typing import Any
 
 import pytest
