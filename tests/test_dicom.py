@@ -22,7 +22,7 @@ from dataset_conversion.dicom.geometry import require_whole
 from dataset_conversion.dicom.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.dicom.roles import choose_series
 from dataset_conversion.dicom.rules import Rule, read_rules
-from dataset_conversion.dicom.series import Series, Slice, find_series
+from dataset_conversion.dicom.series import DicomSeries, DicomSlice, find_series
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout
 from dataset_conversion.raw.patients import find_patients
@@ -111,9 +111,9 @@ def convert(tmp_path):
     return call
 
 
-def series_of(description: str, *, agent: bool = False, time: float | None = None, **changes) -> Series:
-    one = Slice(Path("x"), 0, (8, 6, 1), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
-    return replace(Series("1", "day", description, "1", description, "MR", agent, time, (one,)), **changes)
+def series_of(description: str, *, agent: bool = False, time: float | None = None, **changes) -> DicomSeries:
+    one = DicomSlice(Path("x"), 0, (8, 6, 1), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    return replace(DicomSeries("1", "day", description, "1", description, "MR", agent, time, (one,)), **changes)
 
 
 def test_the_four_sequences_of_a_patient_are_found_and_read_as_a_hospital(source, convert, tmp_path):
@@ -252,7 +252,7 @@ def test_two_stacks_in_one_series_are_found(source, convert, second, said):
     assert said in outcome.problem
 
 
-def stack(positions_mm: Sequence[float] | np.ndarray, **changes) -> Series:
+def stack(positions_mm: Sequence[float] | np.ndarray, **changes) -> DicomSeries:
     (one,) = series_of("FLAIR").slices
     slices = tuple(replace(one, position=(0.0, 0.0, float(z)), **changes) for z in positions_mm)
     return series_of("FLAIR", slices=slices)

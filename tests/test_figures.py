@@ -6,8 +6,8 @@ from example_evaluation import CASES, FROC, ROC, example
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from evaluation.figures.cohort import draw_figures, write_figures
 from evaluation.figures.colours import MODELS
+from evaluation.figures.evaluation import draw_figures, write_figures
 from evaluation.figures.plots import draw_box, draw_froc, draw_roc, draw_sensitivity_by_size
 
 

@@ -22,13 +22,12 @@ from test_subset_report import results as subset_example
 
 from dataset_conversion.dicom.rules import Rule
 from dataset_conversion.outcomes import Outcome, write_summary
-from dataset_conversion.phantom.cohort import Design as PhantomDesign
-from dataset_conversion.phantom.cohort import Place
+from dataset_conversion.phantom.hospitals import PhantomSettings, Place
 from dataset_conversion.phantom.lesions import Lesion
 from dataset_conversion.raw.fill import fill
 from dataset_conversion.raw.manifest import manifest_entry
 from dataset_conversion.raw.patients import Patient
-from dataset_conversion.raw.preparation import Preparation, Prepared, Series
+from dataset_conversion.raw.preparation import Preparation, Prepared, PreparedSeries
 from dataset_conversion.raw.writer import RawDataset, write_raw_dataset
 from dataset_conversion.registration.rigid import Registration
 from dataset_conversion.sequences import ALIASES
@@ -41,8 +40,8 @@ from nnunet_seqdropout.dropout import factor
 from nnunet_seqdropout.prediction.folder import predict_folder
 from nnunet_seqdropout.prediction.inputs import CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
-from nnunet_seqdropout.prediction.subset_table import subset_results
-from nnunet_seqdropout.study.commands import prepare
+from nnunet_seqdropout.prediction.subset_table import measure_subsets
+from nnunet_seqdropout.study.commands import prepare_study
 from nnunet_seqdropout.study.design import Arm, Budget, Design
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.models import arms_table, learning_table, trained_models
@@ -183,7 +182,7 @@ def test_the_record_and_the_lesions_of_a_prediction(tmp_path, images):
 def test_the_summary_and_the_cases_of_subsets(tmp_path, images):
     save(VOXELS, tmp_path / "labels" / "P0.nii.gz")
     files = {channel: images / f"P0_000{channel}.nii.gz" for channel in range(2)}
-    found = subset_results(
+    found = measure_subsets(
         Predicted(tmp_path),
         {"P0": CaseInput(files)},
         tmp_path / "labels",
@@ -214,7 +213,7 @@ def test_the_common_summary_and_the_settings_of_phantom(tmp_path):
     common = documented("`summary.json`")
     commands = ["convert", "dicom", "phantom", "fill", "predict"]
     assert [*paths(read(tmp_path / "summary.json")), *commands] == common
-    assert settings_of("phantom") == [field.name for field in fields(PhantomDesign)]
+    assert settings_of("phantom") == [field.name for field in fields(PhantomSettings)]
 
 
 def test_a_converted_data_set_and_its_records(tmp_path):
@@ -255,7 +254,7 @@ def test_a_converted_data_set_and_its_records(tmp_path):
 def test_the_manifest_of_a_series_that_was_registered(tmp_path):
     image, file = sitk.Image([2, 2, 2], sitk.sitkInt16), tmp_path / "flair.nii.gz"
     registration = Registration(sitk.Euler3DTransform(), 1.1, 1.2, 0.0, 0.0)
-    prepared = Prepared({"flair": Series(image, file, "0", None, registration)}, None, "", {}, [])
+    prepared = Prepared({"flair": PreparedSeries(image, file, "0", None, registration)}, None, "", {}, [])
     entry = manifest_entry(Patient("P", "test", {"flair": file}), prepared, channel_names=NAMES, source=tmp_path)
     assert list(entry["sequences"]["flair"]) == documented("`manifest.json`, of a sequence")
     assert list(entry["sequences"]["t1_gd"]) == ["present"]
@@ -336,7 +335,7 @@ def test_what_is_logged_in_checkpoints():
 
 def test_the_tables_of_a_study(tmp_path):
     study = Study(tmp_path / "out", DESIGN, cohort(tmp_path))
-    steps = prepare(study)
+    steps = prepare_study(study)
     for run in study.runs:
         train(study, run)
         steps.state.write(f"predict/as_acquired/{run.name}/test", Record(""))

@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.stats import binomtest, kstest, lognorm
 
 from dataset_conversion.phantom.anatomy import Head, draw_head
-from dataset_conversion.phantom.cohort import Design, scan, series_grid, write_phantom
+from dataset_conversion.phantom.hospitals import PhantomSettings, scan, series_grid, write_phantom
 from dataset_conversion.phantom.lesions import LAWS, Hospital, draw_diameters
 from dataset_conversion.phantom.signal import TISSUES, Protocol, Tissue, hospital_a, hospital_b, signal
 from nnunet_seqdropout.cli.command import main
@@ -92,7 +92,7 @@ def measured(head: Head, hospital: Hospital) -> dict[str, dict[str, float]]:
     protocols = hospital_a(3.0) if hospital == "A" else hospital_b()
     contrasts = {}
     for name, protocol in protocols.items():
-        grid = series_grid(head, hospital, name, Design(size=192))
+        grid = series_grid(head, hospital, name, PhantomSettings(size=192))
         brightness = {tissue: signal(tissue, values, protocol) for tissue, values in TISSUES[3.0].items()}
         image = scan(head, brightness, grid, sitk.Euler3DTransform(), np.random.default_rng(1))
         on_head = sitk.GetArrayFromImage(sitk.Resample(image, head.grid, sitk.Transform(), sitk.sitkLinear))
@@ -168,7 +168,7 @@ def test_hospital_b_has_fewer_and_larger_lesions():
 
 @pytest.mark.slow
 def test_like_paper_the_true_transforms_bring_the_series_together(tmp_path):
-    write_phantom(tmp_path, Design(train=1, val=0, test=0, size=256, like_paper=True))
+    write_phantom(tmp_path, PhantomSettings(train=1, val=0, test=0, size=256, like_paper=True))
     patient = tmp_path / "hospital_a" / "train" / "Mets_001"
     truth = json.loads((patient / "truth.json").read_text())
     bravo, moved = (sitk.ReadImage(str(patient / f"{name}.nii.gz"), sitk.sitkFloat32) for name in ("bravo", "t1_gd"))

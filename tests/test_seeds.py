@@ -9,7 +9,7 @@ from test_subset_report import results as subsets
 
 from evaluation.metrics.intervals import proportion
 from evaluation.metrics.names import counted
-from evaluation.tables import cohort
+from evaluation.tables import summaries
 from evaluation.tables.results import Evaluation, read_evaluation
 from evaluation.tables.seeds import averaged, averaged_subsets, spread
 
@@ -32,9 +32,9 @@ def of_seed(name: str, *, dice, precision, n_found, fp, n_small_found, tpr, froc
         "synthetic": False,
         "settings": {"target": "1", "min_volumes_mm3": []},
         "threshold": {"method": "youden", "source": "Youden index.", "values": {"": {"value": 0.5}}},
-        "metrics": cohort.averages(table),
-        "totals": cohort.totals(table),
-        "strata": cohort.strata(table),
+        "metrics": summaries.averages(table),
+        "totals": summaries.totals(table),
+        "strata": summaries.strata(table),
         "sensitivity_by_size": [
             {**s, "sensitivity": s["n_found"] / s["n_lesions"], "ci_low": 0.1, "ci_high": 0.9} for s in sizes
         ],

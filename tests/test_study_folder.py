@@ -11,7 +11,7 @@ from conftest import SEQUENCES
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study.checks import require_possible
 from nnunet_seqdropout.study.cohort import Cohort
-from nnunet_seqdropout.study.commands import prepare
+from nnunet_seqdropout.study.commands import prepare_study
 from nnunet_seqdropout.study.design import Arm, Budget, Design
 from nnunet_seqdropout.study.folder import Machine, Study
 from nnunet_seqdropout.study.report import _one_training
@@ -44,7 +44,7 @@ def cohort(tmp_path: Path, **present: tuple[str, ...]) -> Cohort:
 
 
 def commands(study: Study, stage: str) -> dict[str, list[str]]:
-    steps = prepare(study).of(None)
+    steps = prepare_study(study).of(None)
     return {s.name: [" ".join([*command, *s.how]) for command in s.commands] for s in steps if s.stage == stage}
 
 
@@ -132,7 +132,7 @@ def test_a_training_is_bound_to_who_validates_and_to_the_images(tmp_path):
             data = replace(data, splits=[{"train": ["V", "B", "C", "D"], "val": ["A"]}])
         if change == "image":
             (data.folder / "imagesTr" / "C_0001.nii.gz").write_bytes(b"defaced")
-        steps = prepare(Study(tmp_path / "out", DESIGN, data))
+        steps = prepare_study(Study(tmp_path / "out", DESIGN, data))
         changed.append(steps.fingerprint(next(step for step in steps.of("nnU-Net") if step.stage == "train")))
     assert len(set(changed)) == 3
 
@@ -146,7 +146,7 @@ def test_a_patient_who_validates_twice_is_refused(tmp_path):
 
 
 def test_the_folder_of_another_data_sets_study_is_refused(tmp_path):
-    prepare(Study(tmp_path / "out", DESIGN, cohort(tmp_path)))
+    prepare_study(Study(tmp_path / "out", DESIGN, cohort(tmp_path)))
     names = ("t1n", "t1c", "t2w", "t2f")
     data = cohort(tmp_path, **dict.fromkeys("ABCDVST", names))
     with pytest.raises(Fault, match=r"study of another data set, Dataset01._bravo.*Give another folder"):
@@ -183,8 +183,8 @@ def test_every_seed_is_trained_predicted_and_measured_in_folders_of_its_own(tmp_
     """The second seed of DropOut; zeros keeps to the first, whose names are those of a study with one seed."""
     arms = (ARMS[0], ARMS[1], replace(ARMS[2], seeds=(0,)))
     study = Study(tmp_path / "out", replace(DESIGN, arms=arms, seeds=(0, 3)), cohort(tmp_path))
-    one = prepare(Study(tmp_path / "one", DESIGN, cohort(tmp_path)))
-    steps = prepare(study)
+    one = prepare_study(Study(tmp_path / "one", DESIGN, cohort(tmp_path)))
+    steps = prepare_study(study)
     assert [name for name in steps.steps if name in one.steps] == [*one.steps]
     raw = {name: study.raw(sequences).name for name, sequences in (("all", SEQUENCES), ("limited", LIMITED))}
     assert {*steps.steps} - {*one.steps} == {
@@ -211,14 +211,15 @@ def test_every_seed_is_trained_predicted_and_measured_in_folders_of_its_own(tmp_
 
 def test_more_seeds_run_nothing_anew(tmp_path):
     steps = [
-        prepare(Study(tmp_path / "out", replace(DESIGN, seeds=seeds), cohort(tmp_path))) for seeds in ((5,), (5, 0))
+        prepare_study(Study(tmp_path / "out", replace(DESIGN, seeds=seeds), cohort(tmp_path)))
+        for seeds in ((5,), (5, 0))
     ]
     before, after = ({name: s.fingerprint(step) for name, step in s.steps.items()} for s in steps)
     assert before.items() < after.items()
 
 
 def test_one_arm_is_all_its_seeds(tmp_path):
-    steps = prepare(Study(tmp_path / "out", replace(DESIGN, seeds=(0, 1)), cohort(tmp_path)))
+    steps = prepare_study(Study(tmp_path / "out", replace(DESIGN, seeds=(0, 1)), cohort(tmp_path)))
     stages = [step.stage for step in steps.of("DropOut")]
     assert [stages.count(stage) for stage in ("plan", "train", "predict", "evaluate", "subsets")] == [1, 2, 4, 2, 2]
 
@@ -228,7 +229,7 @@ def test_arms_share_a_training_seed_by_seed(tmp_path):
     complete = cohort(tmp_path, S=SEQUENCES, T=SEQUENCES)
     arms = (*ARMS[:2], replace(ARMS[2], seeds=(0,)))
     study = Study(tmp_path / "out", replace(DESIGN, arms=arms, seeds=(0, 1)), complete)
-    trained = [step for step in prepare(study).of(None) if step.stage == "train"]
+    trained = [step for step in prepare_study(study).of(None) if step.stage == "train"]
     assert [sorted(step.arms) for step in trained] == [["DropOut"], ["DropOut"], ["nnU-Net", "zeros"], ["nnU-Net"]]
     assert list(_one_training(study)) == []
     (both,) = _one_training(Study(tmp_path / "out", replace(DESIGN, seeds=(0, 1)), complete))
@@ -302,7 +303,7 @@ def test_another_machine_makes_no_other_study(tmp_path):
     machines = Machine("cpu", 1, 2), Machine("cuda", 4, 8)
     prints = []
     for machine in machines:
-        steps = prepare(Study(tmp_path / "out", DESIGN, cohort(tmp_path), machine))
+        steps = prepare_study(Study(tmp_path / "out", DESIGN, cohort(tmp_path), machine))
         prints.append({step.name: steps.fingerprint(step) for step in steps.of(None)})
     assert prints[0] == prints[1]
     (line,) = commands(Study(tmp_path / "out", DESIGN, cohort(tmp_path), machines[1]), "train").popitem()[1]

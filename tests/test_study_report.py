@@ -13,9 +13,9 @@ from test_report import Page
 from test_study_folder import ARMS, DESIGN, cohort
 from test_subset_report import results as subsets
 
-from evaluation.figures.cohort import learning_figure
-from evaluation.tables.cohort import averages, strata
-from nnunet_seqdropout.study.commands import prepare
+from evaluation.figures.evaluation import learning_figure
+from evaluation.tables.summaries import averages, strata
+from nnunet_seqdropout.study.commands import prepare_study
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.report import write_study_report
 from nnunet_seqdropout.study.runs import Run
@@ -54,7 +54,7 @@ def reported(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     design = replace(DESIGN, arms=(*ARMS[:2], replace(ARMS[2], seeds=(0,))), seeds=(0, 3))
     study = Study(folder / "out", design, cohort(folder))
-    steps = prepare(study)
+    steps = prepare_study(study)
     for run in study.runs:
         train(study, run)
         evaluate(study, run)

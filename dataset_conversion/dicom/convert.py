@@ -15,7 +15,7 @@ from dataset_conversion.dicom.geometry import grid_of, require_whole
 from dataset_conversion.dicom.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.dicom.roles import choose_series
 from dataset_conversion.dicom.rules import read_rules
-from dataset_conversion.dicom.series import Series, find_series
+from dataset_conversion.dicom.series import DicomSeries, find_series
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.hashing import sha256_of
@@ -42,7 +42,7 @@ def from_dicom(
     """
     converter = _find_dcm2niix()
     chosen_by, key = read_rules(rules), read_or_make_key(key_file, away_from=work)
-    patients: dict[str, list[Series]] = defaultdict(list)
+    patients: dict[str, list[DicomSeries]] = defaultdict(list)
     for series in find_series(source):
         patients[pseudonym(series.patient, key)].append(series)
     if strangers := chosen_by.decided.keys() - patients.keys():
@@ -74,7 +74,9 @@ def from_dicom(
     return images, outcomes
 
 
-def _convert(chosen: Mapping[str, Series], folder: Path, *, fingerprints: Mapping[str, str], converter: str) -> None:
+def _convert(
+    chosen: Mapping[str, DicomSeries], folder: Path, *, fingerprints: Mapping[str, str], converter: str
+) -> None:
     for series in chosen.values():
         require_whole(series)
     with staged(folder) as stage:
@@ -84,7 +86,7 @@ def _convert(chosen: Mapping[str, Series], folder: Path, *, fingerprints: Mappin
         write_json(stage / RECORD, {"version": 1, "series": fingerprints})
 
 
-def _volume(series: Series, converter: str) -> sitk.Image:
+def _volume(series: DicomSeries, converter: str) -> sitk.Image:
     """The voxels of a whole series, axes in the order nearest to left, posterior, superior; geometry and nothing else.
 
     Raises Fault where dcm2niix does not make one image of it that lies where the headers say.
@@ -128,7 +130,7 @@ def _find_dcm2niix() -> str:
     return found
 
 
-def _fingerprint(series: Series) -> str:
+def _fingerprint(series: DicomSeries) -> str:
     """Another one if a file has come, gone or changed."""
     files = sorted((str(one.file.resolve()), one.modified_ns) for one in series.slices)
     return sha256_of(repr((series.uid, files)))

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk
 
-from dataset_conversion.dicom.series import Series, Slice
+from dataset_conversion.dicom.series import DicomSeries, DicomSlice
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import LARGEST_DIRECTION_DIFFERENCE, LARGEST_DISTANCE_MM
 
 REMEDY = "Export all slices of this series, and no others, or choose another series in a rules file."
 
 
-def require_whole(series: Series) -> None:
+def require_whole(series: DicomSeries) -> None:
     """Raises Fault where the slices are not one volume at even steps: a gap, a mixture of stacks, a single slice.
 
     Slices lacking at either end of the volume cannot be found by positions.
@@ -45,7 +45,7 @@ def require_whole(series: Series) -> None:
         raise Fault(f"{series} has gaps: {where}, elsewhere a slice every {step:.1f} mm", remedy=REMEDY)
 
 
-def grid_of(series: Series) -> sitk.Image:
+def grid_of(series: DicomSeries) -> sitk.Image:
     """The grid of a whole series, as an image of zeros; its slices follow their normal."""
     ordered = sorted(series.slices, key=_along_normal)
     first, last = ordered[0], ordered[-1]
@@ -57,7 +57,7 @@ def grid_of(series: Series) -> sitk.Image:
     return grid
 
 
-def _require_one_plane(series: Series) -> None:
+def _require_one_plane(series: DicomSeries) -> None:
     first = series.slices[0]
     for name, of in (
         ("sizes", lambda one: one.size),
@@ -70,11 +70,11 @@ def _require_one_plane(series: Series) -> None:
                 raise Fault(f"{series} mixes stacks: two {name}, {where} along their normals", remedy=REMEDY)
 
 
-def _normal(one: Slice) -> np.ndarray:
+def _normal(one: DicomSlice) -> np.ndarray:
     return np.array(one.direction[2::3])
 
 
-def _along_normal(one: Slice) -> float:
+def _along_normal(one: DicomSlice) -> float:
     return float(np.dot(one.position, _normal(one)))
 
 

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from dataset_conversion.dicom.rules import NOT_USED, Rules
-from dataset_conversion.dicom.series import Series
+from dataset_conversion.dicom.rules import NOT_USED, SeriesRules
+from dataset_conversion.dicom.series import DicomSeries
 from dataset_conversion.faults import Fault
 
 
-def choose_series(candidates: Sequence[Series], rules: Rules, *, patient: str) -> dict[str, Series]:
+def choose_series(candidates: Sequence[DicomSeries], rules: SeriesRules, *, patient: str) -> dict[str, DicomSeries]:
     """The one series for each sequence that the patient has.
 
     Raises Fault where there is none at all, where several claim one sequence, or where they are of several
@@ -31,7 +31,7 @@ def choose_series(candidates: Sequence[Series], rules: Rules, *, patient: str) -
     return {role: claim[0] for role, claim in sorted(claims.items())}
 
 
-def _named(name: str, candidates: Sequence[Series], *, role: str) -> list[Series]:
+def _named(name: str, candidates: Sequence[DicomSeries], *, role: str) -> list[DicomSeries]:
     """The series of that number or UID. Raises Fault where there is none."""
     found = [series for series in candidates if name in (series.number, series.uid)]
     if not found:
@@ -40,8 +40,8 @@ def _named(name: str, candidates: Sequence[Series], *, role: str) -> list[Series
     return found
 
 
-def _require_one_examination(claims: Mapping[str, Sequence[Series]], *, patient: str) -> None:
-    examinations: dict[str, list[Series]] = defaultdict(list)
+def _require_one_examination(claims: Mapping[str, Sequence[DicomSeries]], *, patient: str) -> None:
+    examinations: dict[str, list[DicomSeries]] = defaultdict(list)
     for claim in claims.values():
         for series in claim:
             examinations[series.examination].append(series)
@@ -51,7 +51,7 @@ def _require_one_examination(claims: Mapping[str, Sequence[Series]], *, patient:
         raise Fault(f"series of {len(examinations)} examinations: {listed}", remedy=remedy)
 
 
-def _decision(claims: Mapping[str, Sequence[Series]], *, patient: str) -> str:
+def _decision(claims: Mapping[str, Sequence[DicomSeries]], *, patient: str) -> str:
     choices = ", ".join(f"{role}: {claim[0].number or 'UID'}" for role, claim in claims.items())
     return (
         f"Choose in a rules file by series number, or by SeriesInstanceUID where the number does not tell: "
@@ -59,5 +59,5 @@ def _decision(claims: Mapping[str, Sequence[Series]], *, patient: str) -> str:
     )
 
 
-def _listed(series: Sequence[Series]) -> str:
+def _listed(series: Sequence[DicomSeries]) -> str:
     return ", ".join(map(str, series))

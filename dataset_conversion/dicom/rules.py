@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_conversion.dicom.series import Series
+from dataset_conversion.dicom.series import DicomSeries
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.yaml_files import read_yaml
 from dataset_conversion.sequences import ALIASES, canonical
@@ -29,7 +29,7 @@ class Rule:
     contrast: bool | None = None
     inversion_time_ms: tuple[float, float] | None = None
 
-    def holds(self, series: Series) -> bool:
+    def holds(self, series: DicomSeries) -> bool:
         text = re.sub(r"[_\-\s]+", " ", series.description)
         return (
             all(pattern.search(text) for pattern in self.description)
@@ -46,7 +46,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Rules:
+class SeriesRules:
     """The first rule that holds says what a series is.
 
     decided: pseudonym -> sequence -> number or UID of the series to take, or ``none``; no rule is asked about these.
@@ -56,7 +56,7 @@ class Rules:
     decided: Mapping[str, Mapping[str, str]]
 
 
-def read_rules(file: Path | None = None) -> Rules:
+def read_rules(file: Path | None = None) -> SeriesRules:
     """A rules file of the user's, whose ``rules`` stand in place of the shipped ones where it has any.
 
     Raises Fault where the file is not of the form that the shipped one shows.
@@ -74,7 +74,7 @@ def read_rules(file: Path | None = None) -> Rules:
         }
     except (TypeError, ValueError, AttributeError, re.error) as error:
         raise Fault(f"these are no rules ({error})", file=file, remedy=remedy) from error
-    return Rules(rules, decided)
+    return SeriesRules(rules, decided)
 
 
 def _rule(

@@ -16,7 +16,7 @@ NO_AGENT = ("", "no", "none", "n/a")
 
 
 @dataclass(frozen=True)
-class Slice:
+class DicomSlice:
     """One file: its place in space (LPS, mm; the direction row by row, as in SimpleITK) and when it last changed."""
 
     file: Path
@@ -28,7 +28,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Series:
+class DicomSeries:
     """One series, as described by the headers of its files.
 
     examination: equal for the series of one day, or of one study where the day has been removed.
@@ -43,18 +43,18 @@ class Series:
     modality: str
     contrast_agent: bool
     inversion_time_ms: float | None
-    slices: tuple[Slice, ...]
+    slices: tuple[DicomSlice, ...]
 
     def __str__(self) -> str:
         return f"series {self.number or 'without a number'} '{self.description}' ({len(self.slices)} slices)"
 
 
-def find_series(source: Path) -> list[Series]:
+def find_series(source: Path) -> list[DicomSeries]:
     """All series below ``source``, whatever folders and files are called; what is no DICOM image is counted and logged.
 
     Raises Fault where there is no series.
     """
-    found: dict[tuple[str, str], list[tuple[dict[str, str], Slice]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[tuple[dict[str, str], DicomSlice]]] = defaultdict(list)
     others = []
     files = sorted(file for file in source.rglob("*") if file.is_file())
     for file in tqdm(files, desc="Reading headers", unit="file"):
@@ -72,7 +72,7 @@ def find_series(source: Path) -> list[Series]:
     return [_series(headers) for headers in found.values()]
 
 
-def _read_header(file: Path) -> tuple[dict[str, str], Slice] | None:
+def _read_header(file: Path) -> tuple[dict[str, str], DicomSlice] | None:
     """The tags that matter, and the geometry; None where the file is no DICOM image that can be read."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
@@ -97,13 +97,13 @@ def _read_header(file: Path) -> tuple[dict[str, str], Slice] | None:
         "modality": tag("0008|0060"),
         "agent": tag("0018|0010"),
         "inversion_time": tag("0018|0082"),
-    }, Slice(file, file.stat().st_mtime_ns, *geometry)
+    }, DicomSlice(file, file.stat().st_mtime_ns, *geometry)
 
 
-def _series(headers: list[tuple[dict[str, str], Slice]]) -> Series:
+def _series(headers: list[tuple[dict[str, str], DicomSlice]]) -> DicomSeries:
     tags = dict(headers[0][0])
     agent, time = tags.pop("agent"), tags.pop("inversion_time")
-    return Series(
+    return DicomSeries(
         **tags,
         contrast_agent=agent.lower() not in NO_AGENT,
         inversion_time_ms=_number(time),

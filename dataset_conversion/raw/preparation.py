@@ -55,7 +55,7 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class Series:
+class PreparedSeries:
     """One series of a patient. original: the file's bytes, while the voxels are still those of the file."""
 
     image: sitk.Image
@@ -72,7 +72,7 @@ class Prepared:
     face: before and after defacing; a picture of the patient, which does not belong into the data set.
     """
 
-    series: Mapping[str, Series]
+    series: Mapping[str, PreparedSeries]
     label: sitk.Image | None
     label_sha256: str
     pictures: Mapping[str, Figure]
@@ -88,14 +88,14 @@ class Unregistered(Fault):
         super().__init__(problem, remedy=remedy)
 
 
-def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Sequence[str]) -> Prepared:
+def prepare_patient(case: str, patient: Patient, preparation: Preparation, *, order: Sequence[str]) -> Prepared:
     """Reads and checks everything first, so that a faulty patient leaves no file.
 
     order: the sequences, the reference series first; the first one that the patient has takes its place.
     Raises Fault where an image cannot be used, none is left, grids differ that may not, or a step fails.
     """
     warnings: list[str] = []
-    usable: dict[str, Series] = {}
+    usable: dict[str, PreparedSeries] = {}
     for name in order:
         if name in patient.images:
             series, said = _read(patient.images[name], preparation)
@@ -130,17 +130,17 @@ def prepare(case: str, patient: Patient, preparation: Preparation, *, order: Seq
     return Prepared(moved, label, label_sha256, pictures, warnings, face)
 
 
-def _read(file: Path, preparation: Preparation) -> tuple[Series, str]:
+def _read(file: Path, preparation: Preparation) -> tuple[PreparedSeries, str]:
     """The series, and what was done about a doubtful header."""
     content = file.read_bytes()
     image, said = read_straightened(file, nan=preparation.nan, content=content)
     kept = content if preparation.nan == "refuse" and not said else None
-    return Series(image, file, sha256_of(content), kept), said
+    return PreparedSeries(image, file, sha256_of(content), kept), said
 
 
 def _trusted(
-    usable: Mapping[str, Series], reference: str, label: sitk.Image | None, warnings: list[str]
-) -> tuple[dict[str, Series], sitk.Image | None]:
+    usable: Mapping[str, PreparedSeries], reference: str, label: sitk.Image | None, warnings: list[str]
+) -> tuple[dict[str, PreparedSeries], sitk.Image | None]:
     """The series; those of the reference's size get its geometry, which the warnings mention."""
     fixed = usable[reference].image
 
@@ -160,8 +160,8 @@ def _trusted(
 
 
 def _registered(
-    usable: Mapping[str, Series], reference: str, preparation: Preparation
-) -> tuple[dict[str, Series], dict[str, Figure]]:
+    usable: Mapping[str, PreparedSeries], reference: str, preparation: Preparation
+) -> tuple[dict[str, PreparedSeries], dict[str, Figure]]:
     fixed = usable[reference]
     moved, pictures = {reference: fixed}, {}
     for name, series in usable.items():
@@ -181,13 +181,13 @@ def _registered(
             moved[name] = replace(_with_one_header(fixed, series), registration=found)
             continue
         image = resample(series.image, fixed.image, found.transform)
-        moved[name] = Series(image, series.file, series.sha256, None, found)
+        moved[name] = PreparedSeries(image, series.file, series.sha256, None, found)
         title = f"{name} on {reference}: moved by {found.translation_mm:.1f} mm, {found.rotation_deg:.1f}°"
         pictures[name] = _checkerboard(fixed, series, found, title)
     return moved, pictures
 
 
-def _require_same_grid(fixed: Series, series: Series) -> None:
+def _require_same_grid(fixed: PreparedSeries, series: PreparedSeries) -> None:
     try:
         require_same_grid(fixed.image, series.image, files=(fixed.file, series.file))
     except Fault as fault:
@@ -195,21 +195,21 @@ def _require_same_grid(fixed: Series, series: Series) -> None:
         raise Fault(fault.problem, remedy=remedy) from fault
 
 
-def _with_one_header(fixed: Series, series: Series) -> Series:
+def _with_one_header(fixed: PreparedSeries, series: PreparedSeries) -> PreparedSeries:
     """The series; if it is on the reference's grid by our tolerance, but not by nnU-Net's, with its header."""
     if has_geometry_of(fixed.image, series.image):
         return series
     return replace(series, image=with_geometry_of(fixed.image, series.image), original=None)
 
 
-def _checkerboard(fixed: Series, series: Series, found: Registration, title: str) -> Figure:
+def _checkerboard(fixed: PreparedSeries, series: PreparedSeries, found: Registration, title: str) -> Figure:
     before, after = (resample(series.image, fixed.image, t) for t in (sitk.Transform(), found.transform))
     return checkerboard(fixed.image, before, after, title)
 
 
 def _defaced(
-    case: str, series: Mapping[str, Series], reference: str, how: str, *, trust_geometry: bool
-) -> tuple[dict[str, Series], Figure]:
+    case: str, series: Mapping[str, PreparedSeries], reference: str, how: str, *, trust_geometry: bool
+) -> tuple[dict[str, PreparedSeries], Figure]:
     image = series[reference].image
     if Path(how).is_dir():
         file = Path(how) / f"{case}.nii.gz"
@@ -222,7 +222,8 @@ def _defaced(
     images = deface_patient({name: each.image for name, each in series.items()}, brain)
     picture = before_and_after(image, images[reference], f"{case}: {reference} defaced")
     return {
-        name: Series(images[name], each.file, each.sha256, None, each.registration) for name, each in series.items()
+        name: PreparedSeries(images[name], each.file, each.sha256, None, each.registration)
+        for name, each in series.items()
     }, picture
 
 
@@ -266,7 +267,7 @@ def _in_values(image: sitk.Image, mapping: Mapping[int, int], file: Path) -> sit
 
 
 def _require_label_grid(
-    label: sitk.Image, patient: Patient, usable: Mapping[str, Series], reference: str, preparation: Preparation
+    label: sitk.Image, patient: Patient, usable: Mapping[str, PreparedSeries], reference: str, preparation: Preparation
 ) -> None:
     """The label must lie on the reference's grid, or on that of a series that will be registered."""
     others = usable.values() if preparation.register == "auto" else ()

@@ -22,7 +22,7 @@ from dataset_conversion.outcomes import Outcome, map_cases, write_summary
 from dataset_conversion.raw.manifest import manifest_entry
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import placeholder
-from dataset_conversion.raw.preparation import Preparation, Prepared, Series, Unregistered, prepare
+from dataset_conversion.raw.preparation import Preparation, Prepared, PreparedSeries, Unregistered, prepare_patient
 from dataset_conversion.raw.splits import declared_splits, shared_between_splits
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
         return entry
     _remove(dataset, case)
-    prepared = prepare(case, patient, preparation, order=dataset.order)
+    prepared = prepare_patient(case, patient, preparation, order=dataset.order)
     if not prepared.series.keys() & set(dataset.channel_names):
         raise Fault("no usable sequence", remedy=f"Give at least one of {', '.join(dataset.channel_names)}.")
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
@@ -261,7 +261,7 @@ def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, 
             _save(prepared.face, beside, case)
 
 
-def _write_series(series: Series, target: Path, *, link: bool) -> None:
+def _write_series(series: PreparedSeries, target: Path, *, link: bool) -> None:
     """What is unchanged keeps its bytes, as a copy, or as a hard link if that is asked for and the file system can."""
     if series.original is None or not series.file.name.endswith(FILE_ENDING):
         write_image(series.image, target)

@@ -12,7 +12,7 @@ from dataset_conversion.files.endings import VOLUME_ENDINGS
 from dataset_conversion.files.grids import on_grid_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.sequences import channels_of, require_channel
-from evaluation.figures.mosaic import Mark, Slice, mosaic
+from evaluation.figures.mosaic import Mark, MosaicSlice, mosaic
 from evaluation.inputs.folders import Volumes
 from evaluation.metrics.lesions import detect, find_objects
 
@@ -55,7 +55,7 @@ class Backgrounds:
         raise Fault(f"unknown sequence {self.sequence}", remedy=remedy)
 
 
-def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> tuple[Slice, ...]:
+def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> tuple[MosaicSlice, ...]:
     """The patient's slices with all that is to be seen; axes are turned, not resampled, to x right to left, y anterior
     to posterior, z upwards."""
     background = backgrounds.read(case, volumes.image)

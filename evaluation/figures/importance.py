@@ -6,8 +6,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from evaluation.figures.cohort import SIZE_INCHES, STYLE
 from evaluation.figures.colours import MODELS
+from evaluation.figures.evaluation import SIZE_INCHES, STYLE
 from evaluation.metrics.names import label
 
 

@@ -25,7 +25,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Slice:
+class MosaicSlice:
     """One axial slice in radiological view. ``z``: its index; ``position_mm``: its height above the lowest slice.
 
     Three WebP images to be laid over each other, all of ``width_mm`` x ``height_mm``: the background; the probability,
@@ -68,7 +68,7 @@ def mosaic(
     predicted: NDArray[np.bool_],
     marks: Sequence[Mark],
     spacing_mm: Sequence[float],
-) -> list[Slice]:
+) -> list[MosaicSlice]:
     """At most 12 axial slices that show as many of the marked objects as can be, missed and false ones first.
 
     Arrays are (Z, Y, X) in LPS orientation: row 0 is anterior, column 0 the patient's right, the slices run from below
@@ -88,7 +88,7 @@ def mosaic(
     for z in choose_slices([o.extent for o in objects], len(grey), at_most=MOST_SLICES) or _spread(len(grey)):
         sections = [(o.status, o.in_slice(z)) for o in objects]
         slices.append(
-            Slice(
+            MosaicSlice(
                 z=lowest + z,
                 position_mm=(lowest + z) * spacing_mm[0],
                 width_mm=width * spacing_mm[2],

@@ -10,7 +10,7 @@ import pandas as pd
 
 from evaluation.figures.colours import FALSE, FOUND, MISSED, MODELS
 from evaluation.figures.layers import probability_colours
-from evaluation.figures.mosaic import MOST_SLICES, Slice
+from evaluation.figures.mosaic import MOST_SLICES, MosaicSlice
 from evaluation.metrics.names import false_positives, limit, printed
 from evaluation.tables.results import Evaluation
 
@@ -26,7 +26,7 @@ TESTS = (
 
 
 def contents(
-    evaluations: Sequence[Evaluation], comparison: pd.DataFrame | None, mosaics: Mapping[str, Sequence[Slice]]
+    evaluations: Sequence[Evaluation], comparison: pd.DataFrame | None, mosaics: Mapping[str, Sequence[MosaicSlice]]
 ) -> dict[str, Any]:
     """All values but the figures. The report contains the patients of any of the evaluations."""
     alarms = false_positives(evaluations[0].cases.columns)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from dataset_conversion.files.pages import data_uri, templates
 from dataset_conversion.files.staging import staged
 from evaluation.figures.arrows import Arrow
-from evaluation.figures.cohort import STYLE, draw_figures
-from evaluation.figures.mosaic import Slice
+from evaluation.figures.evaluation import STYLE, draw_figures
+from evaluation.figures.mosaic import MosaicSlice
 from evaluation.metrics.names import counted, label, limit, printed, printed_p, signed
 from evaluation.report.contents import contents
 from evaluation.tables.results import Evaluation
@@ -48,7 +48,7 @@ def write_report(
     evaluations: Sequence[Evaluation],
     *,
     comparison: pd.DataFrame | None = None,
-    mosaics: Mapping[str, Sequence[Slice]] | None = None,
+    mosaics: Mapping[str, Sequence[MosaicSlice]] | None = None,
 ) -> Path:
     """Writes ``folder/report.html`` about one evaluation, or several on the same patients; whole or not at all.
 
@@ -109,6 +109,6 @@ def _degrees(arrow: Arrow) -> float:
     return math.degrees(math.atan2(y_tip - y_tail, x_tip - x_tail))
 
 
-def _objects_shown(picture: Slice) -> str:
+def _objects_shown(picture: MosaicSlice) -> str:
     parts = [f"{n} {status}" for status, n in picture.shown.items() if n]
     return ", ".join(parts) or "no lesion, no false alarm"

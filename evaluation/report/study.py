@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_conversion.files.staging import staged
-from evaluation.figures.cohort import draw_figures, learning_figure
 from evaluation.figures.colours import FALSE, FOUND, MISSED, MODELS
+from evaluation.figures.evaluation import draw_figures, learning_figure
 from evaluation.metrics.names import false_positives
 from evaluation.report.contents import SEGMENTATION
 from evaluation.report.evaluation import captioned, page_templates

@@ -16,7 +16,7 @@ from evaluation.inputs.folders import Folders, Volumes
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from evaluation.metrics.voxels import reaches
 from evaluation.patient import Rules, evaluate_patient
-from evaluation.tables import cohort
+from evaluation.tables import summaries
 from evaluation.tables.results import Evaluation
 
 Pictures = tuple[Any, ...]
@@ -85,7 +85,7 @@ def evaluate_folders(
             measures={"case": case, "pattern": volumes.pattern, **result.measures},
             lesions=result.lesions.assign(case=case),
             n_one_to_one=result.n_one_to_one,
-            sensitivities=None if result.roc is None else result.roc.sensitivity_at(cohort.FALSE_POSITIVE_RATES),
+            sensitivities=None if result.roc is None else result.roc.sensitivity_at(summaries.FALSE_POSITIVE_RATES),
             froc=result.froc,
             mosaic=picture,
             warning=warning,
@@ -109,10 +109,10 @@ def evaluate_folders(
     evaluation = Evaluation(
         cases=measures,
         lesions=lesions,
-        roc=cohort.mean_roc(
+        roc=summaries.mean_roc(
             [result.sensitivities for result in with_probabilities if result.sensitivities is not None]
         ),
-        froc=cohort.froc(
+        froc=summaries.froc(
             froc_thresholds,
             [result.froc for result in with_probabilities],
             n_lesions=sum(int(result.measures["n_lesions"]) for result in with_probabilities),
@@ -129,10 +129,10 @@ def evaluate_folders(
                 "froc_thresholds": list(froc_thresholds),
             },
             "threshold": _threshold(folders, thresholds, results),
-            "metrics": cohort.averages(measures),
-            "totals": cohort.totals(measures),
-            "strata": cohort.strata(measures),
-            "sensitivity_by_size": cohort.sensitivity_by_size(lesions),
+            "metrics": summaries.averages(measures),
+            "totals": summaries.totals(measures),
+            "strata": summaries.strata(measures),
+            "sensitivity_by_size": summaries.sensitivity_by_size(lesions),
             "one_to_one": {
                 "n_matched": sum(result.n_one_to_one for result in results.values()),
                 "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from evaluation.metrics.intervals import average, proportion
-from evaluation.tables import cohort
 from evaluation.tables.results import Evaluation
 from evaluation.tables.subsets import SubsetResults
+from evaluation.tables.summaries import averages, strata
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
         **first.summary,
         "name": name,
         "threshold": {**first.summary["threshold"], "source": _source(summaries), "values": {}},
-        "metrics": cohort.averages(cases),
+        "metrics": averages(cases),
         "totals": _totals(cases, of=first.summary["totals"]),
-        "strata": cohort.strata(cases),
+        "strata": strata(cases),
         "sensitivity_by_size": [_size(rows) for rows in sizes],
         "warnings": list(dict.fromkeys(warning for s in summaries for warning in s["warnings"])),
         "cases": _outcomes(summaries),

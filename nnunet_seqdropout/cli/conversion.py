@@ -167,13 +167,13 @@ def _dicom(arguments: argparse.Namespace) -> int:
 
 
 def _phantom(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.phantom.cohort import LIKE_PAPER, Design, write_phantom
+    from dataset_conversion.phantom.hospitals import LIKE_PAPER, PhantomSettings, write_phantom
 
     chosen = {name: getattr(arguments, name) for name in ("train", "val", "test", "size", "seed")}
     given = {name: value for name, value in chosen.items() if value is not None}
     if arguments.like_paper and given.keys() - {"seed"}:
         raise Fault("--like-paper fixes the cohort and its grids", remedy="Leave out --train, --val, --test, --size.")
-    design = replace(LIKE_PAPER if arguments.like_paper else Design(), **given)
+    design = replace(LIKE_PAPER if arguments.like_paper else PhantomSettings(), **given)
     return _report(write_phantom(arguments.o, design, n_workers=arguments.np), arguments.o)
 
 

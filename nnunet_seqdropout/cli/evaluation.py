@@ -108,7 +108,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if thresholds is not None:
         thresholds.write(arguments.o / "thresholds.json")
     if not arguments.no_report:
-        from evaluation.figures.cohort import write_figures
+        from evaluation.figures.evaluation import write_figures
         from evaluation.report.evaluation import write_report
 
         write_figures(arguments.o, [evaluation])
@@ -157,7 +157,7 @@ def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thr
 
 def _compare(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.staging import staged
-    from evaluation.figures.cohort import write_figures
+    from evaluation.figures.evaluation import write_figures
     from evaluation.report.evaluation import write_report
     from evaluation.tables.comparison import compare
     from evaluation.tables.results import read_evaluation

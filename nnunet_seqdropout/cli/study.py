@@ -53,7 +53,7 @@ def _study(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.cli.model_arguments import device
     from nnunet_seqdropout.models.nnunet_folders import raw_folder
     from nnunet_seqdropout.study.cohort import read_cohort
-    from nnunet_seqdropout.study.commands import prepare
+    from nnunet_seqdropout.study.commands import prepare_study
     from nnunet_seqdropout.study.design import SHIPPED, read_design
     from nnunet_seqdropout.study.folder import Machine, Study
     from nnunet_seqdropout.study.report import write_study_report
@@ -77,7 +77,7 @@ def _study(arguments: argparse.Namespace) -> int:
     named = arguments.device if arguments.dry_run else device(arguments.device).type
     machine = Machine(named, arguments.num_gpus, arguments.np)
     study = Study(arguments.o, design, cohort, machine)
-    steps = prepare(study)
+    steps = prepare_study(study)
     if arguments.dry_run:
         print(steps.shell(arguments.only))
         return ALL_DONE

@@ -49,7 +49,7 @@ def _subsets(arguments: argparse.Namespace) -> int:
     from evaluation.figures.heat_map import write_heat_map
     from nnunet_seqdropout.prediction.folder import preflight
     from nnunet_seqdropout.prediction.inputs import from_folder
-    from nnunet_seqdropout.prediction.subset_table import subset_results, threshold_of_each
+    from nnunet_seqdropout.prediction.subset_table import measure_subsets, threshold_of_each
 
     folder = named_model(arguments)
     description = description_of_model(folder)
@@ -60,7 +60,7 @@ def _subsets(arguments: argparse.Namespace) -> int:
     threshold_of_each(thresholds, patterns, names)
     require_room(arguments.o, LARGEST_OUTPUT_BYTES)
     found = preflight(cases)
-    results = subset_results(
+    results = measure_subsets(
         load(arguments, folder),
         cases,
         arguments.gt,

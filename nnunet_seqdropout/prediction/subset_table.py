@@ -31,7 +31,7 @@ from nnunet_seqdropout.prediction.model import Model, Preprocessed
 log = logging.getLogger(__name__)
 
 
-def subset_results(
+def measure_subsets(
     model: Model,
     cases: Mapping[str, CaseInput],
     references: Path,

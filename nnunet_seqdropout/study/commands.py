@@ -14,7 +14,7 @@ from nnunet_seqdropout.study.trainers import trainer_name, write_trainers
 from nnunet_seqdropout.subsets import subsets
 
 
-def prepare(study: Study) -> Steps:
+def prepare_study(study: Study) -> Steps:
     """Writes the links and the trainers, one process at a time; the steps that are to be run.
 
     Raises Fault where the study could not come to its end, before anything is written.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dataset_conversion.files.staging import staged
-from evaluation.figures.cohort import learning_figure, write_figures
+from evaluation.figures.evaluation import learning_figure, write_figures
 from evaluation.report.study import write_study_page
 from evaluation.tables.comparison import compare_with_all
 from evaluation.tables.results import read_evaluation

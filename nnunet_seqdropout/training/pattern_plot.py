@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from dataset_conversion.files.staging import staged
-from evaluation.figures.cohort import STYLE
 from evaluation.figures.colours import PATTERNS
+from evaluation.figures.evaluation import STYLE
 from evaluation.figures.plots import LINES
 from nnunet_seqdropout.training.pattern_dice import PatternDice, in_order
 

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from evaluation.tables import cohort
+from evaluation.tables import summaries
 
 
 def test_patients_with_three_lesions_are_few_and_with_four_many():
     cases = pd.DataFrame({"case": list("abc"), "n_lesions": [0, 3, 4], "dice": [np.nan, 0.5, 0.25]})
-    few, many = cohort.strata(cases)
+    few, many = summaries.strata(cases)
     assert (few["stratum"], few["n_patients"]) == ("at most 3 lesions", 2)
     assert (many["stratum"], many["n_patients"]) == ("more than 3 lesions", 1)
     assert [(s["metrics"]["dice"]["mean"], s["metrics"]["dice"]["n_undefined"]) for s in (few, many)] == [
@@ -27,7 +27,7 @@ def test_a_lesion_belongs_to_the_size_that_begins_with_its_diameter():
             "status": ["missed", "found", "missed", "found", "found", "false"],
         }
     )
-    rows = cohort.sensitivity_by_size(lesions)
+    rows = summaries.sensitivity_by_size(lesions)
     assert [(row["from_mm"], row["to_mm"], row["n_lesions"], row["n_found"]) for row in rows] == [
         (0, 3, 1, 0),
         (3, 6, 2, 1),
@@ -42,28 +42,28 @@ def test_a_lesion_belongs_to_the_size_that_begins_with_its_diameter():
 
 
 def test_the_mean_roc_leaves_out_who_has_no_lesion_and_has_a_t_band():
-    rates = cohort.FALSE_POSITIVE_RATES
+    rates = summaries.FALSE_POSITIVE_RATES
     flat = [np.full(len(rates), height) for height in (0.4, 0.6, np.nan)]
-    curve = cohort.mean_roc(flat)
+    curve = summaries.mean_roc(flat)
     # sd 0.1414 of two values, over the root of two: 0.1; t of one degree of freedom: 12.7
     assert curve["tpr_mean"].to_numpy() == pytest.approx(0.5)
     assert set(curve["n"]) == {2}
     assert (curve["tpr_low"].min(), curve["tpr_high"].max()) == (0, 1)
-    assert list(cohort.mean_roc(flat[2:]).columns) == ["fpr", "tpr_mean", "tpr_low", "tpr_high", "n"]
+    assert list(summaries.mean_roc(flat[2:]).columns) == ["fpr", "tpr_mean", "tpr_low", "tpr_high", "n"]
 
 
 def test_the_froc_pools_lesions_and_averages_false_positives_over_patients():
-    curve = cohort.froc((0.1, 0.9), [np.array([[2, 5], [1, 0]]), np.array([[1, 2], [0, 0]])], n_lesions=4)
+    curve = summaries.froc((0.1, 0.9), [np.array([[2, 5], [1, 0]]), np.array([[1, 2], [0, 0]])], n_lesions=4)
     assert curve["sensitivity"].tolist() == [0.75, 0.25]
     assert curve["fp_per_patient"].tolist() == [3.5, 0]
 
 
 def test_without_lesions_the_froc_has_no_sensitivity():
-    curve = cohort.froc((0.5,), [np.array([[0, 3]])], n_lesions=0)
+    curve = summaries.froc((0.5,), [np.array([[0, 3]])], n_lesions=0)
     assert curve["fp_per_patient"].tolist() == [3]
     assert curve["sensitivity"].isna().all()
 
 
 def test_totals_are_sums_over_patients():
     cases = pd.DataFrame({"case": ["a", "b"], "n_lesions": [1, 2], "n_found": [0, 2], "fp": [3, 4], "dice": [0.1, 0.2]})
-    assert cohort.totals(cases) == {"n_patients": 2, "n_lesions": 3, "n_found": 2, "fp": 7}
+    assert summaries.totals(cases) == {"n_patients": 2, "n_lesions": 3, "n_found": 2, "fp": 7}

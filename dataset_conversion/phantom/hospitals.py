@@ -26,7 +26,7 @@ _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Design:
+class PhantomSettings:
     """Numbers of patients, and grids. ``like_paper``: Table 2's grids, with motion between the series."""
 
     train: int = 24
@@ -37,7 +37,7 @@ class Design:
     like_paper: bool = False
 
 
-LIKE_PAPER = Design(train=100, val=10, test=55, size=256, like_paper=True)
+LIKE_PAPER = PhantomSettings(train=100, val=10, test=55, size=256, like_paper=True)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Place:
     number: int
 
 
-def write_phantom(target: Path, design: Design, *, n_workers: int = 1) -> dict[str, Outcome]:
+def write_phantom(target: Path, design: PhantomSettings, *, n_workers: int = 1) -> dict[str, Outcome]:
     """Writes ``hospital_a/train``, ``hospital_b/val`` and ``hospital_b/test`` below ``target``, a folder a patient.
 
     ``Mets_XXX/{bravo,t1_pre,t1_gd,flair,seg}.nii.gz`` at Hospital A, the same without bravo at Hospital B; brain only.
@@ -71,7 +71,7 @@ def write_phantom(target: Path, design: Design, *, n_workers: int = 1) -> dict[s
     return outcomes
 
 
-def _places(design: Design) -> dict[str, Place]:
+def _places(design: PhantomSettings) -> dict[str, Place]:
     splits = ["train"] * design.train + ["val"] * design.val + ["test"] * design.test
     return {
         f"Mets_{number:03d}": Place("A" if split == "train" else "B", split, number)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def _places(design: Design) -> dict[str, Place]:
     }
 
 
-def _write_patient(folder: Path, place: Place, design: Design) -> None:
+def _write_patient(folder: Path, place: Place, design: PhantomSettings) -> None:
     truth_file = folder / "truth.json"
     settings = {**asdict(design), **asdict(place)}
     if read_json_if_there(truth_file).get("settings") == settings:
@@ -113,7 +113,7 @@ def _write_patient(folder: Path, place: Place, design: Design) -> None:
         )
 
 
-def series_grid(head: Head, hospital: Hospital, series: str, design: Design) -> sitk.Image:
+def series_grid(head: Head, hospital: Hospital, series: str, design: PhantomSettings) -> sitk.Image:
     """An empty image on the series' grid, centred on the head; the paper's grids are those of Table 2."""
     if not design.like_paper:
         voxel = FIELD_OF_VIEW_MM / design.size
