@@ -8,16 +8,16 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy import ndimage
 
+from dataset_conversion.files.pictures import grey_levels, grey_window
 from evaluation.figures.arrows import Status
 from evaluation.figures.colours import FALSE, FOUND, MISSED
 from evaluation.figures.layers import (
     LARGEST_SIDE,
     background_layer,
-    grey_levels,
     probability_colours,
     probability_layer,
 )
-from evaluation.figures.mosaic import Mark, mosaic
+from evaluation.figures.mosaic import CUT_PERCENT, Mark, mosaic
 
 SPACING = (2.0, 1.0, 1.0)
 
@@ -145,7 +145,7 @@ def test_a_large_background_is_made_smaller():
 def test_one_bright_voxel_does_not_darken_the_rest():
     volume = np.full((10, 20, 20), 100.0)
     volume[0, 0, 0] = 1e6
-    assert grey_levels(volume)[1, 1, 1] == 255
+    assert grey_levels(volume, grey_window(volume, cut_percent=CUT_PERCENT))[1, 1, 1] == 255
 
 
 def test_a_mark_outside_every_object_is_refused(patient):

@@ -14,9 +14,10 @@ import SimpleITK as sitk
 from PIL import Image
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.pictures import grey_window
 from dataset_conversion.quality.findings import Converted, Finding, by_reason, findings
 from dataset_conversion.quality.page import write_quality_page
-from dataset_conversion.quality.thumbnails import CONTOUR, Thumbnails, cut_off, middle_of_head, thumbnails, window
+from dataset_conversion.quality.thumbnails import CONTOUR, CUT_PERCENT, Thumbnails, cut_off, middle_of_head, thumbnails
 
 NAMES = ("t1_gd", "flair")
 # (Z, Y, X): 20 slices with a bright head in slices 4 to 15
@@ -214,8 +215,8 @@ def test_without_a_label_the_middle_of_the_head_is_shown(tmp_path):
 
 def test_the_window_leaves_out_zeros_and_single_bright_voxels():
     voxels = np.concatenate([np.zeros(5000), np.full(2000, 7.0), [9999.0]])
-    assert window(voxels) == (0.0, 7.0)
-    assert window(voxels - 8) == (-8.0, -1.0)
+    assert grey_window(voxels, cut_percent=CUT_PERCENT) == (0.0, 7.0)
+    assert grey_window(voxels - 8, cut_percent=CUT_PERCENT) == (-8.0, -1.0)
 
 
 def test_a_sequence_that_does_not_cover_the_head_is_noticed():

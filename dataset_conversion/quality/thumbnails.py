@@ -1,6 +1,5 @@
 """Draws one axial slice of a patient as thumbnails: each sequence in grey, the outline of the label over it."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from scipy import ndimage
 
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.images import read_image
+from dataset_conversion.files.pictures import grey_levels, grey_window, webp
 
 LONGER_SIDE = 224
 """Pixels; very noisy images take 20 kB each, 165 patients with four 17 MB."""
@@ -21,6 +21,8 @@ CONTOUR = (240, 228, 66)
 _LINE, _RIM = 2, 1
 _QUALITY = 80
 _SAMPLES = 1_000_000
+CUT_PERCENT = 0.5
+"""Of the voxels that are not 0, shown white; of negative ones, shown black."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def thumbnails(images: Mapping[str, Path], label: Path | None) -> Thumbnails:
             contour = contour_picture(voxels[z] != 0, pixel_mm)
         else:
             slices[name] = voxels[z].copy()
-            grey[name] = grey_picture(slices[name], window(voxels), pixel_mm)
+            window = grey_window(voxels, cut_percent=CUT_PERCENT, most_samples=_SAMPLES)
+            grey[name] = grey_picture(slices[name], window, pixel_mm)
     n_slices = grid.GetSize()[2] if grid is not None else 0
     place = (n_slices // 2 if z is None else z + 1, n_slices)
     return Thumbnails(grey, cut_off(slices), contour, place, label_mm3)
@@ -95,20 +98,11 @@ def cut_off(slices: Mapping[str, NDArray]) -> dict[str, float]:
     return {name: float((pixels[head] == 0).mean()) if head.any() else 0.0 for name, pixels in slices.items()}
 
 
-def window(voxels: NDArray) -> tuple[float, float]:
-    """The values shown black and white: the brightest half per cent of the voxels that are not 0 is white; 0 is black
-    unless there are negative values, of which the darkest half per cent is. Of a large image every so many voxels."""
-    values = voxels[voxels != 0]
-    low, high = np.percentile(values[:: 1 + len(values) // _SAMPLES], (0.5, 99.5))
-    return min(0.0, float(low)), float(high)
-
-
 def grey_picture(pixels: NDArray, window: tuple[float, float], pixel_mm: tuple[float, float]) -> bytes:
     """One slice, (Y, X), with square pixels; ``pixel_mm`` is (height, width)."""
-    low, high = window
-    levels = np.round(255 * np.clip((pixels - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
-    picture = Image.fromarray(levels).resize(_size(pixels.shape, pixel_mm), Image.Resampling.LANCZOS)
-    return _webp(picture, quality=_QUALITY, method=4)
+    picture = Image.fromarray(grey_levels(pixels, window))
+    picture = picture.resize(_size(pixels.shape, pixel_mm), Image.Resampling.LANCZOS)
+    return webp(picture, quality=_QUALITY, method=4)
 
 
 def contour_picture(mask: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> bytes:
@@ -122,7 +116,7 @@ def contour_picture(mask: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> b
     colours[rim] = (0, 0, 0, 160)
     colours[line] = (*CONTOUR, 255)
     colours[inside] = 0
-    return _webp(Image.fromarray(colours), lossless=True, exact=True, method=6)
+    return webp(Image.fromarray(colours), lossless=True, exact=True, method=6)
 
 
 def _size(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> tuple[int, int]:
@@ -130,9 +124,3 @@ def _size(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> tuple[int, i
     height_mm, width_mm = np.multiply(shape, pixel_mm).tolist()
     scale = LONGER_SIDE / max(height_mm, width_mm)
     return max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
-
-
-def _webp(picture: Image.Image, **options: object) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "WEBP", **options)
-    return stream.getvalue()

@@ -1,13 +1,12 @@
 """Encodes the layers of one slice as pictures: grey background, probability, and voxels found, missed or false."""
 
-import io
-
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
+from dataset_conversion.files.pictures import webp
 from evaluation.figures.colours import FALSE, FOUND, MISSED, PROBABILITY
 
 LARGEST_SIDE = 288
@@ -17,17 +16,6 @@ LOWEST_DRAWN, STEP = 0.05, 0.05
 _QUALITY = 82
 
 
-def grey_levels(volume: NDArray) -> NDArray[np.uint8]:
-    """0 is black, the brightest two thousandths of the voxels that are not 0 are white; a negative value is black
-    only if it is among the darkest two thousandths."""
-    values = volume[volume != 0]
-    if not len(values):
-        return np.zeros(volume.shape, np.uint8)
-    low, high = np.percentile(values, (0.2, 99.8))
-    low = min(0.0, float(low))
-    return np.round(255 * np.clip((volume - low) / max(float(high) - low, 1e-12), 0, 1)).astype(np.uint8)
-
-
 def background_layer(grey: NDArray[np.uint8]) -> bytes:
     """One slice, (Y, X), lossy."""
     picture = Image.fromarray(grey)
@@ -35,13 +23,13 @@ def background_layer(grey: NDArray[np.uint8]) -> bytes:
     if largest > LARGEST_SIDE:
         height, width = (max(1, round(n * LARGEST_SIDE / largest)) for n in grey.shape)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    return _webp(picture, quality=_QUALITY, method=4)
+    return webp(picture, quality=_QUALITY, method=4)
 
 
 def probability_layer(probability: NDArray) -> bytes:
     """One slice, (Y, X), of values from 0 to 1; transparent below 0.05."""
     steps = np.floor(np.clip(probability, 0, 1) / STEP + 1e-6).astype(np.intp)
-    return _webp(Image.fromarray(_COLOURS[steps]), lossless=True, method=4)
+    return webp(Image.fromarray(_COLOURS[steps]), lossless=True, method=4)
 
 
 def agreement_layer(reference: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> bytes:
@@ -53,7 +41,7 @@ def agreement_layer(reference: NDArray[np.bool_], predicted: NDArray[np.bool_]) 
         (predicted & ~reference, FALSE),
     ):
         colours[voxels] = [*(round(255 * part) for part in to_rgb(colour)), 195]
-    return _webp(Image.fromarray(colours), lossless=True, method=4)
+    return webp(Image.fromarray(colours), lossless=True, method=4)
 
 
 def probability_colours() -> list[tuple[float, str]]:
@@ -70,12 +58,6 @@ def _table_of_colours() -> NDArray[np.uint8]:
     colours = matplotlib.colormaps[PROBABILITY](0.3 + 0.7 * begins)
     colours[:, 3] = np.where(begins < LOWEST_DRAWN - 1e-9, 0, 0.35 + 0.5 * begins)
     return np.round(255 * colours).astype(np.uint8)
-
-
-def _webp(picture: Image.Image, **options: object) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "WEBP", **options)
-    return stream.getvalue()
 
 
 _COLOURS = _table_of_colours()

@@ -7,13 +7,16 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_conversion.files.pictures import grey_levels, grey_window
 from evaluation.figures.arrows import Arrow, Status, arrows_at
-from evaluation.figures.layers import agreement_layer, background_layer, grey_levels, probability_layer
+from evaluation.figures.layers import agreement_layer, background_layer, probability_layer
 from evaluation.figures.slices import Extent, choose_slices
 from evaluation.metrics.lesions import Objects, find_objects
 
 MOST_SLICES, WITHOUT_OBJECTS = 12, 5
 MARGIN_MM = 4.0
+CUT_PERCENT = 0.2
+"""Of the voxels that are not 0, shown white; of negative ones, shown black."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def mosaic(
     volumes = [v for v in (background, probability, reference, predicted) if v is not None]
     if len({v.shape for v in volumes}) > 1:
         raise ValueError(f"All volumes must have one shape, not {', '.join(str(v.shape) for v in volumes)}.")
-    grey = grey_levels(background)
+    grey = grey_levels(background, grey_window(background, cut_percent=CUT_PERCENT))
     head = _head(grey, reference | predicted, spacing_mm)
     lowest, *corner = (side.start for side in head)
     grey, reference, predicted = grey[head], reference[head], predicted[head]

@@ -3,6 +3,14 @@
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_conversion.faults import Fault
+
+if TYPE_CHECKING:
+    from evaluation.inputs.folders import Target
+    from evaluation.inputs.thresholds import Thresholds
 
 
 def numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
@@ -42,6 +50,30 @@ def add_min_volume(parser: argparse.ArgumentParser) -> None:
         metavar="V,W",
         help="volumes in mm3: also report results for predicted objects of at least this volume. Default: 10",
     )
+
+
+def add_given_threshold(group: "argparse._ArgumentGroup", *, default: str) -> None:
+    """``--threshold`` and ``--threshold-file``; see ``given_thresholds``. default: what applies without either."""
+    group.add_argument("--threshold", type=float, metavar="T", help="fixed threshold: the target is where p >= T")
+    group.add_argument(
+        "--threshold-file", type=Path, metavar="F", help=f"thresholds.json from calibrate. Default: {default}"
+    )
+
+
+def given_thresholds(arguments: argparse.Namespace, target: "Target") -> "Thresholds | None":
+    """The thresholds that ``--threshold`` or ``--threshold-file`` gives; None where neither is given.
+
+    Raises Fault where they cannot be used.
+    """
+    from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
+
+    if arguments.threshold is not None:
+        if not 0 <= arguments.threshold <= 1:
+            raise Fault(f"the threshold is {arguments.threshold:g}", remedy="Give a --threshold between 0 and 1.")
+        return Thresholds(str(target), "fixed", {"": Threshold(arguments.threshold)})
+    if arguments.threshold_file is not None:
+        return read_thresholds(arguments.threshold_file, target=str(target))
+    return None
 
 
 def add_trust_geometry(parser: argparse.ArgumentParser) -> None:

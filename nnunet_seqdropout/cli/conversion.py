@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
 from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, processes
-from nnunet_seqdropout.cli.exit_codes import exit_code
+from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
 from nnunet_seqdropout.models.folders import description_of_dataset, description_of_model
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
 if TYPE_CHECKING:
     from dataset_conversion.outcomes import Outcome
+    from dataset_conversion.raw.layout import Layout
+    from dataset_conversion.raw.patients import Patient
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -130,7 +132,8 @@ def _fill(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.raw.convert import convert
+    from dataset_conversion.raw.convert import convert, dataset_of, require_a_lesion
+    from dataset_conversion.raw.patients import find_patients
     from dataset_conversion.raw.preparation import Preparation
 
     if (arguments.layout == "generic") != (arguments.layout_file is not None):
@@ -143,20 +146,29 @@ def _convert(arguments: argparse.Namespace) -> int:
         raise Fault(f"unknown layout {arguments.layout}", remedy=remedy)
     layout = read_layout(arguments.layout_file or SHIPPED / f"{arguments.layout}.yaml")
     register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
-    outcomes = convert(
-        arguments.source,
-        folder_for_dataset(arguments.d, arguments.n),
-        layout,
-        preparation=Preparation(
-            register, arguments.deface, arguments.nan, arguments.map, trust_geometry=arguments.trust_geometry
-        ),
-        val=arguments.val,
-        test=arguments.test,
-        sequences=arguments.sequences,
-        dry_run=arguments.dry_run,
-        n_workers=arguments.np,
+    folder = folder_for_dataset(arguments.d, arguments.n)
+    patients = find_patients(arguments.source, layout, val=arguments.val, test=arguments.test)
+    dataset = dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
+    if arguments.dry_run:
+        return _print_patients(patients, layout)
+    preparation = Preparation(
+        register, arguments.deface, arguments.nan, arguments.map, trust_geometry=arguments.trust_geometry
     )
+    outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)
+    n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
+    print(f"{folder}: {n_done} of {len(outcomes)} cases; look at {folder / 'qc.html'}")
+    require_a_lesion(folder)
     return exit_code(outcomes)
+
+
+def _print_patients(patients: "Mapping[str, Patient]", layout: "Layout") -> int:
+    """What a dry run found: a line for every case, with its fault if its files' names show one."""
+    for case, patient in patients.items():
+        sequences = [name if name in patient.images else f"({name} absent)" for name in layout.channels]
+        found = patient.known_fault or " ".join([*sequences, "label" if patient.label else "(no label)"])
+        print(f"{case:30s} {patient.split:5s} {found}")
+    print(f"{len(patients)} cases of {len({p.person for p in patients.values()})} patients; nothing was written")
+    return SOME_CASE_FAILED if any(patient.known_fault for patient in patients.values()) else ALL_DONE
 
 
 def _dicom(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_min_volume, add_trust_geometry, mapping, processes
+from nnunet_seqdropout.cli.arguments import (
+    add_given_threshold,
+    add_min_volume,
+    add_trust_geometry,
+    given_thresholds,
+    mapping,
+    processes,
+)
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, exit_code
 from nnunet_seqdropout.cli.model_arguments import add_target, target_of
 
@@ -44,8 +51,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         metavar="X",
         help="calibrate to at most X false positives per validation patient. Default: Youden index",
     )
-    threshold.add_argument("--threshold", type=float, metavar="T", help="fixed threshold between 0 and 1")
-    threshold.add_argument("--threshold-file", type=Path, metavar="F", help="thresholds.json from calibrate")
+    add_given_threshold(threshold, default="0.5")
     add_min_volume(evaluate)
     evaluate.add_argument(
         "--mask",
@@ -128,7 +134,6 @@ def _remove_results(folder: Path) -> None:
 def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thresholds | None, dict]":
     """The thresholds that the arguments specify, and the outcomes of the validation patients."""
     from evaluation.inputs.calibration import calibrate
-    from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
 
     ways = {
         "--val-gt with --val-p": arguments.val_gt or arguments.val_p,
@@ -143,14 +148,8 @@ def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thr
         raise Fault(
             "references or predictions of the validation patients are missing", remedy="Give both --val-gt and --val-p."
         )
-    if arguments.threshold is not None:
-        if not 0 <= arguments.threshold <= 1:
-            raise Fault(f"the threshold is {arguments.threshold:g}", remedy="Give a --threshold between 0 and 1.")
-        return Thresholds(str(folders.target), "fixed", {"": Threshold(arguments.threshold)}), {}
-    if arguments.threshold_file is not None:
-        return read_thresholds(arguments.threshold_file, target=str(folders.target)), {}
     if arguments.val_p is None:
-        return None, {}
+        return given_thresholds(arguments, folders.target), {}
     validation = replace(folders, reference=arguments.val_gt, predictions=arguments.val_p)
     return calibrate(validation, fp_budget=arguments.fp_budget, n_workers=arguments.np)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import numbers
+from nnunet_seqdropout.cli.arguments import add_given_threshold, given_thresholds, numbers
 from nnunet_seqdropout.models.folders import folds_there, model_folder, require_model_folder
 
 if TYPE_CHECKING:
@@ -72,15 +72,7 @@ def target_of(arguments: argparse.Namespace) -> "Target":
 
 def add_threshold(parser: argparse.ArgumentParser) -> None:
     threshold = parser.add_mutually_exclusive_group()
-    threshold.add_argument(
-        "--threshold", type=float, metavar="T", help="fixed threshold: predict the target where p >= T"
-    )
-    threshold.add_argument(
-        "--threshold-file",
-        type=Path,
-        metavar="F",
-        help="thresholds.json from calibrate. Default: that of the model's fold, else as --argmax",
-    )
+    add_given_threshold(threshold, default="that of the model's fold, else as --argmax")
     threshold.add_argument(
         "--argmax",
         action="store_true",
@@ -93,20 +85,15 @@ def thresholds_of(arguments: argparse.Namespace, folder: Path) -> "tuple[Thresho
 
     None takes the most probable label. Raises Fault where they cannot be used.
     """
-    from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
+    from evaluation.inputs.thresholds import read_thresholds
 
-    target = str(target_of(arguments))
-    if arguments.threshold is not None:
-        if not 0 <= arguments.threshold <= 1:
-            raise Fault(f"the threshold is {arguments.threshold:g}", remedy="Give a --threshold between 0 and 1.")
-        return Thresholds(target, "fixed", {"": Threshold(arguments.threshold)}), "as given"
-    file = arguments.threshold_file
-    if file is None and not arguments.argmax:
-        file = _calibrated(arguments, folder)
-    if file is None:
+    target, file = target_of(arguments), arguments.threshold_file
+    given = given_thresholds(arguments, target)
+    if given is None and not arguments.argmax and (file := _calibrated(arguments, folder)) is not None:
+        given = read_thresholds(file, target=str(target))
+    if given is None:
         return None, "argmax"
-    thresholds = read_thresholds(file, target=target)
-    return thresholds, f"{thresholds.method} of {file}"
+    return given, "as given" if file is None else f"{given.method} of {file}"
 
 
 def _calibrated(arguments: argparse.Namespace, folder: Path) -> Path | None:
