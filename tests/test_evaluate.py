@@ -417,7 +417,7 @@ def test_a_threshold_may_be_as_little_above_1_as_a_probability(tmp_path):
         if is_one:
             assert read_thresholds(tmp_path / "t.json", target="1").by_pattern[""].value == value
         else:
-            with pytest.raises(Fault, match=r"a threshold of 1\.002"):
+            with pytest.raises(Fault, match=r"the threshold 1\.002"):
                 read_thresholds(tmp_path / "t.json", target="1")
 
 

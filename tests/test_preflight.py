@@ -372,7 +372,7 @@ def test_misnamed_files_are_faults_of_their_case(dataset, check, name):
 
 def test_the_eleventh_channel_comes_after_the_tenth_and_not_after_the_second():
     names = [f"s{i}" for i in range(11)]
-    assert channel_names({str(i): names[i] for i in reversed(range(11))}) == names
+    assert channel_names({str(i): names[i] for i in reversed(range(11))}) == tuple(names)
 
 
 def test_availability_is_counted_by_pattern_and_split(dataset, check):

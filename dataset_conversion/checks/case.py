@@ -63,23 +63,29 @@ def check_case(
     read = {channel: _read(file) for channel, file in sorted(files.items())}
     images = {channel: found for channel, found in read.items() if not isinstance(found, Remark)}
     constant = {channel: value for channel, image in images.items() if (value := constant_value(image)) is not None}
-    notes = [Remark(treated_as_absent(files[channel], value)) for channel, value in constant.items() if value != 0]
     present = [channel in files and channel not in constant for channel in range(len(channel_names))]
-    faults = [found for found in read.values() if isinstance(found, Remark)]
-    if not any(present):
-        faults.append(Remark("no usable sequence", "Give at least one image that is not empty."))
-    if complete:
-        faults += _absent_files(files, channel_names)
-
-    usable_first = sorted(images, key=lambda channel: channel in constant)
-    on_grid = [(files[channel], images[channel]) for channel in usable_first if complete or channel not in constant]
+    check = CaseCheck(
+        pattern=str(Pattern.of(present, channel_names)),
+        faults=(
+            *(found for found in read.values() if isinstance(found, Remark)),
+            *([] if any(present) else [Remark("no usable sequence", "Give at least one image that is not empty.")]),
+            *(_absent_files(files, channel_names) if complete else []),
+        ),
+        notes=tuple(Remark(treated_as_absent(files[channel], value)) for channel, value in constant.items() if value),
+    )
     read_label = None if label is None else _read(label)
+    on_grid = [(files[channel], images[channel]) for channel in _on_one_grid(images, constant, complete=complete)]
     if label is not None and isinstance(read_label, sitk.Image):
         on_grid.append((label, read_label))
-    check = CaseCheck(str(Pattern.of(present, channel_names)), tuple(faults), tuple(notes))
     for other in on_grid[1:]:
         check = _with_grid(check, on_grid[0], other, trust_geometry=trust_geometry, trained_on=complete)
     return check if label is None else _with_label(check, label, read_label, label_values)
+
+
+def _on_one_grid(images: Collection[int], constant: Collection[int], *, complete: bool) -> list[int]:
+    """The channels whose grids must agree, usable ones first; constant images only in a case to train on."""
+    usable_first = sorted(images, key=lambda channel: channel in constant)
+    return [channel for channel in usable_first if complete or channel not in constant]
 
 
 def _absent_files(files: Collection[int], channel_names: Sequence[str]) -> list[Remark]:

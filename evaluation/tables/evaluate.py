@@ -65,83 +65,100 @@ def evaluate_folders(
     froc_thresholds = FROC_THRESHOLDS if any(map(folders.has_probabilities, cases)) else ()
     if thresholds is None:
         thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
+    rules = Rules(min_volumes_mm3=min_volumes_mm3, froc_thresholds=froc_thresholds)
 
     def evaluate_case(case: str) -> CaseResult:
-        volumes = folders.read(case)
-        owner, threshold = None, thresholds.by_pattern.get("")
-        if volumes.probability is not None:
-            owner, threshold = thresholds.for_pattern(volumes.pattern, channel_names=folders.channel_names)
-        rules = Rules(threshold.value if threshold else DEFAULT_THRESHOLD, min_volumes_mm3, froc_thresholds)
-        result = evaluate_patient(
-            volumes.reference,
-            probability=volumes.probability,
-            predicted=volumes.predicted,
-            mask=volumes.mask,
-            grid=volumes.grid,
-            rules=rules,
-        )
-        picture, warning = _mosaic(case, volumes, rules, draw)
-        return CaseResult(
-            measures={"case": case, "pattern": volumes.pattern, **result.measures},
-            lesions=result.lesions.assign(case=case),
-            n_one_to_one=result.n_one_to_one,
-            sensitivities=None if result.roc is None else result.roc.sensitivity_at(summaries.FALSE_POSITIVE_RATES),
-            froc=result.froc,
-            mosaic=picture,
-            warning=warning,
-            threshold_of=owner,
-            n_voxels=0 if result.roc is None else result.roc.n_lesion,
-            n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
-        )
+        return _evaluate_case(case, folders, thresholds, rules, draw)
 
     outcomes, results = map_cases(cases, evaluate_case, doing="Evaluating", n_workers=n_workers)
     if not results:
         problem = next(iter(outcomes.values()))
         raise Fault(f"no patient can be evaluated; the first: {problem.problem}", remedy=problem.remedy)
     for case in folders.without_reference():
-        outcomes[case] = Outcome(
-            "skipped", "predicted, but there is no reference", "Add the reference if there is one."
-        )
-    measures = pd.DataFrame([result.measures for result in results.values()])
-    lesions = pd.concat([result.lesions for result in results.values()], ignore_index=True)
-    lesions.insert(0, "case", lesions.pop("case"))
-    with_probabilities = [result for result in results.values() if result.sensitivities is not None]
-    evaluation = Evaluation(
-        cases=measures,
-        lesions=lesions,
-        roc=summaries.mean_roc(
-            [result.sensitivities for result in with_probabilities if result.sensitivities is not None]
-        ),
-        froc=summaries.froc(
-            froc_thresholds,
-            [result.froc for result in with_probabilities],
-            n_lesions=sum(int(result.measures["n_lesions"]) for result in with_probabilities),
-        ),
-        summary={
-            "command": "evaluate",
-            "version": version("nnunet_seqdropout"),
-            "versions": versions(),
-            "name": name,
-            "synthetic": folders.synthetic,
-            "settings": {
-                **folders.settings(),
-                "min_volumes_mm3": list(min_volumes_mm3),
-                "froc_thresholds": list(froc_thresholds),
-            },
-            "threshold": _threshold(folders, thresholds, results),
-            "metrics": summaries.averages(measures),
-            "totals": summaries.totals(measures),
-            "strata": summaries.strata(measures),
-            "sensitivity_by_size": summaries.sensitivity_by_size(lesions),
-            "one_to_one": {
-                "n_matched": sum(result.n_one_to_one for result in results.values()),
-                "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",
-            },
-            "warnings": _warnings(measures, results.values()),
-            "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
+        remedy = "Add the reference if there is one."
+        outcomes[case] = Outcome("skipped", "predicted, but there is no reference", remedy)
+    tables = _tables(results.values(), froc_thresholds)
+    summary = {
+        "command": "evaluate",
+        "version": version("nnunet_seqdropout"),
+        "versions": versions(),
+        "name": name,
+        "synthetic": folders.synthetic,
+        "settings": {
+            **folders.settings(),
+            "min_volumes_mm3": list(min_volumes_mm3),
+            "froc_thresholds": list(froc_thresholds),
         },
-    )
+        "threshold": _threshold(thresholds, results),
+        **_summary(tables["cases"], tables["lesions"], results.values()),
+        "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
+    }
+    evaluation = Evaluation(**tables, summary=summary)
     return evaluation, {case: result.mosaic for case, result in results.items() if result.mosaic}
+
+
+def _evaluate_case(
+    case: str,
+    folders: Folders,
+    thresholds: Thresholds,
+    rules: Rules,
+    draw: Callable[[str, Volumes], Pictures] | None,
+) -> CaseResult:
+    volumes = folders.read(case)
+    owner, threshold = None, thresholds.by_pattern.get("")
+    if volumes.probability is not None:
+        owner, threshold = thresholds.for_pattern(volumes.pattern, channel_names=folders.channel_names)
+    rules = replace(rules, threshold=threshold.value if threshold else DEFAULT_THRESHOLD)
+    result = evaluate_patient(
+        volumes.reference,
+        probability=volumes.probability,
+        predicted=volumes.predicted,
+        mask=volumes.mask,
+        grid=volumes.grid,
+        rules=rules,
+    )
+    picture, warning = _mosaic(case, volumes, rules, draw)
+    return CaseResult(
+        measures={"case": case, "pattern": volumes.pattern, **result.measures},
+        lesions=result.lesions.assign(case=case),
+        n_one_to_one=result.n_one_to_one,
+        sensitivities=None if result.roc is None else result.roc.sensitivity_at(summaries.FALSE_POSITIVE_RATES),
+        froc=result.froc,
+        mosaic=picture,
+        warning=warning,
+        threshold_of=owner,
+        n_voxels=0 if result.roc is None else result.roc.n_lesion,
+        n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
+    )
+
+
+def _tables(results: Collection[CaseResult], froc_thresholds: Sequence[float]) -> dict[str, pd.DataFrame]:
+    """The four tables of an ``Evaluation``. Curves are of the patients with probabilities alone."""
+    lesions = pd.concat([result.lesions for result in results], ignore_index=True)
+    lesions.insert(0, "case", lesions.pop("case"))
+    with_curves = [(result, curve) for result in results if (curve := result.sensitivities) is not None]
+    n_lesions = sum(int(result.measures["n_lesions"]) for result, _ in with_curves)
+    return {
+        "cases": pd.DataFrame([result.measures for result in results]),
+        "lesions": lesions,
+        "roc": summaries.mean_roc([curve for _, curve in with_curves]),
+        "froc": summaries.froc(froc_thresholds, [result.froc for result, _ in with_curves], n_lesions=n_lesions),
+    }
+
+
+def _summary(cases: pd.DataFrame, lesions: pd.DataFrame, results: Collection[CaseResult]) -> dict[str, object]:
+    """The numbers of the cohort."""
+    return {
+        "metrics": summaries.averages(cases),
+        "totals": summaries.totals(cases),
+        "strata": summaries.strata(cases),
+        "sensitivity_by_size": summaries.sensitivity_by_size(lesions),
+        "one_to_one": {
+            "n_matched": sum(result.n_one_to_one for result in results),
+            "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",
+        },
+        "warnings": _warnings(cases, results),
+    }
 
 
 def _mosaic(
@@ -158,7 +175,7 @@ def _mosaic(
         return (), f"{case} has no pictures: {fault}"
 
 
-def _threshold(folders: Folders, thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dict[str, object]:
+def _threshold(thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dict[str, object]:
     """Where the threshold comes from, in a sentence, and which patients took that of another pattern."""
     if all(result.sensitivities is None for result in results.values()):
         return {"method": "label_map", "source": "None: the predictions are label maps.", "values": {}}

@@ -85,52 +85,73 @@ class Design:
     subset_tables: Literal["every_seed", "first_seed", "none"] = "every_seed"
 
     def __post_init__(self) -> None:
-        for kind, names in (("arm", self.names), ("scenario", self.scenarios), ("target", self.targets)):
-            if not names or not all(_NAME.fullmatch(str(name)) for name in names):
-                raise Fault(
-                    f"invalid {kind}s: {', '.join(map(str, names))}",
-                    remedy="Give at least one name, of letters, digits, _ . and - only.",
-                )
-        if self.reference not in self.names or len(self.names) < 2:
-            raise Fault(
-                f"invalid reference: {self.reference}",
-                remedy=f"Declare at least two arms and choose one of them: {', '.join(self.names)}.",
-            )
-        if not all(isinstance(labels, tuple) for each in (self.scenarios, self.targets) for labels in each.values()):
-            raise Fault(
-                "a scenario or target is not a list", remedy="Write lists, such as as_acquired: [] and metastasis: [1]."
-            )
-        sizes = {"epochs": self.budget.epochs, "slices_per_epoch": self.budget.slices_per_epoch}
-        if not all(isinstance(size, int) and size > 0 for size in sizes.values()):
-            raise Fault(f"invalid budget: {sizes}", remedy="Write whole numbers above 0.")
-        if isinstance(self.min_volume_mm3, bool) or not isinstance(self.min_volume_mm3, int | float):
-            raise Fault(f"invalid min_volume_mm3: {self.min_volume_mm3}", remedy="Write a single number.")
-        if self.test not in ("imagesTs", "cross_validation"):
-            raise Fault(f"invalid test: {self.test}", remedy="Write imagesTs or cross_validation.")
-        if self.threshold not in ("youden", "argmax") and not isinstance(self.threshold, int | float):
-            raise Fault(
-                f"invalid threshold: {self.threshold}", remedy="Write youden, argmax or a number of false positives."
-            )
-        if self.subset_tables not in ("every_seed", "first_seed", "none"):
-            raise Fault(f"invalid subset_tables: {self.subset_tables}", remedy="Write every_seed, first_seed or none.")
-        if not self.folds or not all(isinstance(fold, int) for fold in self.folds):
-            raise Fault(f"invalid folds: {self.folds}", remedy="Write a list of numbers, such as [0].")
-        require_seeds(self.seeds, where="seeds")
-        for arm in self.arms:
-            if arm.seeds is not None:
-                require_seeds(arm.seeds, where=f"arm {arm.name}: seeds")
-        if self.test == "cross_validation" and self.threshold != "argmax":
-            remedy = "Write threshold: argmax; a threshold must not be chosen on the patients that it is tested on."
-            raise Fault("test: cross_validation has no validation patients of its own", remedy=remedy)
-        if self.threshold != "argmax" and len(self.targets) > 1:
-            raise Fault(
-                "several targets require threshold: argmax",
-                remedy="Write threshold: argmax, or run one study per target.",
-            )
+        require_sound(self)
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(arm.name for arm in self.arms)
+
+
+def require_sound(design: Design) -> None:
+    """Raises Fault where a design says what no study can be, whatever the data set."""
+    _require_names(design)
+    _require_values(design)
+    require_seeds(design.seeds, where="seeds")
+    for arm in design.arms:
+        if arm.seeds is not None:
+            require_seeds(arm.seeds, where=f"arm {arm.name}: seeds")
+    if design.test == "cross_validation" and design.threshold != "argmax":
+        remedy = "Write threshold: argmax; a threshold must not be chosen on the patients that it is tested on."
+        raise Fault("test: cross_validation has no validation patients of its own", remedy=remedy)
+    if design.threshold != "argmax" and len(design.targets) > 1:
+        remedy = "Write threshold: argmax, or run one study per target."
+        raise Fault("several targets require threshold: argmax", remedy=remedy)
+
+
+def _require_names(design: Design) -> None:
+    for kind, names in (("arm", design.names), ("scenario", design.scenarios), ("target", design.targets)):
+        if not names or not all(_NAME.fullmatch(str(name)) for name in names):
+            remedy = "Give at least one name, of letters, digits, _ . and - only."
+            raise Fault(f"invalid {kind}s: {', '.join(map(str, names))}", remedy=remedy)
+    if design.reference not in design.names or len(design.names) < 2:
+        remedy = f"Declare at least two arms and choose one of them: {', '.join(design.names)}."
+        raise Fault(f"invalid reference: {design.reference}", remedy=remedy)
+
+
+def _require_values(design: Design) -> None:
+    """Each key has a value that it can have."""
+    lists = [labels for each in (design.scenarios, design.targets) for labels in each.values()]
+    if not all(isinstance(labels, tuple) for labels in lists):
+        remedy = "Write lists, such as as_acquired: [] and metastasis: [1]."
+        raise Fault("a scenario or target is not a list", remedy=remedy)
+    sizes = {"epochs": design.budget.epochs, "slices_per_epoch": design.budget.slices_per_epoch}
+    can_be = {
+        "budget": (sizes, all(isinstance(n, int) and n > 0 for n in sizes.values()), "whole numbers above 0"),
+        "min_volume_mm3": (design.min_volume_mm3, _is_number(design.min_volume_mm3), "a single number"),
+        "test": (design.test, design.test in ("imagesTs", "cross_validation"), "imagesTs or cross_validation"),
+        "threshold": (
+            design.threshold,
+            design.threshold in ("youden", "argmax") or isinstance(design.threshold, int | float),
+            "youden, argmax or a number of false positives",
+        ),
+        "subset_tables": (
+            design.subset_tables,
+            design.subset_tables in ("every_seed", "first_seed", "none"),
+            "every_seed, first_seed or none",
+        ),
+        "folds": (
+            design.folds,
+            bool(design.folds) and all(isinstance(fold, int) for fold in design.folds),
+            "a list of numbers, such as [0]",
+        ),
+    }
+    for key, (value, possible, written) in can_be.items():
+        if not possible:
+            raise Fault(f"invalid {key}: {value}", remedy=f"Write {written}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_design(file: Path) -> Design:
