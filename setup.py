@@ -23,6 +23,7 @@ setup(
         "timm",
         "batchgenerators",
         "batchgeneratorsv2",
+        "acvl-utils",
         "SimpleITK",
         "nibabel>=5",
         "numpy",
@@ -42,6 +43,7 @@ setup(
         "test": [
             "nnunet_seqdropout[phantom,dicom,dask]",
             "pytest",
+            "pytest-cov",
             "hypothesis",
             "scikit-learn",
             "pydicom",

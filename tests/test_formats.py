@@ -40,7 +40,7 @@ from nnunet_seqdropout.dropout import factor
 from nnunet_seqdropout.prediction.folder import predict_folder
 from nnunet_seqdropout.prediction.inputs import CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
-from nnunet_seqdropout.prediction.subset_table import measure_subsets
+from nnunet_seqdropout.prediction.subset_table import Measurement, measure_subsets
 from nnunet_seqdropout.study.commands import prepare_study
 from nnunet_seqdropout.study.design import Arm, Budget, Design
 from nnunet_seqdropout.study.folder import Study
@@ -185,9 +185,8 @@ def test_the_summary_and_the_cases_of_subsets(tmp_path, images):
     found = measure_subsets(
         Predicted(tmp_path),
         {"P0": CaseInput(files)},
-        tmp_path / "labels",
         [(True, True), (True, False)],
-        thresholds=Thresholds("1", "fixed", {"": Threshold(0.5)}),
+        Measurement(tmp_path / "labels", thresholds=Thresholds("1", "fixed", {"": Threshold(0.5)})),
     )
     of_patient, of_subsets = documented("`cases.csv`"), documented("`cases.csv` of `subsets`")
     assert list(found.cases.columns) == [*of_patient[:2], *of_subsets, *of_patient[2:]]

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import Description, description_of
 from dataset_conversion.files.endings import VOLUME_ENDINGS
-from dataset_conversion.files.grids import on_grid_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.json_files import read_json, read_json_if_there
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
-from evaluation.inputs.probabilities import read_map, read_npz
+from evaluation.inputs.probabilities import ReferenceGrid, read_map, read_npz
 from evaluation.patient import Grid
 
 LABELS_WITHOUT_DATASET_JSON = frozenset({0, 1, 2, 3})
@@ -117,9 +116,9 @@ class Folders:
     def pattern(self, case: str) -> str:
         sidecar = self.predictions / f"{case}.json"
         try:
-            pattern = read_json(sidecar)["pattern"] if sidecar.is_file() else ""
-        except (ValueError, KeyError) as error:
-            raise Fault(f"no record of a prediction ({error!r})", file=sidecar, remedy=_AGAIN) from error
+            pattern = read_json(sidecar, keys=("pattern",))["pattern"] if sidecar.is_file() else ""
+        except Fault as fault:
+            raise Fault(f"not the record of a prediction ({fault.problem})", remedy=_AGAIN) from fault
         if not isinstance(pattern, str):
             raise Fault(f"not the record of a prediction (its pattern is {pattern})", file=sidecar, remedy=_AGAIN)
         return pattern
@@ -131,20 +130,22 @@ class Folders:
         if image.GetDimension() != 3:
             problem = f"this is not one volume (2D, {image.GetSize()})"
             raise Fault(problem, file=reference_file, remedy="Add a third axis of length 1.")
-        mask = None if self.mask is None else self._mask(self.mask, case, image, reference_file)
+        grid = ReferenceGrid(image, reference_file, self.trust_geometry)
+        mask = None if self.mask is None else self._mask(self.mask, case, grid)
         probability, predicted = None, None
         if self.has_probabilities(case):
-            probability = self._probability(case, image, reference_file)
+            probability = self._probability(case, grid)
         else:
             label_map = _only_file(self.predictions, case)
-            predicted = self._is_target(self._on_grid(image, label_map, reference_file), label_map)
+            predicted = self._is_target(grid.take(read_image(label_map), label_map), label_map)
         reference = self._is_target(image, reference_file)
         return Volumes(image, reference, probability, predicted, mask, self.pattern(case))
 
-    def reference_on(self, grid: sitk.Image, case: str) -> NDArray[np.bool_]:
+    def reference_on(self, image: sitk.Image, case: str) -> NDArray[np.bool_]:
         """Where the reference has the target. Raises Fault where it cannot be used or lies on another grid."""
         file = _only_file(self.reference, case)
-        return self._is_target(self._on_grid(grid, file, Path(case)), file)
+        grid = ReferenceGrid(image, Path(case), self.trust_geometry)
+        return self._is_target(grid.take(read_image(file), file), file)
 
     @cached_property
     def description(self) -> Description:
@@ -179,31 +180,19 @@ class Folders:
             "trust_geometry": self.trust_geometry,
         }
 
-    def _on_grid(self, reference: sitk.Image, file: Path, reference_file: Path) -> sitk.Image:
-        files = (reference_file, file)
-        return on_grid_of(reference, read_image(file), files=files, trust_geometry=self.trust_geometry)
-
-    def _mask(self, folder: Path, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.bool_]:
+    def _mask(self, folder: Path, case: str, grid: ReferenceGrid) -> NDArray[np.bool_]:
         file = _only_file(folder, case, remedy="Add the mask, or leave out --mask.")
-        stored = self._on_grid(image, file, reference_file)  # has a name, since a view does not keep its image alive
+        stored = grid.take(read_image(file), file)  # has a name, since a view does not keep its image alive
         mask = sitk.GetArrayViewFromImage(stored) > 0
         if not mask.any():
             raise Fault("the mask is empty", file=file, remedy="Correct the mask, or omit --mask.")
         return mask
 
-    def _probability(self, case: str, image: sitk.Image, reference_file: Path) -> NDArray[np.floating]:
+    def _probability(self, case: str, grid: ReferenceGrid) -> NDArray[np.floating]:
         if (file := self.predictions / f"{case}_prob.nii.gz").is_file():
-            return read_map(file, image, reference_file, trust_geometry=self.trust_geometry)
-        file, label_map = self.predictions / f"{case}.npz", _only_file(self.predictions, case)
-        return read_npz(
-            file,
-            label_map,
-            image,
-            reference_file,
-            labels=self.target.labels,
-            regions=self.description.regions,
-            trust_geometry=self.trust_geometry,
-        )
+            return read_map(file, grid)
+        label_map, regions = _only_file(self.predictions, case), self.description.regions
+        return read_npz(self.predictions / f"{case}.npz", label_map, grid, labels=self.target.labels, regions=regions)
 
     def _is_target(self, image: sitk.Image, file: Path) -> NDArray[np.bool_]:
         stored = sitk.GetArrayViewFromImage(image)

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,37 +23,44 @@ _BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, z
 _AGAIN = "Predict this case again."
 
 
-def read_map(
-    file: Path, reference: sitk.Image, reference_file: Path, *, trust_geometry: bool = False
-) -> NDArray[np.floating]:
+@dataclass(frozen=True)
+class ReferenceGrid:
+    """The grid of a reference, on which all else must lie. file: whose grid it is, for error messages.
+
+    trust_geometry: what has its size lies on it, whatever the headers say.
+    """
+
+    image: sitk.Image
+    file: Path
+    trust_geometry: bool = False
+
+    def take(self, image: sitk.Image, file: Path) -> sitk.Image:
+        """The image with this geometry. Raises Fault where it lies on another grid."""
+        return on_grid_of(self.image, image, files=(self.file, file), trust_geometry=self.trust_geometry)
+
+
+def read_map(file: Path, grid: ReferenceGrid) -> NDArray[np.floating]:
     """``<case>_prob.nii.gz``, (Z, Y, X). Raises Fault where it cannot be used or lies on another grid."""
-    image = on_grid_of(reference, read_image(file), files=(reference_file, file), trust_geometry=trust_geometry)
-    return _from_0_to_1(sitk.GetArrayFromImage(image), file)
+    return _from_0_to_1(sitk.GetArrayFromImage(grid.take(read_image(file), file)), file)
 
 
 def read_npz(
-    file: Path,
-    label_map: Path,
-    reference: sitk.Image,
-    reference_file: Path,
-    *,
-    labels: Sequence[int],
-    regions: Sequence[set[int]],
-    trust_geometry: bool = False,
+    file: Path, label_map: Path, grid: ReferenceGrid, *, labels: Sequence[int], regions: Sequence[set[int]]
 ) -> NDArray[np.floating]:
-    """``<case>.npz`` of nnU-Net, whose grid is that of the label map beside it; regions: those that the model
-    has, in the order of its channels; none where it has labels.
+    """``<case>.npz`` of nnU-Net, whose grid is that of the label map beside it; the probability of a label or region.
 
-    Raises Fault where it cannot be used, lies on another grid, or does not hold the label or region.
+    regions: those that the model has, in the order of its channels; none where it has labels. Raises Fault where the
+    file cannot be used, lies on another grid, or does not hold the label or region.
     """
-    _require_grid_of_header(reference, label_map, reference_file, trust_geometry=trust_geometry)
+    _require_grid_of_header(grid, label_map)
     try:
         with zipfile.ZipFile(file) as archive, archive.open("probabilities.npy") as stream:
             probabilities = np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:
         raise Fault(f"not a probability file of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
-    if probabilities.shape[1:] != reference.GetSize()[::-1]:
-        problem = f"shape {probabilities.shape[1:]}, but the reference has {reference.GetSize()[::-1]}"
+    expected = grid.image.GetSize()[::-1]
+    if probabilities.shape[1:] != expected:
+        problem = f"shape {probabilities.shape[1:]}, but the reference has {expected}"
         raise Fault(problem, file=file, remedy=_AGAIN)
     channels = _channels(labels, regions)
     if not channels or max(channels) >= len(probabilities):
@@ -78,7 +86,7 @@ def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floatin
     return values
 
 
-def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: Path, *, trust_geometry: bool) -> None:
+def _require_grid_of_header(grid: ReferenceGrid, file: Path) -> None:
     """As ``on_grid_of``, of a file whose voxels are not needed: they are read only where its header differs."""
     header = sitk.ImageFileReader()
     header.SetFileName(str(file))
@@ -86,6 +94,6 @@ def _require_grid_of_header(reference: sitk.Image, file: Path, reference_file: P
         header.ReadImageInformation()
     except RuntimeError as error:
         raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
-    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (reference, header))
+    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (grid.image, header))
     if ours != theirs:
-        on_grid_of(reference, read_image(file), files=(reference_file, file), trust_geometry=trust_geometry)
+        grid.take(read_image(file), file)

@@ -49,7 +49,7 @@ def _subsets(arguments: argparse.Namespace) -> int:
     from evaluation.figures.heat_map import write_heat_map
     from nnunet_seqdropout.prediction.folder import preflight
     from nnunet_seqdropout.prediction.inputs import from_folder
-    from nnunet_seqdropout.prediction.subset_table import measure_subsets, threshold_of_each
+    from nnunet_seqdropout.prediction.subset_table import Measurement, measure_subsets, threshold_of_each
 
     folder = named_model(arguments)
     description = description_of_model(folder)
@@ -60,17 +60,8 @@ def _subsets(arguments: argparse.Namespace) -> int:
     threshold_of_each(thresholds, patterns, names)
     require_room(arguments.o, LARGEST_OUTPUT_BYTES)
     found = preflight(cases)
-    results = measure_subsets(
-        load(arguments, folder),
-        cases,
-        arguments.gt,
-        patterns,
-        target=target_of(arguments),
-        thresholds=thresholds,
-        threshold_source=source,
-        min_volumes_mm3=arguments.min_volume_mm3,
-        known_faulty=found.faulty,
-    )
+    how = Measurement(arguments.gt, target_of(arguments), thresholds, source, arguments.min_volume_mm3)
+    results = measure_subsets(load(arguments, folder), cases, patterns, how, known_faulty=found.faulty)
     settings = {"i": str(arguments.i), **results.summary["settings"]}
     results = replace(results, summary={**results.summary, "settings": settings})
     (arguments.o / "report.html").unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,27 +31,36 @@ from nnunet_seqdropout.prediction.model import Model, Preprocessed
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """What every subset is measured against, and how. references: a folder of ``<case>.nii.gz``.
+
+    thresholds: None takes the most probable label. threshold_source: where they come from, in words.
+    """
+
+    references: Path
+    target: Target = field(default_factory=Target)
+    thresholds: Thresholds | None = None
+    threshold_source: str = "argmax"
+    min_volumes_mm3: Sequence[float] = (10.0,)
+
+
 def measure_subsets(
     model: Model,
     cases: Mapping[str, CaseInput],
-    references: Path,
     patterns: Sequence[Sequence[bool]],
+    how: Measurement,
     *,
-    target: Target | None = None,
-    thresholds: Thresholds | None = None,
-    threshold_source: str = "argmax",
-    min_volumes_mm3: Sequence[float] = (10.0,),
     known_faulty: Mapping[str, Outcome] | None = None,
 ) -> SubsetResults:
     """Predicts and measures every case with every pattern of sequences that it has; each image is read once.
 
-    thresholds: None takes the most probable label. A sequence left out is as if it had never been acquired: cropping
-    and normalisation are those of the subset. Raises Fault where no case can be used or a pattern has no threshold.
+    A sequence left out is as if it had never been acquired: cropping and normalisation are those of the subset.
+    Raises Fault where no case can be used or a pattern has no threshold.
     """
-    folders = Folders(references, references, target or Target())
-    task = _Task(
-        model, folders, patterns, threshold_of_each(thresholds, patterns, model.channel_names), min_volumes_mm3
-    )
+    folders = Folders(how.references, how.references, how.target)
+    thresholds = threshold_of_each(how.thresholds, patterns, model.channel_names)
+    task = _Task(model, folders, patterns, thresholds, how.min_volumes_mm3)
     rows: list[dict] = []
     outcomes = dict(known_faulty or {})
     with logging_redirect_tqdm(), ThreadPoolExecutor(1) as measuring:
@@ -68,7 +77,7 @@ def measure_subsets(
     table = table.sort_values(["n_present", "pattern"], key=lambda c: -c if c.name == "n_present" else c.map(order))
     summary = {
         **_summary(task),
-        "threshold": _threshold(thresholds, threshold_source, task),
+        "threshold": _threshold(how.thresholds, how.threshold_source, task),
         "cases": {case: asdict(outcomes[case]) for case in cases},
     }
     return SubsetResults(table.reset_index(drop=True), summary)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from acvl_utils.cropping_and_padding.bounding_boxes import crop_and_pad_nd
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 from batchgenerators.utilities.file_and_folder_operations import join, load_json
@@ -40,8 +41,9 @@ class CutOutWindow(BasicTransform):
 
 
 def _middle(x: torch.Tensor, depth: int) -> torch.Tensor:
+    """(C, Z, H, W) -> (C, depth, H, W)."""
     start = (x.shape[1] - depth) // 2
-    return x[:, start : start + depth]
+    return crop_and_pad_nd(x, [[start, start + depth], *([0, n] for n in x.shape[2:])])
 
 
 class DeepLab25D(ConfiguredTrainer):
