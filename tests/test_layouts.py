@@ -196,9 +196,9 @@ def test_nobody_there_says_what_was_looked_for(tmp_path):
         ("reference: t1_gd", "reference: bravo", "the reference bravo is not among the channels"),
         ("metastasis: 1", "metastasis: 2", "the labels must be 0, 1, 2"),
         ("255: 1", "255: 5", "the label value 5 has no name"),
-        ("default: train", "default: training", "a split is one of train, val, test"),
-        ("{patient:[A-Z]+}/{time:\\\\d+}/FLAIR", "FLAIR", r"a pattern without \{patient\}"),
-        ("[A-Z]+", "[A-Z", "no layout"),
+        ("default: train", "default: training", "every split must be one of train, val, test"),
+        ("{patient:[A-Z]+}/{time:\\\\d+}/FLAIR", "FLAIR", r"a pattern does not contain \{patient\}"),
+        ("[A-Z]+", "[A-Z", "invalid layout"),
         ("labels: {", "labels: [", "a layout cannot be read: this is no YAML"),
     ],
 )

@@ -364,7 +364,7 @@ def test_row_27_a_folder_that_cannot_be_written_to_is_named_before_the_model_is_
     words = [command, "-i", images, "-o", tmp_path / "file" / "out", "-m", model]
     assert main([*map(str, words), *(["-gt", str(images)] if command == "subsets" else [])]) == 2
     said = capsys.readouterr().err
-    assert f"{tmp_path / 'file' / 'out'} cannot be written to" in said
+    assert f"{tmp_path / 'file' / 'out'} is not writable" in said
     assert "with -o" in said
 
 

@@ -61,7 +61,7 @@ def read_rules(file: Path | None = None) -> SeriesRules:
 
     Raises Fault where the file is not of the form that the shipped one shows.
     """
-    remedy = f"{SHIPPED_RULES} shows the form."
+    remedy = f"Write them as in {SHIPPED_RULES}."
     how = {"what": "rules for DICOM series", "remedy": remedy}
     content = {**read_yaml(SHIPPED_RULES, **how), **(read_yaml(file, **how) if file else {})}
     try:
@@ -73,7 +73,7 @@ def read_rules(file: Path | None = None) -> SeriesRules:
             for patient, choices in content.get("series", {}).items()
         }
     except (TypeError, ValueError, AttributeError, re.error) as error:
-        raise Fault(f"these are no rules ({error})", file=file, remedy=remedy) from error
+        raise Fault(f"invalid rules ({error})", file=file, remedy=remedy) from error
     return SeriesRules(rules, decided)
 
 

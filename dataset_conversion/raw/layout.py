@@ -17,7 +17,7 @@ from dataset_conversion.files.yaml_files import read_yaml
 from dataset_conversion.sequences import channels_of
 
 SHIPPED = Path(__file__).with_name("layouts")
-REMEDY = "Write it as docs/layouts.md shows."
+REMEDY = "Write it as described in docs/layouts.md."
 SPLITS = ("train", "val", "test")
 
 
@@ -94,7 +94,7 @@ def read_layout(file: Path) -> Layout:
         _require_sound(layout)
     except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
         reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise Fault(f"no layout ({reason})", file=file, remedy=REMEDY) from error
+        raise Fault(f"invalid layout ({reason})", file=file, remedy=REMEDY) from error
     return layout
 
 

@@ -118,7 +118,7 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
     manifest = read_json_if_there(file)
     if manifest.get("settings", dataset.settings) != dataset.settings:
         remedy = "Choose another data set number."
-        raise Fault(f"the data set was written with {manifest['settings']}", file=file, remedy=remedy)
+        raise Fault(f"the data set was written with other settings: {manifest['settings']}", file=file, remedy=remedy)
     so_far: dict[str, dict] = dict(manifest.get("patients", {}))
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
         if (entry := _read_record(record).get("entry")) is not None:

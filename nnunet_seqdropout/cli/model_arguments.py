@@ -46,8 +46,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def named_model(arguments: argparse.Namespace) -> Path:
     """The folder that ``-m``, or ``-d`` with ``-c``, ``-tr`` and ``-p``, names. Raises Fault where it is not there."""
     if (arguments.m is None) == (arguments.d is None):
-        problem = "no model is named" if arguments.m is None else "-m and -d both name a model"
-        raise Fault(problem, remedy="Give a model folder with -m, or a data set with -d.")
+        raise Fault("give exactly one of -m and -d", remedy="Give a model folder with -m, or a data set with -d.")
     if arguments.m is not None:
         return require_model_folder(arguments.m)
     names = {"trainer": arguments.tr, "plans": arguments.p, "configuration": arguments.c}

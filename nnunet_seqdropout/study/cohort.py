@@ -84,7 +84,7 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     Raises Fault where the folder is no raw data set, has a fault, or a fold names a case that is not there.
     """
     if not (folder / "dataset.json").is_file():
-        raise Fault("no raw data set", file=folder, remedy="Name one that seqdropout convert wrote, with -d or -i.")
+        raise Fault("not a raw data set", file=folder, remedy="Give one that seqdropout convert wrote, with -d or -i.")
     description = read_description(folder / "dataset.json", with_labels=True)
     names = description.channel_names
     training = _cases(folder, "Tr", description.file_ending)

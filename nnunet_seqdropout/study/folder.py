@@ -42,7 +42,7 @@ class Study:
         except Fault as fault:
             remedy = f"Write background: null into a design for no pictures. {fault.remedy}"
             raise Fault(
-                f"background: no {name} to draw on ({fault.problem})", file=self.cohort.folder, remedy=remedy
+                f"background: the data set has no sequence {name} ({fault.problem})", file=self.cohort.folder, remedy=remedy
             ) from fault
         return sequence
 
