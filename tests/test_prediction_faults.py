@@ -315,6 +315,18 @@ def test_row_21_two_files_for_one_sequence_of_a_patient_are_an_error(make_model,
     assert "are both the t1c of B2" in outcomes(tmp_path / "out")["B2"]["problem"]
 
 
+def test_two_sequences_of_a_layout_that_are_one_channel_of_the_model_fail_their_patient(make_model, images, tmp_path):
+    """mprage and bravo both mean the model's bravo; neither replaces the other without a word."""
+    layout = "channels: [mprage, bravo]\nlabels: {background: 0}\nimages: '{patient}/{sequence}'\n"
+    (tmp_path / "layout.yaml").write_text(layout)
+    for name in ("mprage", "bravo"):
+        (tmp_path / "tree" / "B1").mkdir(parents=True, exist_ok=True)
+        shutil.copy(images / "P_0002.nii.gz", tmp_path / "tree" / "B1" / f"{name}.nii.gz")
+    model = make_model("TinySeqDropout")
+    assert predict(tmp_path / "tree", tmp_path / "out", model, "--layout", tmp_path / "layout.yaml") == 2
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
 def test_a_sequence_that_the_model_does_not_know_is_left_aside_and_named(make_model, images, tmp_path):
     tree = tmp_path / "tree"
     for name, channel in (("t1ce", 2), ("t2", 1)):

@@ -355,6 +355,15 @@ def test_names_are_escaped(tmp_path):
     assert text.count("<script>") == text.count("</script>") == 1
 
 
+def test_the_page_takes_the_channels_in_the_order_of_their_numbers(tmp_path):
+    folder = dataset(tmp_path, {"A1": entry(), "B1": entry("test", absent=["t1_gd"])})
+    in_order = page(folder)
+    description = json.loads((folder / "dataset.json").read_text())
+    description["channel_names"] = dict(reversed(description["channel_names"].items()))
+    (folder / "dataset.json").write_text(json.dumps(description))
+    assert page(folder) == in_order
+
+
 def test_a_data_set_without_patients_has_a_page(tmp_path):
     assert "0 patients" in words(page(describe(tmp_path, {})))
 

@@ -70,6 +70,35 @@ def test_a_setting_that_the_trainer_does_not_have_is_refused():
         trainer_source(Run(arm), design_of(arm, other))
 
 
+@pytest.mark.parametrize("name", ["train_step", "initialize", "num_epochs", "rewrite_plans"])
+def test_a_method_or_an_attribute_of_nnunet_is_no_setting(tmp_path, name):
+    """What a study may set is what our trainers declare as a class attribute with a type."""
+    arms = Arm("A", "SeqDropoutTrainer", "all", {name: 3}), Arm("B", "nnUNetTrainer", "all")
+    with pytest.raises(Fault, match=name):
+        write_trainers(tmp_path, design_of(*arms))
+    with pytest.raises(Fault, match=name):
+        write_trainers(tmp_path, design_of(Arm("A", "nnUNetTrainer", "all"), arms[1], **{name: 3}))
+
+
+def test_a_study_of_version_0_1_0_goes_on_since_its_trainers_have_the_same_text():
+    """Another text would be another input of the training, which would begin anew."""
+    arms = Arm("A", "SeqDropoutTrainer", "all"), Arm("B", "nnUNetTrainer", "all")
+    design = design_of(*arms, backbone="resnet18")
+    budget = (
+        "    epochs = 3\n    slices_per_epoch = 60\n    largest_batch = 4\n    save_every_epochs = 1\n    seed = 0\n"
+    )
+    first = '"""Written by seqdropout study: its budget and settings."""\n\n'
+    assert trainer_source(Run(arms[0]), design) == (
+        f"{first}from nnunet_seqdropout.training import WithSequenceDropout\n"
+        "from nnunet_seqdropout.training_25d import DeepLab25D\n\n\n"
+        f"class SeqDropoutTrainer_study(WithSequenceDropout, DeepLab25D):\n{budget}    backbone = 'resnet18'\n"
+    )
+    assert trainer_source(Run(arms[1]), design) == (
+        f"{first}from nnunet_seqdropout.training import ConfiguredTrainer\n\n\n"
+        f"class nnUNetTrainer_study(ConfiguredTrainer):\n{budget}"
+    )
+
+
 @pytest.mark.parametrize("setting", ["epochs", "slices_per_epoch", "seed"])
 def test_an_arm_has_no_budget_of_its_own(tmp_path, setting):
     arms = Arm("A", "SeqDropoutTrainer", "all", {setting: 3}), Arm("B", "nnUNetTrainer", "all")

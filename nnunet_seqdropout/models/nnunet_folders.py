@@ -46,5 +46,6 @@ def folder_for_dataset(dataset_id: int, name: str) -> Path:
     raw = nnunet_folder("nnUNet_raw")
     folder = raw / f"Dataset{dataset_id:03d}_{name}"
     if others := [other for other in raw.glob(f"Dataset{dataset_id:03d}_*") if other != folder]:
-        raise Fault(f"the data set number {dataset_id} is already used by {others[0]}", remedy="Choose another number with -d.")
+        problem = f"the data set number {dataset_id} is already used by {others[0]}"
+        raise Fault(problem, remedy="Choose another number with -d.")
     return folder

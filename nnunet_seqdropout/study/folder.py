@@ -41,9 +41,8 @@ class Study:
             (sequence,) = self.cohort.named([name])
         except Fault as fault:
             remedy = f"Write background: null into a design for no pictures. {fault.remedy}"
-            raise Fault(
-                f"background: the data set has no sequence {name} ({fault.problem})", file=self.cohort.folder, remedy=remedy
-            ) from fault
+            problem = f"background: the data set has no sequence {name} ({fault.problem})"
+            raise Fault(problem, file=self.cohort.folder, remedy=remedy) from fault
         return sequence
 
     def absent_in_validation(self, scenario: str) -> tuple[str, ...]:
