@@ -14,7 +14,7 @@ from evaluation.figures.colours import MODELS
 from evaluation.metrics.names import counted, label
 from evaluation.tables.results import Evaluation
 
-LINES: Final = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+LINES: Final = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
 LOWEST_RATE = 1e-5
 
 

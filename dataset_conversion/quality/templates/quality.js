@@ -24,7 +24,7 @@ const apply = () => {
   shown.value = `${rows.filter(row => !row.hidden).length} of ${rows.length} shown`;
 };
 
-/* A link to a patient shows him, whatever the filters say. */
+/* A link to a patient shows the patient, whatever the filters say. */
 const showTarget = () => {
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (!target || !rows.includes(target)) return;

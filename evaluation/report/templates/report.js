@@ -43,7 +43,7 @@ for (const patient of document.querySelectorAll("details.patient")) {
   show();
 }
 
-/* A patient's name in the table opens his pictures. */
+/* A patient's name in the table opens the pictures. */
 const openTarget = () => {
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (target instanceof HTMLDetailsElement) {
