@@ -7,9 +7,21 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from test_network import slice_by_slice
 
 
+@pytest.fixture(scope="module")
+def trained():
+    """The one trainer of this file, once it has been trained."""
+    return []
+
+
 @pytest.fixture
-def trainer(make_trainer):
-    """Trained until it knows the lesion, in float32."""
+def trainer(make_trainer, trained):
+    """Trained until it knows the lesion, in float32; the tests predict with it and change nothing."""
+    if not trained:
+        trained.append(train(make_trainer))
+    return trained[0]
+
+
+def train(make_trainer):
     torch.manual_seed(0)
     np.random.seed(0)
     trainer = make_trainer("TinySeqDropout")
