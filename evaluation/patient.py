@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from evaluation.metrics.froc import froc_counts
 from evaluation.metrics.lesions import Detection, Objects, connect, detect, find_objects
 from evaluation.metrics.voxels import Roc, overlap_of_counts, reaches, require_probabilities, roc_of_values
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Grid:
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
     @classmethod
-    def of(cls, image: sitk.Image) -> "Grid":
+    def of(cls, image: "sitk.Image") -> "Grid":
         return cls(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
     @property

@@ -9,6 +9,7 @@ import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform, ImageOnlyTransform
 from torch import nn
 
+from nnunet_seqdropout.settings import require_one_of
 from nnunet_seqdropout.subsets import Presence, SubsetLaw, subset_probabilities
 
 Rescale = Literal["paper", "sqrt", "none"]
@@ -63,7 +64,7 @@ class RescaleInEvaluation:
     """
 
     def __init__(self, rescale: Rescale = "paper") -> None:
-        _require_known(rescale)
+        require_one_of("rescale", rescale, _EXPONENTS)
         self.rescale: Rescale = rescale
         self.present: torch.Tensor | None = None
 
@@ -105,11 +106,6 @@ def _rescaling_hooks(network: nn.Module) -> list[RescaleInEvaluation]:
     return [hook for hook in network._forward_pre_hooks.values() if isinstance(hook, RescaleInEvaluation)]
 
 
-def _require_known(rescale: str) -> None:
-    if rescale not in _EXPONENTS:
-        raise ValueError(f"rescale is {rescale!r}: choose one of {', '.join(_EXPONENTS)}.")
-
-
 class RecordPresence(BasicTransform):
     """First in the pipeline: notes which sequences of the patch are there, before noise makes an absent one nonzero."""
 
@@ -138,7 +134,7 @@ class SequenceDropout(ImageOnlyTransform):
         rescale: Rescale = "paper",
     ) -> None:
         super().__init__()
-        _require_known(rescale)
+        require_one_of("rescale", rescale, _EXPONENTS)
         self.law = law
         self.drop_probability = drop_probability
         self.always_keep = None if always_keep is None else tuple(always_keep)

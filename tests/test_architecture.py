@@ -35,15 +35,15 @@ evaluation.tables: inputs metrics patient dataset_conversion.faults dataset_conv
 evaluation.figures: inputs metrics tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.sequences
 evaluation.report: figures metrics tables dataset_conversion.files dataset_conversion.sequences
-nnunet_seqdropout.dropout: subsets
+nnunet_seqdropout.dropout: settings subsets
 nnunet_seqdropout.network: layers
 nnunet_seqdropout.models: dropout dataset_conversion.faults dataset_conversion.files
 nnunet_seqdropout.plans: network
 nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.metrics
     evaluation.patient evaluation.tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.outcomes dataset_conversion.raw dataset_conversion.sequences
-nnunet_seqdropout.training: nnunet_seqdropout dropout plans subsets evaluation.figures evaluation.metrics
-    dataset_conversion.files dataset_conversion.sequences
+nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets evaluation.figures
+    evaluation.metrics dataset_conversion.files dataset_conversion.sequences
 nnunet_seqdropout.study: models subsets training evaluation.figures evaluation.report evaluation.tables
     dataset_conversion.checks dataset_conversion.faults dataset_conversion.files dataset_conversion.raw
     dataset_conversion.sequences

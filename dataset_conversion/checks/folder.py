@@ -90,7 +90,7 @@ def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int 
     A case that is in imagesTr and in imagesTs stands twice, the second time as ``<case> (imagesTs)``. Raises Fault
     where nothing can be checked: there is no image, or a JSON file of the data set is broken.
     """
-    description = read_description(folder / "dataset.json", with_labels=True)
+    description = read_description(folder / "dataset.json", required=("channel_names", "file_ending", "labels"))
     training, test = (_subset_tasks(folder, subset, description) for subset in ("Tr", "Ts"))
     ids = [[case for case, task in tasks.items() if task.files] for tasks in (training, test)]
     if not any(ids):

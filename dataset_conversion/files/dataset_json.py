@@ -1,6 +1,6 @@
 """Reads nnU-Net's ``dataset.json``: channels in order of their numbers, labels, regions, file ending."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,30 +33,34 @@ class Description:
         return regions(self.labels)
 
 
-def read_description(file: Path, *, with_labels: bool = False) -> Description:
-    """Raises Fault where the file is no ``dataset.json`` of nnU-Net; with_labels: one without labels is none."""
+def read_description(file: Path, *, required: Sequence[str] = ("channel_names", "file_ending")) -> Description:
+    """Raises Fault where the file is no ``dataset.json`` of nnU-Net, or lacks one of the keys required."""
     remedy = "Restore the file that the conversion or nnU-Net wrote."
-    keys = ("channel_names", "file_ending", *(["labels"] if with_labels else []))
     try:
-        return description_of(read_json(file, keys=keys))
+        content = read_json(file, keys=required)
+        description = Description(
+            channel_names(content.get("channel_names", {})),
+            str(content.get("file_ending", "")),
+            dict(content.get("labels", {})),
+            content.get("numTraining"),
+        )
+        for readable in (label_values, regions):
+            readable(description.labels)
     except Fault as fault:
         raise Fault(f"not a dataset.json of nnU-Net ({fault.problem})", remedy=remedy) from fault
     except (ValueError, TypeError, AttributeError) as error:
         raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+    return description
 
 
-def description_of(content: Mapping) -> Description:
-    """Of what has been read by nnU-Net itself. Raises ValueError, TypeError or AttributeError where it is none."""
-    labels = dict(content.get("labels", {}))
-    ending = str(content.get("file_ending", ""))
-    for readable in (label_values, regions):
-        readable(labels)
-    return Description(channel_names(content["channel_names"]), ending, labels, content.get("numTraining"))
+def stored_names(channels: Mapping[str, str]) -> list[str]:
+    """As they are written, which tells nnU-Net how to normalise, in order of their numbers: "10" comes after "9"."""
+    return [str(name) for _, name in sorted(channels.items(), key=lambda channel: int(channel[0]))]
 
 
 def channel_names(channels: Mapping[str, str]) -> tuple[str, ...]:
-    """``distinct``, in order of their numbers: "10" comes after "9"."""
-    return distinct([str(name) for _, name in sorted(channels.items(), key=lambda channel: int(channel[0]))])
+    """The same, ``distinct``."""
+    return distinct(stored_names(channels))
 
 
 def label_values(labels: Labels) -> set[int]:

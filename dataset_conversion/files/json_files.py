@@ -1,7 +1,7 @@
 """Reads and writes JSON files: a file that cannot be used is a Fault that names file, key and remedy."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from dataset_conversion.files.staging import staged
 
 
 def read_json(
-    path: Path, kind: type[dict] | type[list] = dict, *, keys: tuple[str, ...] = (), remedy: str = "Write it again."
+    path: Path, kind: type[dict] | type[list] = dict, *, keys: Sequence[str] = (), remedy: str = "Write it again."
 ) -> Any:
     """The content of a file: an object (dict) that has these keys, or an array (list).
 

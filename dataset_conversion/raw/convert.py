@@ -31,7 +31,7 @@ def dataset_of(
     return RawDataset(
         folder,
         source,
-        layout.channels if sequences is None else limited_channels(layout, sequences),
+        layout.channels if sequences is None else _limited(layout, sequences),
         layout.labels,
         sorted(layout.channels, key=lambda name: name != layout.reference),
         link=sequences is not None,
@@ -62,7 +62,7 @@ def require_a_lesion(folder: Path) -> None:
         raise Fault(problem, file=folder / "labelsTr", remedy=remedy)
 
 
-def limited_channels(layout: Layout, sequences: Collection[str]) -> tuple[str, ...]:
+def _limited(layout: Layout, sequences: Collection[str]) -> tuple[str, ...]:
     """The channels of the layout that these names mean, in its order. Raises Fault for an unknown or ambiguous name."""
     chosen = {require_channel(name, layout.channels) for name in sequences}
     return tuple(name for i, name in enumerate(layout.channels) if i in chosen)

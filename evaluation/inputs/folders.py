@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import Description, description_of
+from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import VOLUME_ENDINGS
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.json_files import read_json, read_json_if_there
@@ -152,12 +152,7 @@ class Folders:
         """``dataset.json`` beside the predictions or the references, as nnU-Net writes it; empty if there is none."""
         for folder in (self.predictions, self.reference, self.reference.parent):
             if (file := folder / "dataset.json").is_file():
-                content = read_json(file)
-                try:
-                    return description_of({"channel_names": {}, **content})
-                except (ValueError, TypeError, AttributeError) as error:
-                    remedy = "Copy the dataset.json of nnU-Net again."
-                    raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
+                return read_description(file, required=())
         return Description((), "")
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dataset_conversion.faults import Fault
 
 if TYPE_CHECKING:
+    from dataset_conversion.files.dataset_json import Description
     from evaluation.inputs.folders import Target
     from evaluation.inputs.thresholds import Thresholds
 
@@ -50,6 +51,13 @@ def add_min_volume(parser: argparse.ArgumentParser) -> None:
         metavar="V,W",
         help="volumes in mm3: also report results for predicted objects of at least this volume. Default: 10",
     )
+
+
+def named_description(arguments: argparse.Namespace) -> "Description":
+    """``dataset.json`` of the model that ``-m`` names, or else of the data set that ``-d`` names."""
+    from nnunet_seqdropout.models.folders import description_of_dataset, description_of_model
+
+    return description_of_model(arguments.m) if arguments.m else description_of_dataset(arguments.d)
 
 
 def add_given_threshold(group: "argparse._ArgumentGroup", *, default: str) -> None:

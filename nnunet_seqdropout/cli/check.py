@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, processes
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, named_description, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
-from nnunet_seqdropout.models.folders import description_of_dataset, description_of_model
 
 if TYPE_CHECKING:
     from dataset_conversion.checks.folder import FolderCheck
@@ -39,7 +38,7 @@ def _check(arguments: argparse.Namespace) -> int:
         remedy = "Give a folder with dataset.json and imagesTr, or the channels of your images by -d ID or -m MODEL."
         raise Fault("this is not a raw data set", file=arguments.i, remedy=remedy)
     else:
-        description = description_of_model(arguments.m) if arguments.m else description_of_dataset(arguments.d)
+        description = named_description(arguments)
         found = check_folder(
             arguments.i,
             channel_names=description.channel_names,

@@ -56,7 +56,3 @@ def build_parser() -> argparse.ArgumentParser:
     cli_evaluation.add_commands(commands)
     cli_study.add_commands(commands)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, processes
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, named_description, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
-from nnunet_seqdropout.models.folders import description_of_dataset, description_of_model
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def _fill(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.dropout import Rescale, factor
     from nnunet_seqdropout.models.rescaling import rescaling_of_model
 
-    description = description_of_model(arguments.m) if arguments.m else description_of_dataset(arguments.d)
+    description = named_description(arguments)
     # without a model the factor is the paper's
     rescale: Rescale = rescaling_of_model(arguments.m) if arguments.m else "paper"
     outcomes = fill(

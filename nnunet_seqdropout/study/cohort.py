@@ -85,7 +85,7 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     """
     if not (folder / "dataset.json").is_file():
         raise Fault("not a raw data set", file=folder, remedy="Give one that seqdropout convert wrote, with -d or -i.")
-    description = read_description(folder / "dataset.json", with_labels=True)
+    description = read_description(folder / "dataset.json", required=("channel_names", "file_ending", "labels"))
     names = description.channel_names
     training = _cases(folder, "Tr", description.file_ending)
     manifest = read_json_if_there(folder / "manifest.json").get("patients", {})

@@ -3,7 +3,6 @@
 import math
 import os
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
@@ -14,6 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings
+from nnunet_seqdropout.settings import require_not_negative, require_one_of
 from nnunet_seqdropout.training.lesion_sampling import BalancedByLesion
 from nnunet_seqdropout.training.optimisers import LEARNING_RATES, WEIGHT_DECAYS, OptimizerType, WarmedUpPolyLR
 from nnunet_seqdropout.training.patterns import DicePerPattern
@@ -168,17 +168,6 @@ class ConfiguredTrainer(DicePerPattern):
         ema = self.logger.get_value("ema_fg_dice", step=None)
         if not np.isfinite(ema[-1]):
             ema[-1] = ema[-2] if len(ema) > 1 else 0.0
-
-
-def require_one_of(setting: str, value: object, known: Sequence[str]) -> None:
-    """Raises ValueError where a class attribute has a value that it cannot have."""
-    if value not in known:
-        raise ValueError(f"{setting} is {value!r}: choose one of {', '.join(known)}.")
-
-
-def require_not_negative(setting: str, value: int) -> None:
-    if value < 0:
-        raise ValueError(f"{setting} is {value}: give a number of epochs, 0 for none.")
 
 
 class Demo:

@@ -10,6 +10,7 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
+from dataset_conversion.files.dataset_json import stored_names
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import (
     RecordPresence,
@@ -20,8 +21,9 @@ from nnunet_seqdropout.dropout import (
     sequences_to_draw_from,
 )
 from nnunet_seqdropout.plans import Plans, with_settings
+from nnunet_seqdropout.settings import require_not_negative
 from nnunet_seqdropout.subsets import SubsetLaw, subsets
-from nnunet_seqdropout.training.configured import ConfiguredTrainer, require_not_negative
+from nnunet_seqdropout.training.configured import ConfiguredTrainer
 
 VALIDATION_SEED = 20210122
 """The seed of the subsets drawn for the online validation."""
@@ -121,9 +123,8 @@ class WithSequenceDropout(ConfiguredTrainer):
         for name in self.always_keep:
             if name not in self._sequences:
                 raise ValueError(f"always_keep names '{name}'; this data set has {', '.join(self._sequences)}.")
-        channels = self.dataset_json["channel_names"]
-        for name, key in zip(self._sequences, sorted(channels, key=int), strict=True):
-            if channels[key].lower() == "ct" and name not in self.always_keep:
+        for name, stored in zip(self._sequences, stored_names(self.dataset_json["channel_names"]), strict=True):
+            if stored.lower() == "ct" and name not in self.always_keep:
                 raise ValueError(
                     f"Channel '{name}' is normalised as CT, which turns the zeros of an absent image into another "
                     "constant: it cannot be dropped. Add it to always_keep, or rename it in dataset.json."
