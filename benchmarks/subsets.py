@@ -28,7 +28,8 @@ from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.placeholders import placeholder
 from dataset_conversion.sequences import Pattern
-from evaluation.inputs.folders import Folders, Target
+from evaluation.inputs.folders import Folders
+from evaluation.inputs.target import Target
 from evaluation.patient import evaluate_patient
 from nnunet_seqdropout.models.folders import description_of_model
 from nnunet_seqdropout.subsets import subsets

@@ -15,7 +15,8 @@ from joblib import parallel_config
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.nifti import write_probability
 from evaluation.inputs.calibration import BUDGET_GRID, calibrate, lowest_within_budget
-from evaluation.inputs.folders import Folders, Target
+from evaluation.inputs.folders import Folders
+from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
 from evaluation.tables.comparison import compare as compare_evaluations
 from evaluation.tables.evaluate import evaluate_folders
@@ -98,9 +99,9 @@ def test_limits_make_columns_of_their_own(folders):
     assert [row[name] for name in ("fp_2.5mm3", "fp_15mm3", "found_15mm3", "found_15.1mm3")] == ["1", "0", "1", "0"]
 
 
-def test_youden_of_the_validation_patients_is_used_and_written_down(folders):
+def test_youden_of_the_validation_patients_is_used_and_written_down_where_it_is_asked_for(folders):
     validation = ("--val-gt", folders / "val_gt", "--val-p", folders / "val_p")
-    assert evaluate(folders, *validation) == 0
+    assert evaluate(folders, *validation, "--threshold-from", "youden") == 0
     content = json.loads((folders / "out" / "thresholds.json").read_text())
     pooled = [patient(seed) for seed in (3, 4)]
     reference = np.concatenate([r.ravel() for r, _ in pooled]) > 0
@@ -118,9 +119,11 @@ def test_youden_of_the_validation_patients_is_used_and_written_down(folders):
 
 
 def test_a_budget_of_false_positives_takes_the_lowest_threshold_that_keeps_to_it(folders):
-    thresholds, _ = calibrate(Folders(folders / "val_gt", folders / "val_p"), fp_budget=0.5)
-    # the false object of .72 is gone from .73 on
-    assert thresholds.by_pattern[""] == Threshold(0.73, 2)
+    found, _ = calibrate(Folders(folders / "val_gt", folders / "val_p"), fp_budget=0.5)
+    threshold = found["fp_budget"].by_pattern[""]
+    # the false object of .72 is gone from .73 on, and so is the second lesion of each patient
+    assert (threshold.value, threshold.n_patients, threshold.fp_per_patient) == (0.73, 2, 0)
+    assert (threshold.n_found, threshold.n_lesions) == (2, 4)
 
 
 def test_a_budget_that_is_used_up_exactly_is_kept():
@@ -128,14 +131,14 @@ def test_a_budget_that_is_used_up_exactly_is_kept():
     counts = {case: np.zeros((len(BUDGET_GRID), 2), int) for case in "PQ"}
     counts["P"][:, 1] = 1
     counts["Q"][:, 1] = [3] * 20 + [1] * 79
-    assert [lowest_within_budget(counts, budget) for budget in (1, 1.9, 2)] == [0.21, 0.21, 0.01]
+    assert [lowest_within_budget([*counts.values()], budget) for budget in (1, 1.9, 2)] == [0.21, 0.21, 0.01]
 
 
 def test_a_budget_that_cannot_be_kept_is_an_error():
     counts = np.zeros((len(BUDGET_GRID), 2), int)
     counts[:, 1] = 3
     with pytest.raises(Fault, match=r"3 false positives per patient even at 0\.99"):
-        lowest_within_budget({"P": counts}, 1)
+        lowest_within_budget([counts], 1)
 
 
 @pytest.mark.parametrize(("options", "value"), [((), 0.6), (("--fp-budget", 0), 0.31)])
@@ -148,9 +151,9 @@ def test_a_threshold_is_chosen_by_what_lies_inside_the_validation_patients_masks
     reference[..., [0, 1, 6, 7]] = 1
     probability[..., [0, 1, 3, 6, 7, 9, 10]] = (0.8, 0.6, 0.3, 0.1, 0.1, 0.9, 0.9)
     for kind in ("test", "val"):
-        save(reference, tmp_path / f"{kind}_gt" / "P.nii.gz")
-        save_npz(probability, tmp_path / f"{kind}_p", "P")
-    save((np.arange(12) < 5).astype(np.uint8)[None, None], tmp_path / "masks" / "P.nii.gz")
+        save(reference, tmp_path / f"{kind}_gt" / f"{kind}.nii.gz")
+        save_npz(probability, tmp_path / f"{kind}_p", kind)
+        save((np.arange(12) < 5).astype(np.uint8)[None, None], tmp_path / "masks" / f"{kind}.nii.gz")
     validation = ("--val-gt", tmp_path / "val_gt", "--val-p", tmp_path / "val_p", "--mask", tmp_path / "masks")
     assert evaluate(tmp_path, *validation, *options) == 0
     content = json.loads((tmp_path / "out" / "thresholds.json").read_text())

@@ -17,7 +17,7 @@ from conftest import SEQUENCES, write_case
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.images import read_image
-from evaluation.inputs.folders import Target
+from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation, load_model

@@ -28,7 +28,7 @@ def test_the_papers_design_has_five_arms_on_one_budget():
     assert design.names == ("DropOut", "DeepLabV3", "nnU-Net", "nnU-Net_zeros", "nnU-Net_DropOut")
     assert [arm.sequences for arm in design.arms] == ["all", "available", "available", "all", "all"]
     assert [arm.drops for arm in design.arms] == [True, False, False, False, True]
-    assert (design.threshold, design.test, design.folds) == ("youden", "imagesTs", (0,))
+    assert (design.threshold, design.test, design.folds) == ("dice", "imagesTs", (0,))
 
 
 def test_the_small_design_differs_in_nothing_but_size():
@@ -121,7 +121,7 @@ def test_a_seed_of_one_arm_with_the_name_of_another_arm_is_refused(tmp_path):
         (MINIMAL.replace("  B:", "  'a b':"), "letters"),
         (MINIMAL + "test: cross_validation", "argmax"),
         (MINIMAL + "test: cross-validation", "imagesTs or cross_validation"),
-        (MINIMAL + "threshold: yuoden", "youden, argmax"),
+        (MINIMAL + "threshold: yuoden", "dice, youden, argmax"),
         (MINIMAL + "subset_tables: first", "first_seed or none"),
         (MINIMAL + "folds: [all]", "numbers"),
         (MINIMAL + "folds: []", "numbers"),

@@ -1,6 +1,6 @@
 """Reads nnU-Net's ``dataset.json``: channels in order of their numbers, labels, regions, file ending."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from dataset_conversion.sequences import distinct
 
 Labels = Mapping[str, int | list[int]]
 """Name -> value; a region has several. As in ``dataset.json``, ``background`` and ``ignore`` included."""
+
+_NO_TARGETS = ("background", "ignore")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,35 @@ class Description:
         return label_values(self.labels)
 
     @property
+    def ignore_label(self) -> int | None:
+        """nnU-Net's label of voxels that count on neither side; None where there is none."""
+        value = self.labels.get("ignore")
+        return value if isinstance(value, int) else None
+
+    @property
     def regions(self) -> list[set[int]]:
         return regions(self.labels)
+
+    def require_labels(self, labels: Collection[int]) -> None:
+        """Raises Fault where the data set has not all of these labels, or one of them is the background or ignored."""
+        if not {*labels} or not {*labels} <= label_values(self._targets) - {0}:
+            raise self._no_such(labels)
+
+    def require_predicted(self, labels: Collection[int]) -> None:
+        """Raises Fault where a model of the data set has no probability of them: unknown labels, undeclared regions."""
+        self.require_labels(labels)
+        if self.regions and {*labels} not in self.regions:
+            raise self._no_such(labels)
+
+    @property
+    def _targets(self) -> Labels:
+        return {name: value for name, value in self.labels.items() if name not in _NO_TARGETS}
+
+    def _no_such(self, labels: Collection[int]) -> Fault:
+        shown = ", ".join(f"{name} ({_shown(value)})" for name, value in self._targets.items()) or "none"
+        kind = "label" if len(labels) == 1 else "region"
+        problem = f"the data set has no {kind} {','.join(map(str, sorted(labels)))}"
+        return Fault(problem, remedy=f"Choose among its labels and regions: {shown}.")
 
 
 def read_description(file: Path, *, required: Sequence[str] = ("channel_names", "file_ending")) -> Description:
@@ -70,7 +99,11 @@ def label_values(labels: Labels) -> set[int]:
 
 def regions(labels: Labels) -> list[set[int]]:
     """The labels of each region, in the order of a model's channels; empty where the model is one of labels."""
-    declared = [value for name, value in labels.items() if name not in ("background", "ignore")]
+    declared = [value for name, value in labels.items() if name not in _NO_TARGETS]
     if not any(isinstance(value, list) for value in declared):
         return []
     return [set(value) if isinstance(value, list) else {value} for value in declared]
+
+
+def _shown(value: int | list[int]) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -5,16 +5,32 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 
 LISTED_VALUES = 5
 """A map of probabilities has thousands of values; a message names the most frequent ones."""
 
+ROUNDING = 1e-4
+"""Values this near to whole numbers are meant to be them: a header holds a slope, such as 1/255, in single precision,
+and 255 times it is not exactly 1."""
+
+
+def label_array(label: sitk.Image) -> NDArray[np.number]:
+    """The values, (Z, Y, X): a view where they are stored as whole numbers, and where a slope only rounded them, the
+    whole numbers that they stand for. The image must outlive the view."""
+    stored = sitk.GetArrayViewFromImage(label)
+    if stored.dtype.kind != "f":
+        return stored
+    whole = np.rint(stored)
+    # false where a value is not a number
+    return whole if np.abs(stored - whole).max(initial=0) <= ROUNDING else stored
+
 
 def voxels_of_value(label: sitk.Image) -> dict[float, int]:
     """How many voxels have each value but 0; empty for an empty label."""
-    stored = sitk.GetArrayViewFromImage(label)
+    stored = label_array(label)
     values, counts = np.unique(stored[stored != 0], return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 

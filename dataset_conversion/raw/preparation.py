@@ -25,7 +25,7 @@ from dataset_conversion.files.grids import (
 )
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image
-from dataset_conversion.files.label_values import value_faults, voxels_of_value
+from dataset_conversion.files.label_values import label_array, value_faults, voxels_of_value
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import is_constant
 from dataset_conversion.registration.checkerboard import checkerboard
@@ -257,7 +257,7 @@ def _in_values(image: sitk.Image, mapping: Mapping[int, int], file: Path) -> sit
     values = voxels_of_value(image)
     for fault in value_faults(values, known=mapping, file=file):
         raise fault
-    stored = sitk.GetArrayViewFromImage(image)
+    stored = label_array(image)
     mapped = np.zeros(stored.shape, np.uint8)
     for value in values:
         mapped[stored == value] = mapping[int(value)]

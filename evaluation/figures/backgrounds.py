@@ -13,7 +13,7 @@ from dataset_conversion.files.grids import on_grid_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.sequences import channels_of, require_channel
 from evaluation.figures.mosaic import Mark, MosaicSlice, mosaic
-from evaluation.inputs.folders import Volumes
+from evaluation.inputs.volumes import Volumes
 from evaluation.metrics.lesions import detect, find_objects
 
 

@@ -1,59 +1,65 @@
-"""Calibrates thresholds on validation patients by Youden's index over pooled voxels, or a budget of false positives."""
+"""Calibrates thresholds on validation patients: by mean Dice, the paper's Youden index, a budget of false positives."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.outcomes import Outcome, each_case, map_cases
-from evaluation.inputs.folders import Folders, Volumes
-from evaluation.inputs.thresholds import Threshold, Thresholds
+from dataset_conversion.outcomes import Outcome, map_cases
+from evaluation.inputs.folders import Folders
+from evaluation.inputs.pooled import Pooled, pool
+from evaluation.inputs.thresholds import Method, Threshold, Thresholds
 from evaluation.metrics.froc import froc_counts
-from evaluation.metrics.voxels import Roc, background_counts
+from evaluation.metrics.intervals import average
+from evaluation.metrics.lesions import find_objects
+from evaluation.metrics.voxels import overlap, reaches
+
+Result = TypeVar("Result")
 
 BUDGET_GRID = tuple(round(step / 100, 2) for step in range(1, 100))
+FLAT_WITHIN = 0.01
+"""How much mean Dice may be lost in the range of thresholds that is named beside the best one."""
 
 
 def calibrate(
     folders: Folders, *, fp_budget: float | None = None, n_workers: int | None = 1
-) -> tuple[Thresholds, dict[str, Outcome]]:
-    """A threshold for every availability pattern of the validation patients, and what became of each patient.
+) -> tuple[dict[Method, Thresholds], dict[str, Outcome]]:
+    """Thresholds for every availability pattern of the validation patients by each method, and what became of each
+    patient.
 
     The validation patients are those who were predicted; references of others may lie beside theirs.
-    Youden: the voxels of a pattern's patients are pooled, as if of one image; of several thresholds that are as good,
-    the highest. fp_budget: the lowest of BUDGET_GRID from which on there are at most so many false positives (of any
-    size) per patient on the average. Memory holds one patient per worker and, of all, the lesion voxels' values: the
-    files are read twice.
+    dice: the highest mean Dice over the patients, of all values that a voxel has. youden_pooled: the paper's, the
+    voxels of a pattern's patients are pooled as if of one image. Of several thresholds that are as good, the highest.
+    fp_budget, if given: the lowest of BUDGET_GRID from which on there are at most so many false positives (of any size)
+    per patient on the average.
     The patients of a pattern without any lesion have failed. Raises Fault where no patient can be used.
     """
     if fp_budget is not None and not fp_budget >= 0:
         raise Fault(f"the budget of false positives is {fp_budget:g}", remedy="Give a number of at least 0.")
+    folders.require_target()
     cases = [case for case in folders.cases() if folders.is_predicted(case)]
     outcomes, patterns = map_cases(cases, lambda case: _pattern(folders, case), doing="Validation", n_workers=1)
-    by_pattern = {}
+    found: dict[Method, dict[str, Threshold]] = {}
     for pattern, group in groupby(sorted(patterns, key=lambda case: (patterns[case], case)), patterns.__getitem__):
-        if fp_budget is None:
-            threshold, became = _youden(folders, list(group), n_workers)
-        else:
-            threshold, became = _within_budget(folders, list(group), fp_budget, n_workers)
+        thresholds, became = _of_pattern(folders, list(group), fp_budget, n_workers)
         outcomes.update(became)
-        if threshold is not None:
-            by_pattern[pattern] = threshold
-    if not by_pattern:
-        first = next(
-            (o for o in outcomes.values() if o.status == "failed"), Outcome("failed", "no patient has a prediction")
-        )
-        raise Fault(
-            f"no validation patient can be used; the first: {first.problem}",
-            remedy=first.remedy or "Predict them first.",
-        )
+        for method, threshold in thresholds.items():
+            found.setdefault(method, {})[pattern] = threshold
+    if not found:
+        no_prediction = Outcome("failed", "no patient has a prediction")
+        first = next((outcome for outcome in outcomes.values() if outcome.status == "failed"), no_prediction)
+        remedy = first.remedy or "Predict them first."
+        raise Fault(f"no validation patient can be used; the first: {first.problem}", remedy=remedy)
     settings = {"gt": str(folders.reference), "p": str(folders.predictions)}
-    if fp_budget is None:
-        return Thresholds(str(folders.target), "youden_pooled", by_pattern, settings), outcomes
-    return Thresholds(str(folders.target), "fp_budget", by_pattern, {**settings, "fp_budget": fp_budget}), outcomes
+    budget = {"fp_budget": {"fp_budget": fp_budget}}
+    return {
+        method: Thresholds(str(folders.target), method, by_pattern, {**settings, **budget.get(method, {})})
+        for method, by_pattern in found.items()
+    }, outcomes
 
 
 def _pattern(folders: Folders, case: str) -> str:
@@ -63,60 +69,39 @@ def _pattern(folders: Folders, case: str) -> str:
     return folders.pattern(case)
 
 
-def _youden(folders: Folders, cases: list[str], n_workers: int | None) -> tuple[Threshold | None, dict[str, Outcome]]:
-    outcomes, lesions = map_cases(cases, lambda c: _lesion_values(folders, c), doing="Lesions", n_workers=n_workers)
-    values = np.unique(np.concatenate([v for v, _ in lesions.values()])) if lesions else np.zeros(0)
-    if not values.size:
+def _of_pattern(
+    folders: Folders, cases: list[str], fp_budget: float | None, n_workers: int | None
+) -> tuple[dict[Method, Threshold], dict[str, Outcome]]:
+    """The threshold of each method for patients with the same sequences, and what became of each of them."""
+    pooled, outcomes = pool(folders, cases, n_workers=n_workers)
+    chosen = {} if pooled is None else _chosen(pooled)
+
+    def of_usable(work: Callable[[str], Result], *, doing: str) -> list[Result]:
+        usable = [case for case, outcome in outcomes.items() if outcome.status != "failed"]
+        became, results = map_cases(usable, work, doing=doing, n_workers=n_workers)
+        outcomes.update(became)
+        return list(results.values())
+
+    if fp_budget is not None and (counts := of_usable(lambda case: _froc(folders, case), doing="False positives")):
+        chosen["fp_budget"] = Threshold(lowest_within_budget(counts, fp_budget))
+    if not chosen:
         fault = Outcome("failed", "no patient of this pattern has a lesion", "Add validation patients with lesions.")
-        return None, {**outcomes, **dict.fromkeys(lesions, fault)}
-    lesion = np.zeros(len(values), np.int64)
-    for own, counts in lesions.values():
-        lesion[np.searchsorted(values, own)] += counts
-    above, at_or_above, n = np.zeros_like(lesion), np.zeros_like(lesion), 0
-    for case, outcome, background in each_case(
-        lesions, lambda c: _background(folders, c, values), doing="Background", n_workers=n_workers
-    ):
-        outcomes[case] = outcome
-        if outcome.status != "failed":
-            above += background.above
-            at_or_above += background.at_or_above
-            n += background.n
-    value, youden = Roc(values, lesion, above, at_or_above, n).youden()
-    return Threshold(value, len(lesions), youden), outcomes
+        return {}, {case: o if o.status == "failed" else fault for case, o in outcomes.items()}
+    values = [threshold.value for threshold in chosen.values()]
+    effects = of_usable(lambda case: _effects(folders, case, values), doing="Effects")
+    return {
+        method: replace(threshold, **_summed([of_case[place] for of_case in effects]))
+        for place, (method, threshold) in enumerate(chosen.items())
+    }, outcomes
 
 
-@dataclass(frozen=True)
-class _Background:
-    above: NDArray[np.int64]
-    at_or_above: NDArray[np.int64]
-    n: int
-
-
-def _inside(volumes: Volumes) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
-    probability = np.asarray(volumes.probability)
-    if volumes.mask is None:
-        return volumes.reference, probability
-    return volumes.reference[volumes.mask], probability[volumes.mask]
-
-
-def _lesion_values(folders: Folders, case: str) -> tuple[NDArray, NDArray]:
-    reference, probability = _inside(folders.read(case))
-    return np.unique(probability[reference].astype(np.float64), return_counts=True)
-
-
-def _background(folders: Folders, case: str, values: NDArray[np.float64]) -> _Background:
-    reference, probability = _inside(folders.read(case))
-    counts = background_counts(probability[reference], probability.ravel(), values, n_voxels=probability.size)
-    return _Background(*counts, n=int(np.count_nonzero(~reference)))
-
-
-def _within_budget(
-    folders: Folders, cases: list[str], fp_budget: float, n_workers: int | None
-) -> tuple[Threshold | None, dict[str, Outcome]]:
-    outcomes, counts = map_cases(cases, lambda c: _froc(folders, c), doing="Validation", n_workers=n_workers)
-    if not counts:
-        return None, outcomes
-    return Threshold(lowest_within_budget(counts, fp_budget), len(counts)), outcomes
+def _chosen(pooled: Pooled) -> dict[Method, Threshold]:
+    low, high = pooled.flat(within=FLAT_WITHIN)
+    value, youden = pooled.roc.youden()
+    return {
+        "dice": Threshold(float(pooled.values[pooled.best_dice()]), flat_from=low, flat_to=high),
+        "youden_pooled": Threshold(value, youden=youden),
+    }
 
 
 def _froc(folders: Folders, case: str) -> NDArray[np.int64]:
@@ -124,15 +109,45 @@ def _froc(folders: Folders, case: str) -> NDArray[np.int64]:
     return froc_counts(volumes.reference, np.asarray(volumes.probability), BUDGET_GRID)
 
 
-def lowest_within_budget(counts: Mapping[str, NDArray[np.int64]], fp_budget: float) -> float:
+def lowest_within_budget(counts: Sequence[NDArray[np.int64]], fp_budget: float) -> float:
     """Of BUDGET_GRID the lowest threshold from which on the average of false positives keeps to the budget.
 
-    Raises Fault where even the highest does not.
+    counts: of each patient, as ``froc_counts`` gives them. Raises Fault where even the highest does not.
     """
-    average = np.mean([patient[:, 1] for patient in counts.values()], axis=0)
+    average = np.mean([patient[:, 1] for patient in counts], axis=0)
     exceeding = np.flatnonzero(average > fp_budget)
     first = int(exceeding[-1]) + 1 if exceeding.size else 0
     if first == len(BUDGET_GRID):
         problem = f"{average[-1]:g} false positives per patient even at {BUDGET_GRID[-1]}"
         raise Fault(problem, remedy="Allow more false positives, or train longer.")
     return BUDGET_GRID[first]
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """What a threshold does to one patient."""
+
+    dice: float
+    n_lesions: int
+    n_found: int
+    n_false_positives: int
+
+
+def _effects(folders: Folders, case: str, thresholds: Sequence[float]) -> list[_Effect]:
+    volumes = folders.read(case).inside_mask()
+    probability = np.asarray(volumes.probability)
+    n_lesions = find_objects(volumes.reference).count
+    counts = froc_counts(volumes.reference, probability, thresholds)
+    dice = [overlap(volumes.reference, reaches(probability, threshold)).dice for threshold in thresholds]
+    return [_Effect(each, n_lesions, *row) for each, row in zip(dice, counts.tolist(), strict=True)]
+
+
+def _summed(effects: Sequence[_Effect]) -> dict[str, Any]:
+    """The fields of a ``Threshold`` that say what it does to all these patients."""
+    return {
+        "n_patients": len(effects),
+        "dice": average([effect.dice for effect in effects]).mean,
+        "n_lesions": sum(effect.n_lesions for effect in effects),
+        "n_found": sum(effect.n_found for effect in effects),
+        "fp_per_patient": sum(effect.n_false_positives for effect in effects) / len(effects),
+    }

@@ -1,9 +1,10 @@
 """Reads one patient's reference and prediction from the folders that nnU-Net's and our prediction write."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -12,63 +13,16 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import VOLUME_ENDINGS
+from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image
-from dataset_conversion.files.json_files import read_json, read_json_if_there
-from dataset_conversion.files.label_values import value_faults, voxels_of_value
+from dataset_conversion.files.json_files import read_json_if_there
+from evaluation.inputs.label_maps import LabelMaps
 from evaluation.inputs.probabilities import ReferenceGrid, read_map, read_npz
-from evaluation.patient import Grid
+from evaluation.inputs.records import read_record
+from evaluation.inputs.target import Target
+from evaluation.inputs.volumes import Volumes
 
-LABELS_WITHOUT_DATASET_JSON = frozenset({0, 1, 2, 3})
 _AGAIN = "Predict this case again."
-
-
-@dataclass(frozen=True)
-class Target:
-    """The label, or the labels that make up the region, which is evaluated. Raises Fault where one is below 1."""
-
-    labels: tuple[int, ...] = (1,)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(sorted(set(self.labels))))
-        if self.labels[0] < 1:
-            raise Fault(
-                f"label {self.labels[0]} cannot be evaluated", remedy="Give a label of at least 1; 0 is the background."
-            )
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self.labels))
-
-
-@dataclass(frozen=True)
-class Volumes:
-    """One patient: masks and probabilities, (Z, Y, X), on the grid of ``image``, the reference's label map.
-
-    Either probability or predicted is None. mask: None where all voxels count. pattern: the sequences that the
-    prediction had, empty where nobody wrote it down.
-    """
-
-    image: sitk.Image
-    reference: NDArray[np.bool_]
-    probability: NDArray[np.floating] | None
-    predicted: NDArray[np.bool_] | None
-    mask: NDArray[np.bool_] | None
-    pattern: str
-
-    @property
-    def grid(self) -> Grid:
-        return Grid.of(self.image)
-
-    def inside_mask(self) -> "Volumes":
-        """The volumes with 0 outside the mask, which is then None."""
-        if self.mask is None:
-            return self
-        return replace(
-            self,
-            reference=self.reference & self.mask,
-            probability=None if self.probability is None else np.where(self.mask, self.probability, 0),
-            predicted=None if self.predicted is None else self.predicted & self.mask,
-            mask=None,
-        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +36,7 @@ class Folders:
 
     reference: Path
     predictions: Path
-    target: Target = Target()
+    target: Target = field(default_factory=Target)
     mask: Path | None = None
     mapping: Mapping[int, int] = field(default_factory=dict)
     trust_geometry: bool = False
@@ -113,15 +67,32 @@ class Folders:
     def has_probabilities(self, case: str) -> bool:
         return any((self.predictions / f"{case}{ending}").is_file() for ending in ("_prob.nii.gz", ".npz"))
 
+    def has_npz(self, case: str) -> bool:
+        """Whether the probabilities are those that nnU-Net saves."""
+        map_of_target = self.predictions / f"{case}_prob.nii.gz"
+        return not map_of_target.is_file() and (self.predictions / f"{case}.npz").is_file()
+
     def pattern(self, case: str) -> str:
-        sidecar = self.predictions / f"{case}.json"
-        try:
-            pattern = read_json(sidecar, keys=("pattern",))["pattern"] if sidecar.is_file() else ""
-        except Fault as fault:
-            raise Fault(f"not the record of a prediction ({fault.problem})", remedy=_AGAIN) from fault
-        if not isinstance(pattern, str):
-            raise Fault(f"not the record of a prediction (its pattern is {pattern})", file=sidecar, remedy=_AGAIN)
-        return pattern
+        """The sequences that the prediction had; empty where nobody wrote it down."""
+        return str(self._record(case).get("pattern", ""))
+
+    def require_target(self) -> None:
+        """Raises Fault where ``dataset.json`` has no such label, or a model that was trained on it no such region."""
+        if not self.description.labels:
+            return
+        if any(self.has_npz(case) for case in self.cases()):
+            self.description.require_predicted(self.target.labels)
+        self.description.require_labels(self.target.labels)
+
+    def require_others_than(self, validation: "Folders") -> None:
+        """Raises Fault where a patient is to be evaluated whom the threshold would be chosen on."""
+        chosen_on = {case for case in validation.cases() if validation.is_predicted(case)}
+        for case in sorted(chosen_on.intersection(case for case in self.cases() if self.is_predicted(case))):
+            ours, theirs = (_only_file(folders.reference, case) for folders in (self, validation))
+            if sha256_of(ours) == sha256_of(theirs):
+                problem = f"{case} is a validation patient and is evaluated, too"
+                remedy = "Choose a threshold on other patients than those that it is tested on."
+                raise Fault(problem, file=theirs, remedy=remedy)
 
     def read(self, case: str) -> Volumes:
         """Raises Fault where a file is missing, cannot be used, or lies on another grid than the reference."""
@@ -131,21 +102,28 @@ class Folders:
             problem = f"this is not one volume (2D, {image.GetSize()})"
             raise Fault(problem, file=reference_file, remedy="Add a third axis of length 1.")
         grid = ReferenceGrid(image, reference_file, self.trust_geometry)
-        mask = None if self.mask is None else self._mask(self.mask, case, grid)
         probability, predicted = None, None
         if self.has_probabilities(case):
             probability = self._probability(case, grid)
         else:
             label_map = _only_file(self.predictions, case)
-            predicted = self._is_target(grid.take(read_image(label_map), label_map), label_map)
-        reference = self._is_target(image, reference_file)
-        return Volumes(image, reference, probability, predicted, mask, self.pattern(case))
+            stored = grid.take(read_image(label_map), label_map)
+            predicted = self._label_maps.where_target(self._label_maps.values(stored, label_map))
+        labels = self._label_maps.values(image, reference_file)
+        reference = self._label_maps.where_target(labels)
+        return Volumes(image, reference, probability, predicted, self._counting(case, labels, grid), self.pattern(case))
 
-    def reference_on(self, image: sitk.Image, case: str) -> NDArray[np.bool_]:
-        """Where the reference has the target. Raises Fault where it cannot be used or lies on another grid."""
+    def reference_on(self, image: sitk.Image, case: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+        """Where the reference has the target, and the voxels that count, None where all do.
+
+        Raises Fault where the reference cannot be used or lies on another grid than ``image``.
+        """
         file = _only_file(self.reference, case)
-        grid = ReferenceGrid(image, Path(case), self.trust_geometry)
-        return self._is_target(grid.take(read_image(file), file), file)
+        stored = ReferenceGrid(image, Path(case), self.trust_geometry).take(read_image(file), file)
+        labels = self._label_maps.values(stored, file)
+        return self._label_maps.where_target(labels), self._counting(
+            case, labels, ReferenceGrid(stored, file, self.trust_geometry)
+        )
 
     @cached_property
     def description(self) -> Description:
@@ -173,7 +151,23 @@ class Folders:
             "mask": None if self.mask is None else str(self.mask),
             "map": {str(value): label for value, label in self.mapping.items()},
             "trust_geometry": self.trust_geometry,
+            "ignore_label": self.description.ignore_label,
         }
+
+    def _counting(self, case: str, labels: NDArray, grid: ReferenceGrid) -> NDArray[np.bool_] | None:
+        """The voxels inside the mask but for those that the reference ignores; None where all count."""
+        mask = None if self.mask is None else self._mask(self.mask, case, grid)
+        ignored = self.description.ignore_label
+        if ignored is None or (counting := labels != ignored).all():
+            return mask
+        counting = counting if mask is None else counting & mask
+        if not counting.any():
+            raise Fault(
+                "no voxel counts: all have the ignore label, or lie outside the mask",
+                file=grid.file,
+                remedy="Leave this patient out.",
+            )
+        return counting
 
     def _mask(self, folder: Path, case: str, grid: ReferenceGrid) -> NDArray[np.bool_]:
         file = _only_file(folder, case, remedy="Add the mask, or leave out --mask.")
@@ -185,23 +179,20 @@ class Folders:
 
     def _probability(self, case: str, grid: ReferenceGrid) -> NDArray[np.floating]:
         if (file := self.predictions / f"{case}_prob.nii.gz").is_file():
+            of = self._record(case).get("target", str(self.target))
+            if of != str(self.target):
+                problem = f"these are the probabilities of {of}, not of {self.target}"
+                raise Fault(problem, file=file, remedy="Evaluate that label or region, or predict again with this one.")
             return read_map(file, grid)
         label_map, regions = _only_file(self.predictions, case), self.description.regions
         return read_npz(self.predictions / f"{case}.npz", label_map, grid, labels=self.target.labels, regions=regions)
 
-    def _is_target(self, image: sitk.Image, file: Path) -> NDArray[np.bool_]:
-        stored = sitk.GetArrayViewFromImage(image)
-        allowed = self._allowed_values()
-        # counting the values takes longer than all the rest
-        if stored.dtype.kind == "f" or stored.min() < 0 or not allowed.issuperset(range(int(stored.max()) + 1)):
-            for fault in value_faults(voxels_of_value(image), known=allowed, file=file):
-                raise fault
-        wanted = [v for v in {*self.target.labels, *self.mapping} if self.mapping.get(v, v) in self.target.labels]
-        return stored == wanted[0] if len(wanted) == 1 else np.isin(stored, wanted)
+    def _record(self, case: str) -> Mapping[str, Any]:
+        return read_record(self.predictions / f"{case}.json")
 
-    def _allowed_values(self) -> frozenset[int]:
-        known = self.description.label_values or LABELS_WITHOUT_DATASET_JSON
-        return frozenset({*known, *self.target.labels, *self.mapping})
+    @cached_property
+    def _label_maps(self) -> LabelMaps:
+        return LabelMaps(self.target, self.description, self.mapping)
 
 
 def _only_file(folder: Path, case: str, *, remedy: str = "Predict the case, or remove its reference.") -> Path:

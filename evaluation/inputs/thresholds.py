@@ -1,6 +1,6 @@
 """Stores the probability thresholds of the availability patterns and looks up the one for a pattern."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,9 +10,13 @@ from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.probabilities import HIGHEST
 
-Method = Literal["youden_pooled", "fp_budget", "fixed", "default"]
+Method = Literal["dice", "youden_pooled", "fp_budget", "fixed", "default"]
+
+LOWEST = 0.01
+"""A calibrated threshold below it marks voxels that the network holds for healthy with 99 %: not applied unasked."""
 
 _SENTENCES: Mapping[Method, str] = {
+    "dice": "the highest mean Dice of the validation patients",
     "youden_pooled": "Youden index over the pooled voxels of the validation patients",
     "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
     "fixed": "as given",
@@ -22,11 +26,21 @@ _SENTENCES: Mapping[Method, str] = {
 
 @dataclass(frozen=True)
 class Threshold:
-    """n_patients: validation patients behind it; youden: TPR - FPR at it; None where it was simply given."""
+    """A probability, and what it does to the validation patients; all else is None where it was simply given.
+
+    youden: TPR - FPR of the pooled voxels, if it was chosen by it. dice: mean over the patients in whom it is defined.
+    flat_from, flat_to: between them the mean Dice is within 0.01 of the highest, if it was chosen by it.
+    """
 
     value: float
     n_patients: int | None = None
     youden: float | None = None
+    dice: float | None = None
+    flat_from: float | None = None
+    flat_to: float | None = None
+    n_lesions: int | None = None
+    n_found: int | None = None
+    fp_per_patient: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,28 @@ class Thresholds:
     def source(self) -> str:
         """The origin of the thresholds, in words. Raises KeyError where the method or a setting of it is unknown."""
         return _SENTENCES[self.method].format(**self.settings)
+
+    def described(self) -> Iterator[str]:
+        """The threshold of each pattern, what it does to the validation patients, and how much its choice matters."""
+        for pattern, t in self.by_pattern.items():
+            yield f"{t.value:.4g}  {pattern or 'all'}" + (f" ({t.n_patients} patients)" if t.n_patients else "")
+            if t.youden is not None:
+                yield f"    Youden index of the pooled voxels {t.youden:.4g}"
+            if t.n_lesions is not None:
+                found = (
+                    f"{t.n_found} of {t.n_lesions} lesions found, {t.fp_per_patient:.3g} false positives per patient"
+                )
+                yield f"    on these patients: mean Dice {t.dice:.3f}, {found}"
+            if t.flat_from is not None and t.flat_to is not None:
+                yield f"    from {t.flat_from:.4g} to {t.flat_to:.4g} the mean Dice is within 0.01 of the highest"
+
+    def too_low(self) -> str:
+        """What is wrong with a calibrated threshold below LOWEST; empty where there is none."""
+        low = {pattern: t.value for pattern, t in self.by_pattern.items() if t.n_patients and t.value < LOWEST}
+        if not low:
+            return ""
+        named = ", ".join(f"{value:.3g}{f' for {pattern}' if pattern else ''}" for pattern, value in low.items())
+        return f"the threshold is {named}: it marks voxels that the model holds for healthy with 99 %"
 
     def for_pattern(self, pattern: str, *, channel_names: Sequence[str] = ()) -> tuple[str, Threshold]:
         """The pattern's own threshold, or that of the smallest calibrated superset, and whose it is.

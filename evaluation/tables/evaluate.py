@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, map_cases
-from evaluation.inputs.folders import Folders, Volumes
+from evaluation.inputs.folders import Folders
+from evaluation.inputs.label_maps import LABELS_WITHOUT_DATASET_JSON
 from evaluation.inputs.thresholds import Threshold, Thresholds
+from evaluation.inputs.volumes import Volumes
 from evaluation.metrics.voxels import reaches
 from evaluation.patient import Rules, evaluate_patient
 from evaluation.tables import summaries
+from evaluation.tables.protocols import protocol_averages, protocol_row, rows_beside
 from evaluation.tables.results import Evaluation
 
 Pictures = tuple[Any, ...]
@@ -43,8 +46,10 @@ class CaseResult:
     mosaic: Pictures
     warning: str
     threshold_of: str | None
+    threshold: float
     n_voxels: int
     n_voxels_at_0: int
+    protocols: Sequence[Mapping[str, Any]] = ()
 
 
 def evaluate_folders(
@@ -52,28 +57,40 @@ def evaluate_folders(
     *,
     name: str,
     thresholds: Thresholds | None = None,
+    beside: Sequence[Thresholds] = (),
     min_volumes_mm3: Sequence[float] = (10.0,),
     draw: Callable[[str, Volumes], Pictures] | None = None,
     n_workers: int | None = 1,
 ) -> tuple[Evaluation, dict[str, Pictures]]:
     """Evaluates every patient who has a reference; the evaluation, and what ``draw`` made of each patient.
 
-    thresholds: None takes 0.5. Label maps without probabilities need none. A patient who cannot be used is left out and
-    named in the summary. Raises Fault where none can be used.
+    thresholds: None takes 0.5. Label maps without probabilities need none. beside: thresholds by other methods, whose
+    figures stand beside those of the former in ``protocols``. A patient who cannot be used is left out and named in the
+    summary. Raises Fault where none can be used.
     """
     cases = folders.cases()
+    folders.require_target()
     froc_thresholds = FROC_THRESHOLDS if any(map(folders.has_probabilities, cases)) else ()
     if thresholds is None:
         thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
     rules = Rules(min_volumes_mm3=min_volumes_mm3, froc_thresholds=froc_thresholds)
 
     def evaluate_case(case: str) -> CaseResult:
-        return _evaluate_case(case, folders, thresholds, rules, draw)
+        volumes = folders.read(case)
+        result = _evaluate_case(case, volumes, folders, thresholds, rules, draw)
+        if not beside or volumes.probability is None:
+            return result
+        applied = protocol_row(case, thresholds.method, result.threshold, result.measures)
+        others = rows_beside(
+            case, volumes, beside, min_volumes_mm3=min_volumes_mm3, channel_names=folders.channel_names
+        )
+        return replace(result, protocols=[applied, *others])
 
     outcomes, results = map_cases(cases, evaluate_case, doing="Evaluating", n_workers=n_workers)
     if not results:
         problem = next(iter(outcomes.values()))
         raise Fault(f"no patient can be evaluated; the first: {problem.problem}", remedy=problem.remedy)
+    _require_occurring(folders, results.values())
     for case in folders.without_reference():
         remedy = "Add the reference if there is one."
         outcomes[case] = Outcome("skipped", "predicted, but there is no reference", remedy)
@@ -90,7 +107,9 @@ def evaluate_folders(
             "froc_thresholds": list(froc_thresholds),
         },
         "threshold": _threshold(thresholds, results),
+        "protocols": protocol_averages(tables["protocols"]),
         **_summary(tables["cases"], tables["lesions"], results.values()),
+        "warnings": [*_ignoring(folders), *_warnings(tables["cases"], results.values())],
         "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
     }
     evaluation = Evaluation(**tables, summary=summary)
@@ -99,12 +118,12 @@ def evaluate_folders(
 
 def _evaluate_case(
     case: str,
+    volumes: Volumes,
     folders: Folders,
     thresholds: Thresholds,
     rules: Rules,
     draw: Callable[[str, Volumes], Pictures] | None,
 ) -> CaseResult:
-    volumes = folders.read(case)
     owner, threshold = None, thresholds.by_pattern.get("")
     if volumes.probability is not None:
         owner, threshold = thresholds.for_pattern(volumes.pattern, channel_names=folders.channel_names)
@@ -127,13 +146,22 @@ def _evaluate_case(
         mosaic=picture,
         warning=warning,
         threshold_of=owner,
+        threshold=rules.threshold,
         n_voxels=0 if result.roc is None else result.roc.n_lesion,
         n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
     )
 
 
+def _require_occurring(folders: Folders, results: Collection[CaseResult]) -> None:
+    """An unusual label that no ``dataset.json`` declares, and that occurs nowhere, is taken for a mistake."""
+    usual = folders.description.labels or LABELS_WITHOUT_DATASET_JSON.issuperset(folders.target.labels)
+    if not usual and not any(len(result.lesions) for result in results):
+        remedy = "Give a --label or --region that the references have."
+        raise Fault(f"label {folders.target} occurs in no reference and in no prediction", remedy=remedy)
+
+
 def _tables(results: Collection[CaseResult], froc_thresholds: Sequence[float]) -> dict[str, pd.DataFrame]:
-    """The four tables of an ``Evaluation``. Curves are of the patients with probabilities alone."""
+    """The tables of an ``Evaluation``. Curves are of the patients with probabilities alone."""
     lesions = pd.concat([result.lesions for result in results], ignore_index=True)
     lesions.insert(0, "case", lesions.pop("case"))
     with_curves = [(result, curve) for result in results if (curve := result.sensitivities) is not None]
@@ -142,6 +170,7 @@ def _tables(results: Collection[CaseResult], froc_thresholds: Sequence[float]) -
         "cases": pd.DataFrame([result.measures for result in results]),
         "lesions": lesions,
         "roc": summaries.mean_roc([curve for _, curve in with_curves]),
+        "protocols": pd.DataFrame([row for result in results for row in result.protocols]),
         "froc": summaries.froc(froc_thresholds, [result.froc for result, _ in with_curves], n_lesions=n_lesions),
     }
 
@@ -157,7 +186,6 @@ def _summary(cases: pd.DataFrame, lesions: pd.DataFrame, results: Collection[Cas
             "n_matched": sum(result.n_one_to_one for result in results),
             "note": "each lesion and each object in one pair at most: most pairs, then most shared voxels",
         },
-        "warnings": _warnings(cases, results),
     }
 
 
@@ -189,6 +217,13 @@ def _threshold(thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dic
         source += f"; {pattern} was never calibrated and takes that of {owner}"
     values = {pattern: asdict(threshold) for pattern, threshold in thresholds.by_pattern.items()}
     return {"method": thresholds.method, "source": f"{source}.", "values": values}
+
+
+def _ignoring(folders: Folders) -> list[str]:
+    label = folders.description.ignore_label
+    return (
+        [] if label is None else [f"Voxels that a reference marks to be ignored (label {label}) count on neither side."]
+    )
 
 
 def _warnings(cases: pd.DataFrame, results: Collection[CaseResult]) -> list[str]:

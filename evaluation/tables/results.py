@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ class Evaluation:
     """One model on one cohort.
 
     cases: a row per patient. lesions: a row per object of either side. roc and froc: the curves of the cohort, empty
-    where there were no probabilities. summary: settings, threshold, metrics, strata, sensitivity by size, and what
+    where there were no probabilities. protocols: a row per patient and way to choose the threshold, empty where there
+    was one way only. summary: settings, threshold, metrics, strata, sensitivity by size, and what
     became of each case. Columns and keys: docs/formats.md.
     """
 
@@ -27,6 +28,7 @@ class Evaluation:
     roc: pd.DataFrame
     froc: pd.DataFrame
     summary: Mapping[str, Any]
+    protocols: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def name(self) -> str:
@@ -37,6 +39,8 @@ class Evaluation:
         with staged(folder) as stage:
             for name in _TABLES:
                 getattr(self, name).to_csv(stage / f"{name}.csv", index=False)
+            if len(self.protocols):
+                self.protocols.to_csv(stage / "protocols.csv", index=False)
             write_json(stage / "summary.json", _without_nan(self.summary))
 
 
@@ -45,6 +49,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     remedy = "Give a folder that seqdropout evaluate wrote."
     try:
         tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=_TEXT) for name in _TABLES}
+        protocols = folder / "protocols.csv"
+        if protocols.is_file():
+            tables["protocols"] = pd.read_csv(protocols, dtype=_TEXT)
         summary = read_json(folder / "summary.json")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise Fault(f"not the results of an evaluation ({error})", file=folder, remedy=remedy) from error
@@ -70,4 +77,4 @@ def _without_nan(content: Any) -> Any:
 _COLUMNS = ("case", "pattern", "auc", "dice", "precision", "recall", "n_lesions", "fp", "volume_reference_mm3")
 _KEYS = ("name", "settings", "threshold", "metrics", "totals", "strata", "cases")
 _TABLES = ("cases", "lesions", "roc", "froc")
-_TEXT = {"case": str, "pattern": str, "side": str, "status": str, "matches": str}
+_TEXT = {"case": str, "pattern": str, "side": str, "status": str, "matches": str, "method": str}

@@ -1,13 +1,14 @@
 """Averages the evaluations of one model trained with several seeds, and computes the spread between seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evaluation.metrics.intervals import average, proportion
+from evaluation.tables.protocols import protocol_averages
 from evaluation.tables.results import Evaluation
 from evaluation.tables.subsets import SubsetResults
 from evaluation.tables.summaries import averages, strata
@@ -33,12 +34,16 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
     first, summaries = evaluations[0], [evaluation.summary for evaluation in evaluations]
     sizes = zip(*(summary["sensitivity_by_size"] for summary in summaries), strict=True)
     if len(evaluations) == 1:
-        return Evaluation(first.cases, first.lesions, first.roc, first.froc, {**first.summary, "name": name})
+        return replace(first, summary={**first.summary, "name": name})
     cases = _means([evaluation.cases for evaluation in evaluations], by=["case"])
+    protocols = first.protocols
+    if all(len(evaluation.protocols) for evaluation in evaluations):
+        protocols = _means([evaluation.protocols for evaluation in evaluations], by=["case", "method"])
     summary = {
         **first.summary,
         "name": name,
         "threshold": {**first.summary["threshold"], "source": _source(summaries), "values": {}},
+        "protocols": protocol_averages(protocols),
         "metrics": averages(cases),
         "totals": _totals(cases, of=first.summary["totals"]),
         "strata": strata(cases),
@@ -48,7 +53,7 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
     }
     lesions = pd.concat([evaluation.lesions for evaluation in evaluations], ignore_index=True)
     roc, froc = _mean_roc([e.roc for e in evaluations]), _mean_froc([e.froc for e in evaluations])
-    return Evaluation(cases, lesions, roc, froc, summary)
+    return Evaluation(cases, lesions, roc, froc, summary, protocols)
 
 
 def averaged_subsets(seeds: Sequence[SubsetResults]) -> SubsetResults:

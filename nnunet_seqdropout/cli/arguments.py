@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,10 @@ from dataset_conversion.faults import Fault
 
 if TYPE_CHECKING:
     from dataset_conversion.files.dataset_json import Description
-    from evaluation.inputs.folders import Target
-    from evaluation.inputs.thresholds import Thresholds
+    from evaluation.inputs.target import Target
+    from evaluation.inputs.thresholds import Method, Thresholds
+
+METHODS: "Mapping[str, Method]" = {"dice": "dice", "youden": "youden_pooled"}
 
 
 def numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
@@ -66,6 +68,26 @@ def add_given_threshold(group: "argparse._ArgumentGroup", *, default: str) -> No
     group.add_argument(
         "--threshold-file", type=Path, metavar="F", help=f"thresholds.json from calibrate. Default: {default}"
     )
+
+
+def add_method(group: "argparse._MutuallyExclusiveGroup", flag: str) -> None:
+    group.add_argument(
+        flag,
+        choices=tuple(METHODS),
+        help="dice: threshold with the highest mean Dice of the validation patients. youden: the paper's, the highest "
+        "Youden index of their pooled voxels. Default: dice",
+    )
+
+
+def add_fp_budget(group: "argparse._MutuallyExclusiveGroup") -> None:
+    group.add_argument(
+        "--fp-budget", type=float, metavar="X", help="lowest threshold with at most X false positives per patient"
+    )
+
+
+def method_of(named: str | None, fp_budget: float | None) -> "Method":
+    """How a threshold is chosen, in the words of ``thresholds.json``."""
+    return METHODS[named or "dice"] if fp_budget is None else "fp_budget"
 
 
 def given_thresholds(arguments: argparse.Namespace, target: "Target") -> "Thresholds | None":

@@ -1,6 +1,7 @@
 """Defines the sub-commands ``evaluate`` and ``compare``."""
 
 import argparse
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -9,19 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import (
+    add_fp_budget,
     add_given_threshold,
+    add_method,
     add_min_volume,
     add_trust_geometry,
     given_thresholds,
     mapping,
+    method_of,
     processes,
 )
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, exit_code
 from nnunet_seqdropout.cli.model_arguments import add_target, target_of
 
 if TYPE_CHECKING:
+    from dataset_conversion.outcomes import Outcome
     from evaluation.inputs.folders import Folders
     from evaluation.inputs.thresholds import Thresholds
+
+log = logging.getLogger(__name__)
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -37,7 +44,9 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument("--name", metavar="N", help="name of the model in the report. Default: name of the -p folder")
     add_target(evaluate)
     threshold = evaluate.add_argument_group(
-        "threshold: probability from which a voxel counts as predicted. Default: 0.5"
+        "threshold: probability from which a voxel counts as predicted. Default: 0.5",
+        description="With validation patients the table shows what both ways of choosing it give, --threshold-from and "
+        "the paper's; pictures and all other tables are of the former.",
     )
     threshold.add_argument(
         "--val-gt", type=Path, metavar="DIR", help="references of validation patients, to calibrate the threshold on"
@@ -45,12 +54,9 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     threshold.add_argument(
         "--val-p", type=Path, metavar="DIR", help="predictions of the validation patients, with probabilities"
     )
-    threshold.add_argument(
-        "--fp-budget",
-        type=float,
-        metavar="X",
-        help="calibrate to at most X false positives per validation patient. Default: Youden index",
-    )
+    method = threshold.add_mutually_exclusive_group()
+    add_method(method, "--threshold-from")
+    add_fp_budget(method)
     add_given_threshold(threshold, default="0.5")
     add_min_volume(evaluate)
     evaluate.add_argument(
@@ -97,11 +103,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         backgrounds = Backgrounds(arguments.i, folders.channel_names, arguments.background, arguments.trust_geometry)
         backgrounds.require_sequence()
         draw = partial(patient_mosaic, backgrounds=backgrounds)
-    thresholds, validation = _thresholds(arguments, folders)
+    thresholds, beside, validation = _thresholds(arguments, folders)
     evaluation, mosaics = evaluate_folders(
         folders,
         name=arguments.name or arguments.p.resolve().name,
         thresholds=thresholds,
+        beside=beside,
         min_volumes_mm3=arguments.min_volume_mm3,
         draw=draw,
         n_workers=arguments.np,
@@ -113,6 +120,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     evaluation.write(arguments.o)
     if thresholds is not None:
         thresholds.write(arguments.o / "thresholds.json")
+        for line in thresholds.described():
+            print(line)
+        if low := thresholds.too_low():
+            log.warning("%s.", low)
     if not arguments.no_report:
         from evaluation.figures.evaluation import write_figures
         from evaluation.report.evaluation import write_report
@@ -125,14 +136,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _remove_results(folder: Path) -> None:
     """Removes results of an earlier run that this run does not necessarily overwrite."""
-    for name in ("thresholds.json", "report.html"):
+    for name in ("thresholds.json", "protocols.csv", "report.html"):
         (folder / name).unlink(missing_ok=True)
     for file in (folder / "figures").glob("*.p[nd][gf]"):
         file.unlink()
 
 
-def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thresholds | None, dict]":
-    """The thresholds that the arguments specify, and the outcomes of the validation patients."""
+def _thresholds(
+    arguments: argparse.Namespace, folders: "Folders"
+) -> "tuple[Thresholds | None, list[Thresholds], dict[str, Outcome]]":
+    """The thresholds that the arguments specify, those shown beside them, and the outcomes of validation patients."""
     from evaluation.inputs.calibration import calibrate
 
     ways = {
@@ -142,16 +155,18 @@ def _thresholds(arguments: argparse.Namespace, folders: "Folders") -> "tuple[Thr
     }
     if sum(map(bool, ways.values())) > 1:
         raise Fault("more than one kind of threshold is given", remedy=f"Choose one of {', '.join(ways)}.")
-    if (arguments.val_gt is None) != (arguments.val_p is None) or (
-        arguments.fp_budget is not None and not arguments.val_p
-    ):
+    chosen = arguments.fp_budget is not None or arguments.threshold_from
+    if (arguments.val_gt is None) != (arguments.val_p is None) or (chosen and not arguments.val_p):
         raise Fault(
             "references or predictions of the validation patients are missing", remedy="Give both --val-gt and --val-p."
         )
     if arguments.val_p is None:
-        return given_thresholds(arguments, folders.target), {}
+        return given_thresholds(arguments, folders.target), [], {}
     validation = replace(folders, reference=arguments.val_gt, predictions=arguments.val_p)
-    return calibrate(validation, fp_budget=arguments.fp_budget, n_workers=arguments.np)
+    folders.require_others_than(validation)
+    found, outcomes = calibrate(validation, fp_budget=arguments.fp_budget, n_workers=arguments.np)
+    applied = found.pop(method_of(arguments.threshold_from, arguments.fp_budget))
+    return applied, list(found.values()), outcomes
 
 
 def _compare(arguments: argparse.Namespace) -> int:

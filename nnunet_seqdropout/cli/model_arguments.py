@@ -12,7 +12,7 @@ from nnunet_seqdropout.models.folders import folds_there, model_folder, require_
 if TYPE_CHECKING:
     import torch
 
-    from evaluation.inputs.folders import Target
+    from evaluation.inputs.target import Target
     from evaluation.inputs.thresholds import Thresholds
     from nnunet_seqdropout.prediction.model import Model
 
@@ -64,7 +64,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def target_of(arguments: argparse.Namespace) -> "Target":
-    from evaluation.inputs.folders import Target
+    from evaluation.inputs.target import Target
 
     return Target(tuple(arguments.region or [arguments.label]))
 
@@ -90,9 +90,25 @@ def thresholds_of(arguments: argparse.Namespace, folder: Path) -> "tuple[Thresho
     given = given_thresholds(arguments, target)
     if given is None and not arguments.argmax and (file := _calibrated(arguments, folder)) is not None:
         given = read_thresholds(file, target=str(target))
+        if given.method == "youden_pooled":
+            log.warning(
+                "%s was chosen by the Youden index, which marks much healthy tissue where lesions are small: it is not "
+                "applied. Choose another with seqdropout calibrate, or apply it with --threshold-file.",
+                file,
+            )
+            given = None
     if given is None:
         return None, "argmax"
     return given, "as given" if file is None else f"{given.method} of {file}"
+
+
+def print_threshold(thresholds: "Thresholds | None", source: str) -> None:
+    """Says which threshold is applied, and where it comes from."""
+    if thresholds is None:
+        print("Threshold: none, the most probable label is predicted")
+        return
+    for pattern, threshold in thresholds.by_pattern.items():
+        print(f"Threshold: {threshold.value:.4g}{f' for {pattern}' if pattern else ''}, {source}")
 
 
 def _calibrated(arguments: argparse.Namespace, folder: Path) -> Path | None:

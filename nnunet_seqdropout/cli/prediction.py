@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, processes
+from nnunet_seqdropout.cli.arguments import add_fp_budget, add_method, add_trust_geometry, method_of, processes
 from nnunet_seqdropout.cli.exit_codes import exit_code
 from nnunet_seqdropout.cli.model_arguments import (
     add_model,
@@ -14,6 +14,7 @@ from nnunet_seqdropout.cli.model_arguments import (
     add_threshold,
     load,
     named_model,
+    print_threshold,
     target_of,
     thresholds_of,
 )
@@ -88,12 +89,10 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     add_target(calibrate)
     add_trust_geometry(calibrate)
-    calibrate.add_argument(
-        "--fp-budget",
-        type=float,
-        metavar="X",
-        help="calibrate to at most X false positives per patient. Default: Youden index",
-    )
+    method = calibrate.add_mutually_exclusive_group()
+    add_method(method, "--method")
+    add_fp_budget(method)
+    calibrate.add_argument("--force", action="store_true", help="write the file even if a threshold lies below 0.01")
     calibrate.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     calibrate.set_defaults(run=_calibrate)
 
@@ -104,11 +103,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
     file = arguments.o / "thresholds.json" if arguments.o.is_dir() else arguments.o
     folders = Folders(arguments.gt, arguments.p, target_of(arguments), trust_geometry=arguments.trust_geometry)
-    thresholds, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
-    thresholds.write(file)
-    for pattern, threshold in thresholds.by_pattern.items():
-        youden = "" if threshold.youden is None else f", Youden index {threshold.youden:.3f}"
-        print(f"{threshold.value:.4f}  {pattern or 'all'} ({threshold.n_patients} patients{youden})")
+    found, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
+    thresholds = found[method_of(arguments.method, arguments.fp_budget)]
+    for line in thresholds.described():
+        print(line)
+    if (low := thresholds.too_low()) and not arguments.force:
+        remedy = "Train longer, choose another way (--method dice, --fp-budget), or write it with --force."
+        raise Fault(low, remedy=remedy)
+    replace(thresholds, settings={**thresholds.settings, **({"forced": low} if low else {})}).write(file)
     print(f"{thresholds.method}: {file}")
     return exit_code(outcomes)
 
@@ -121,6 +123,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     folder = named_model(arguments)
     description = description_of_model(folder)
+    description.require_predicted(target_of(arguments).labels)
     cases = _cases(arguments, description)
     if not 0 <= arguments.part_id < arguments.num_parts:
         raise Fault(
@@ -129,6 +132,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         )
     cases = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
     thresholds, source = thresholds_of(arguments, folder)
+    print_threshold(thresholds, source)
     choices = Choices(
         target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
     )

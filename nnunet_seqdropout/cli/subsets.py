@@ -14,6 +14,7 @@ from nnunet_seqdropout.cli.model_arguments import (
     add_threshold,
     load,
     named_model,
+    print_threshold,
     target_of,
     thresholds_of,
 )
@@ -53,10 +54,12 @@ def _subsets(arguments: argparse.Namespace) -> int:
 
     folder = named_model(arguments)
     description = description_of_model(folder)
+    description.require_predicted(target_of(arguments).labels)
     names = description.channel_names
     cases = from_folder(arguments.i, channel_names=names, file_ending=description.file_ending)
     patterns = _patterns(arguments.patterns, names)
     thresholds, source = thresholds_of(arguments, folder)
+    print_threshold(thresholds, source)
     threshold_of_each(thresholds, patterns, names)
     require_room(arguments.o, LARGEST_OUTPUT_BYTES)
     found = preflight(cases)

@@ -19,7 +19,7 @@ from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, attempt
 from dataset_conversion.raw.placeholders import log_missing
 from dataset_conversion.sequences import Pattern
-from evaluation.inputs.folders import Target
+from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.metrics.lesions import find_objects
 from evaluation.metrics.voxels import reaches

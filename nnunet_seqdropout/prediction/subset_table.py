@@ -19,7 +19,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, attempt
 from dataset_conversion.sequences import Pattern
-from evaluation.inputs.folders import Folders, Target
+from evaluation.inputs.folders import Folders
+from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.metrics.voxels import roc
 from evaluation.patient import Grid, Rules, evaluate_patient
@@ -97,8 +98,7 @@ class _Task:
         """A row per pattern that the case has; while one pattern is measured the next is predicted."""
         images = found.read()
         first = next(iter(images.values()))
-        reference = self.folders.reference_on(first, case)
-        grid = Grid.of(first)
+        against = _Against(*self.folders.reference_on(first, case), Grid.of(first))
         rows: list[dict] = []
         ahead: Future | None = None
         for present, prepared in self._prepared(images):
@@ -107,7 +107,7 @@ class _Task:
                 rows.append(ahead.result())
             shown = str(Pattern.of(present, self.model.channel_names))
             known = {"case": case, "pattern": shown, "n_present": sum(present)}
-            ahead = measuring.submit(self._row, known, prepared, logits, reference, grid)
+            ahead = measuring.submit(self._row, known, prepared, logits, against)
         if ahead is None:
             raise Fault(
                 "the case lacks a sequence of every pattern", remedy="Give a pattern whose sequences the case has."
@@ -121,22 +121,35 @@ class _Task:
             if set(kept) <= images.keys():
                 yield present, _without(self.model, complete, images, kept)
 
-    def _row(
-        self, known: dict, prepared: Preprocessed, logits: torch.Tensor, reference: NDArray[np.bool_], grid: Grid
-    ) -> dict[str, Any]:
+    def _row(self, known: dict, prepared: Preprocessed, logits: torch.Tensor, against: "_Against") -> dict[str, Any]:
         segmentation = self.model.segmentation(logits, prepared)
         labels = self.folders.target.labels
         probability = self.model.probability(segmentation, labels)
         if self.thresholds:
             value = self.thresholds[known["pattern"]][1]
-            rules = Rules(value, self.min_volumes_mm3)
-            measures = evaluate_patient(reference, probability=probability, grid=grid, rules=rules).measures
+            measures = against.measure(Rules(value, self.min_volumes_mm3), probability=probability)
         else:
-            value, rules = np.nan, Rules(min_volumes_mm3=self.min_volumes_mm3)
-            predicted = np.isin(segmentation.labels, labels)
-            measures = evaluate_patient(reference, predicted=predicted, grid=grid, rules=rules).measures
-            measures["auc"] = roc(reference, probability).auc
+            value, predicted = np.nan, np.isin(segmentation.labels, labels)
+            measures = against.measure(Rules(min_volumes_mm3=self.min_volumes_mm3), predicted=predicted)
+            measures["auc"] = against.auc(probability)
         return {**known, "threshold": value, **measures}
+
+
+@dataclass(frozen=True)
+class _Against:
+    """What the predictions of a case are compared with. mask: the voxels that count, None where all do."""
+
+    reference: NDArray[np.bool_]
+    mask: NDArray[np.bool_] | None
+    grid: Grid
+
+    def measure(self, rules: Rules, **prediction: NDArray) -> dict[str, float]:
+        found = evaluate_patient(self.reference, mask=self.mask, grid=self.grid, rules=rules, **prediction)
+        return dict(found.measures)
+
+    def auc(self, probability: NDArray[np.floating]) -> float:
+        inside = ... if self.mask is None else self.mask
+        return roc(self.reference[inside], probability[inside]).auc
 
 
 def threshold_of_each(

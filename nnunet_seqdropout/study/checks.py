@@ -12,7 +12,7 @@ def require_possible(study: Study) -> None:
     _require_folder_of_this_cohort(study)
     if study.design.threshold != "argmax":
         _require_validation_of_every_pattern(study)
-    if study.design.threshold == "youden":
+    if study.design.threshold in ("dice", "youden"):
         _require_lesions_in_every_validation_pattern(study)
 
 
@@ -45,7 +45,7 @@ def _require_validation_of_every_pattern(study: Study) -> None:
 
 
 def _require_lesions_in_every_validation_pattern(study: Study) -> None:
-    """Without any there is no Youden index."""
+    """Without any there is neither a Dice nor a Youden index."""
     (labels,) = study.design.targets.values()
     diseased = {case for case in study.validation_cases if study.cohort.has(labels, case)}
     for scenario in study.design.scenarios:

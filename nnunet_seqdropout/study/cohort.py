@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from dataset_conversion.checks.splits import read_splits
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import Labels, label_values, read_description, regions
+from dataset_conversion.files.dataset_json import Description, Labels, read_description
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.json_files import read_json_if_there
+from dataset_conversion.files.label_values import label_array
 from dataset_conversion.raw.splits import N_FOLDS
 from dataset_conversion.sequences import Pattern, require_channel
 
@@ -57,18 +57,15 @@ class Cohort:
 
     def require_target(self, labels: Collection[int]) -> None:
         """Raises Fault where a model of the data set has no probability of them: unknown labels, undeclared regions."""
-        declared = {name: value for name, value in self.labels.items() if name not in ("background", "ignore")}
-        of_regions = regions(declared)
-        possible = {*labels} in of_regions if of_regions else {*labels} <= label_values(declared)
-        if not labels or not possible:
-            shown = ", ".join(f"{name} ({value})" for name, value in declared.items())
-            problem = f"targets: the data set has no label or region {', '.join(map(str, labels))}"
-            raise Fault(problem, file=self.folder, remedy=f"Choose among {shown}.")
+        try:
+            Description(self.channel_names, self.file_ending, self.labels).require_predicted(labels)
+        except Fault as fault:
+            raise Fault(f"targets: {fault.problem}", file=self.folder, remedy=fault.remedy) from fault
 
     def has(self, labels: Sequence[int], case: str) -> bool:
         """Whether a training patient has a voxel of any of these labels. Raises Fault where it cannot be read."""
         image = read_image(self.folder / "labelsTr" / f"{case}{self.file_ending}")
-        return bool(np.isin(sitk.GetArrayViewFromImage(image), labels).any())
+        return bool(np.isin(label_array(image), labels).any())
 
     def validation_cases(self, folds: Sequence[int]) -> tuple[str, ...]:
         """Raises Fault where a fold is not declared."""

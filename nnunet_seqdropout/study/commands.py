@@ -141,6 +141,8 @@ def _evaluate(study: Study, run: Run, scenario: str, target: str) -> Step:
         after.append(f"predict/{scenario}/{run.name}/val")
     if isinstance(study.design.threshold, int | float):
         threshold += ["--fp-budget", str(study.design.threshold)]
+    elif study.design.threshold == "youden":
+        threshold += ["--threshold-from", "youden"]
     pictures, sequences = [], study.sequences(run.arm, scenario)
     if study.background in study.available[scenario]:
         pictures = ["-i", str(study.images(sequences, "test")), "--background", str(study.background)]

@@ -59,10 +59,10 @@ class Design:
     """reference: the arm that is compared with every other, the first of ``arms``. scenarios: name -> the sequences
     that are taken from the test patients.
 
-    test: the patients of imagesTs, or the validation patients of every fold. threshold: "youden", "argmax", or a number
-    of false positives per validation patient. targets: name -> labels. settings: class attributes of all trainers that
-    know them. seeds: with each of them every arm is trained. subset_tables: whose models of an arm with dropout are
-    measured on every subset of the sequences. mirroring: nnU-Net's test-time augmentation, for every arm
+    test: the patients of imagesTs, or the validation patients of every fold. threshold: "dice", "youden", "argmax", or
+    a number of false positives per validation patient. targets: name -> labels. settings: class attributes of all
+    trainers that know them. seeds: with each of them every arm is trained. subset_tables: whose models of an arm with
+    dropout are measured on every subset of the sequences. mirroring: nnU-Net's test-time augmentation, for every arm
     alike. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
     """
 
@@ -70,7 +70,7 @@ class Design:
     arms: tuple[Arm, ...]
     budget: Budget
     targets: Mapping[str, tuple[int, ...]]
-    threshold: str | float = "youden"
+    threshold: str | float = "dice"
     scenarios: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"as_acquired": ()})
     test: Literal["imagesTs", "cross_validation"] = "imagesTs"
     folds: tuple[int, ...] = (0,)
@@ -131,8 +131,8 @@ def _require_values(design: Design) -> None:
         "test": (design.test, design.test in ("imagesTs", "cross_validation"), "imagesTs or cross_validation"),
         "threshold": (
             design.threshold,
-            design.threshold in ("youden", "argmax") or isinstance(design.threshold, int | float),
-            "youden, argmax or a number of false positives",
+            design.threshold in ("dice", "youden", "argmax") or isinstance(design.threshold, int | float),
+            "dice, youden, argmax or a number of false positives",
         ),
         "subset_tables": (
             design.subset_tables,

@@ -84,9 +84,10 @@ def _subsets(study: Study, arm: Arm) -> SubsetResults:
 
 def _facts(study: Study, steps: Steps) -> dict[str, str]:
     design, cohort = study.design, study.cohort
+    how = "for each model and each pattern of sequences; what no test patient has, validation patients lose, too"
     threshold = {
-        "youden": "Youden index over the pooled voxels of the validation patients, for each model and each pattern of "
-        "sequences; what no test patient has is taken from the validation patients too",
+        "dice": f"the highest mean Dice of the validation patients, {how}",
+        "youden": f"Youden index over the pooled voxels of the validation patients, {how}",
         "argmax": "none: the most probable label",
     }.get(str(design.threshold), f"the lowest with {design.threshold} false positives per validation patient at most")
     if len(design.folds) > 1 and design.threshold != "argmax":
