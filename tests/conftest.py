@@ -13,11 +13,15 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import settings
 
+# a failed claim of this module is shown as one of a test
+pytest.register_assert_rewrite("predict_folders")
+
 # a busy machine is no failure
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-TRAINERS = Path(__file__).resolve().parent.parent / "trainers"
+PROJECT = Path(__file__).resolve().parent.parent
+TRAINERS = PROJECT / "trainers"
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 TINY_TRAINERS = """
 from nnunet_seqdropout.training import ConfiguredTrainer, WithSequenceDropout
@@ -259,6 +263,14 @@ def make_model(make_trainer, made_models):
         return folder
 
     return make
+
+
+@pytest.fixture
+def dead_pid() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,11 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from subprocess import run
 
 import pytest
+from conftest import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 ROOMS = ("trainers", "nnunet_seqdropout", "evaluation", "dataset_conversion")
 WITHOUT_TORCH = ("evaluation", "dataset_conversion")
 TRAINING = {"nnunet_seqdropout.training"}
@@ -75,6 +74,8 @@ FILES = {
     for file in sorted((PROJECT / room).rglob("*.py"))
 }
 """Module -> its file, of every folder of every room."""
+
+TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 
 
 def imported(source: str) -> Iterator[str]:
@@ -192,6 +193,25 @@ def test_the_trainers_folder_is_what_the_finder_of_nnunet_needs():
         classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         assert file.stem in classes
         assert {name.split(".")[0] for name in imported(file.read_text())} <= {"nnunetv2", "nnunet_seqdropout"}
+
+
+def test_the_folders_of_the_tests_are_those_of_the_project():
+    tests = PROJECT / "tests"
+    folders = {file.parent.relative_to(tests).as_posix() for file in TESTS if file.parent != tests}
+    assert {*ROOMS} < folders
+    assert [folder for folder in folders if not (PROJECT / folder).is_dir()] == []
+
+
+def test_every_file_of_the_tests_has_a_name_of_its_own_and_none_makes_a_package():
+    names = [file.name for file in TESTS]
+    assert len({*names}) == len(names)
+    assert "__init__.py" not in names
+
+
+def test_what_tests_share_lies_beside_conftest_and_no_test_imports_another():
+    names = {file.stem for file in TESTS if file.name.startswith("test_")}
+    assert {file.parent for file in TESTS if file.stem not in names} == {PROJECT / "tests"}
+    assert [file.name for file in TESTS if names & {*imported(file.read_text())}] == []
 
 
 def test_the_wheel_holds_the_rooms_and_the_trainers(tmp_path):

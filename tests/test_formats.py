@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
+from conftest import PROJECT
 from example_folders import evaluate, patient, save, write_folders
+from example_plans import FINGERPRINT, PLANS
+from example_question import question
+from example_study import DESIGN, cohort, train
+from example_subsets import subsets
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from test_plans import FINGERPRINT, PLANS
-from test_study_folder import DESIGN, cohort
-from test_study_report import train
-from test_study_tables import question
-from test_subset_report import results as subset_example
 
 from dataset_conversion.dicom.rules import Rule
 from dataset_conversion.outcomes import Outcome, write_summary
@@ -50,7 +50,7 @@ from nnunet_seqdropout.training import ConfiguredTrainer, DeepLab25D, WithSequen
 from nnunet_seqdropout.training.configured import GPU_MEBIBYTES
 from nnunet_seqdropout.training.patterns import LOGGED_AS
 
-PAGE = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "docs" / "formats.md").read_text(encoding="utf-8")
 NAMES = ("t1_gd", "flair")
 VOXELS, _ = patient(0)
 AVERAGE = re.findall(r"`([^`]+)`", PAGE.split("An average is ")[1].split("\n|")[0])
@@ -135,7 +135,7 @@ def test_thresholds(evaluated):
 
 
 def test_the_tables_of_subsets():
-    example = subset_example()
+    example = subsets()
     assert list(example.table.columns) == documented("`subsets.csv`")
     assert list(example.importance().columns) == documented("`importance.csv`")
 

@@ -1,17 +1,13 @@
 """The report is one file that says what the tables say, to anyone, without a network."""
 
 import base64
-import os
 import re
-import shutil
-from html.parser import HTMLParser
-from pathlib import Path
-from subprocess import run
 
 import numpy as np
 import pandas as pd
 import pytest
 from example_evaluation import CASES, averages, example
+from pages import CHROMIUM, Page, chromium
 from PIL import Image
 
 from evaluation.figures.mosaic import Mark, mosaic
@@ -28,47 +24,6 @@ COMPARISON = pd.DataFrame(
         "effect": [-0.25, 0.5, np.nan],
     }
 )
-
-
-class Page(HTMLParser):
-    """The text and the addresses of a page, and its tables as rows of texts."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.tags: list[str] = [""]
-        self.texts: list[str] = []
-        self.tables: list[list[list[str]]] = []
-        self.in_cell = False
-        self.feed(file.read_text(encoding="utf-8"))
-        self.text = " ".join(" ".join(self.texts).split())
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attributes if name in ("src", "href", "xlink:href", "srcset")]
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-            self.in_cell = True
-
-    def handle_data(self, data):
-        if self.tags[-1] in ("style", "script"):
-            return
-        self.texts.append(data)
-        if self.in_cell:
-            cell = f"{self.tables[-1][-1][-1]} {data}".replace("\N{NO-BREAK SPACE}", " ")
-            self.tables[-1][-1][-1] = " ".join(cell.split())
-
-    def handle_endtag(self, tag):
-        self.tags.append("")
-        self.in_cell &= tag not in ("td", "th")
-
-    def table(self, head):
-        """The first table that has this cell, without what follows it."""
-        return next(table for table in self.tables if any(head in row for row in table))
 
 
 def report(folder, *evaluations, **more) -> Page:
@@ -220,7 +175,6 @@ def test_every_slice_of_a_patient_is_in_the_report(tmp_path):
     assert "#patient-1" in page.addresses
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SORT_TWICE = """
 <pre id="seen"></pre>
 <script>
@@ -244,27 +198,6 @@ seen.push(shown(), patient.querySelector("output").value);
 document.getElementById("seen").textContent = seen.join("|");
 </script>
 """
-
-
-def chromium(page: Path, *options: str) -> tuple[str, str]:
-    """What it wrote and what it logged."""
-    assert CHROMIUM is not None
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    fixed = [
-        "--headless=new",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=5000",
-    ]
-    done = run(
-        [CHROMIUM, *fixed, *as_root, f"--user-data-dir={page.parent / 'profile'}", *options, page.as_uri()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return done.stdout, done.stderr
 
 
 @pytest.mark.slow

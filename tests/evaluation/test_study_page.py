@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from example_evaluation import CASES, averages, example
-from test_report import Page
-from test_subset_report import results as subsets
+from example_subsets import subsets
+from pages import Page
 
 from evaluation.report.study import write_study_page
 from evaluation.tables.comparison import compare, compare_with_all

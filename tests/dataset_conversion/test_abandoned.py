@@ -52,14 +52,8 @@ def test_a_staging_folder_of_this_process_stays(tmp_path):
     assert (tmp_path / "file").read_text() == "whole"
 
 
-def dead_pid() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_only_folders_of_our_name_and_machine_are_taken(tmp_path):
-    pid, host = dead_pid(), socket.gethostname()
+def test_only_folders_of_our_name_and_machine_are_taken(tmp_path, dead_pid):
+    pid, host = dead_pid, socket.gethostname()
     ours = tmp_path / f".partial-{host}-{pid}-abcdefg_"
     others = [
         f".partial-elsewhere-{pid}-abcdefgh",

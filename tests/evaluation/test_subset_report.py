@@ -5,58 +5,25 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from example_subsets import DICE, NAMES, OK, subsets
+from pages import CHROMIUM, Page, chromium
 from PIL import Image
-from test_report import CHROMIUM, Page, chromium
 
 from dataset_conversion.faults import Fault
 from evaluation.figures.heat_map import write_heat_map
 from evaluation.report.evaluation import page_templates
 from evaluation.report.subsets import subset_values, write_subset_report
-from evaluation.tables.subsets import SubsetResults, joined, read_subset_results
+from evaluation.tables.subsets import joined, read_subset_results
 
-NAMES = ["t1_gd", "flair"]
-DICE = {"t1_gd+flair": (0.8, 0.6, 0.7), "t1_gd": (0.7, 0.6, 0.5), "flair": (0.2, 0.3, 0.1)}
-OK = {"status": "ok", "problem": "", "remedy": ""}
 EVIL = "<script>alert('x')</script>"
 
 
-def results(*, drop_rows=(), **summary) -> SubsetResults:
-    """Three patients, two sequences; P3 has no lesion, so no AUC and no sensitivity."""
-    rows = []
-    for pattern, values in DICE.items():
-        for case, dice in zip(("P1", "P2", "P3"), values, strict=True):
-            defined = np.nan if case == "P3" else dice
-            known = {"case": case, "pattern": pattern, "n_present": pattern.count("+") + 1, "threshold": 0.4}
-            counts = {"auc": defined, "dice": dice, "sensitivity": defined, "fp": 3, "fp_10mm3": 1}
-            if (case, pattern) not in drop_rows:
-                rows.append({**known, **counts})
-    defaults = {
-        "command": "subsets",
-        "version": "0.1.0",
-        "versions": {"nnunetv2": "2.8.1"},
-        "name": "SeqDropoutTrainer__nnUNetPlans__2d",
-        "synthetic": False,
-        "channel_names": NAMES,
-        "settings": {
-            "model": "results/model",
-            "gt": "raw/labelsTs",
-            "target": "1",
-            "folds": ["0"],
-            "checkpoint": "checkpoint_final.pth",
-            "mirroring": True,
-        },
-        "threshold": {"method": "argmax", "source": "None: the most probable label.", "values": {}},
-        "cases": dict.fromkeys(("P1", "P2", "P3"), OK),
-    }
-    return SubsetResults(pd.DataFrame(rows), {**defaults, **summary})
-
-
 def page(folder, *arguments, **summary) -> Page:
-    return Page(write_subset_report(folder, results(*arguments, **summary)))
+    return Page(write_subset_report(folder, subsets(*arguments, **summary)))
 
 
 def test_the_table_has_a_row_per_subset_and_metric_with_interval_and_n():
-    table = results().table
+    table = subsets().table
     assert list(table.columns) == ["pattern", "n_present", "metric", "mean", "ci_low", "ci_high", "n"]
     assert len(table) == 3 * 5
     row = table[(table["pattern"] == "t1_gd") & (table["metric"] == "dice")].iloc[0]
@@ -68,7 +35,7 @@ def test_the_table_has_a_row_per_subset_and_metric_with_interval_and_n():
 
 
 def test_importance_is_paired_by_patient():
-    importance = results(drop_rows=[("P3", "t1_gd")]).importance().set_index("without")
+    importance = subsets(drop_rows=[("P3", "t1_gd")]).importance().set_index("without")
     # without flair: P1 0.1, P2 0; P3 was not measured. Without t1_gd: 0.6, 0.3, 0.6
     assert importance.loc["flair", "mean"] == pytest.approx(0.05)
     assert importance.loc["flair", "n"] == 2
@@ -76,27 +43,27 @@ def test_importance_is_paired_by_patient():
 
 
 def test_a_channel_of_the_model_that_no_pattern_has_is_no_part_of_the_complete_set():
-    importance = results(channel_names=["bravo", *NAMES]).importance()
+    importance = subsets(channel_names=["bravo", *NAMES]).importance()
     assert importance["without"].tolist() == NAMES
-    pd.testing.assert_frame_equal(importance, results().importance())
+    pd.testing.assert_frame_equal(importance, subsets().importance())
 
 
 def test_patients_measured_apart_are_joined_as_if_measured_together():
-    whole = results()
-    first = results(drop_rows=[(case, pattern) for case in ("P2", "P3") for pattern in DICE], cases={"P1": OK})
+    whole = subsets()
+    first = subsets(drop_rows=[(case, pattern) for case in ("P2", "P3") for pattern in DICE], cases={"P1": OK})
     # the second part lacks all sequences together
     rest = [("P1", pattern) for pattern in DICE] + [("P2", "t1_gd+flair"), ("P3", "t1_gd+flair")]
-    parts = [results(drop_rows=rest, cases={"P2": OK, "P3": OK}), first]
+    parts = [subsets(drop_rows=rest, cases={"P2": OK, "P3": OK}), first]
     complete = joined(parts).cases
     assert list(complete["pattern"].unique()) == list(whole.cases["pattern"].unique())
     assert set(joined(parts).outcomes) == {"P1", "P2", "P3"}
     assert list(joined(parts).importance()["n"]) == [1, 1]
-    second = results(drop_rows=[("P1", pattern) for pattern in DICE], cases={"P2": OK, "P3": OK})
+    second = subsets(drop_rows=[("P1", pattern) for pattern in DICE], cases={"P2": OK, "P3": OK})
     pd.testing.assert_frame_equal(joined([first, second]).table, whole.table)
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    written = results()
+    written = subsets()
     written.write(tmp_path)
     write_heat_map(tmp_path, written.wide(), written.channel_names)
     read = read_subset_results(tmp_path)
@@ -157,14 +124,14 @@ def test_thresholds_stand_in_the_table_and_say_who_lent_them(tmp_path):
 
 def test_failed_cases_and_rows_of_other_patients_are_said(tmp_path):
     failed = {"P4": {"status": "failed", "problem": "no usable sequence", "remedy": "Give one."}}
-    shown = Page(write_subset_report(tmp_path, results(drop_rows=[("P1", "flair")], cases=failed)))
+    shown = Page(write_subset_report(tmp_path, subsets(drop_rows=[("P1", "flair")], cases=failed)))
     assert ["P4", "no usable sequence", "Give one."] in shown.table("Problem")
     assert "The rows are not of the same patients" in shown.text
     assert "The rows are not of the same patients" not in page(tmp_path).text
 
 
 def test_without_the_complete_row_there_is_no_importance_and_the_page_says_so(tmp_path):
-    without = results(drop_rows=[(case, "t1_gd+flair") for case in ("P1", "P2", "P3")])
+    without = subsets(drop_rows=[(case, "t1_gd+flair") for case in ("P1", "P2", "P3")])
     shown = Page(write_subset_report(tmp_path, without))
     assert shown.tags.count("img") == 1
     assert "they were not measured" in shown.text
@@ -172,7 +139,7 @@ def test_without_the_complete_row_there_is_no_importance_and_the_page_says_so(tm
 
 
 def test_one_patient_has_no_intervals(tmp_path):
-    one = results(drop_rows=[(case, pattern) for case in ("P2", "P3") for pattern in DICE])
+    one = subsets(drop_rows=[(case, pattern) for case in ("P2", "P3") for pattern in DICE])
     rows = Page(write_subset_report(tmp_path, one)).table("Dice")[1:]
     assert [row[2] for row in rows] == ["0.800", "0.700", "0.200"]
 
@@ -187,14 +154,14 @@ def test_nothing_is_loaded_from_outside_and_names_are_text(tmp_path):
 
 
 def test_the_same_tables_give_the_same_page(tmp_path):
-    first, second = (write_subset_report(tmp_path / name, results()) for name in "ab")
+    first, second = (write_subset_report(tmp_path / name, subsets()) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_another_page_can_show_the_same_table_and_figures():
     macros = '{% from "subsets.html.jinja" import subset_figures, subset_table %}'
     theirs = page_templates().from_string(f"{macros}{{{{ subset_table(s) }}}}{{{{ subset_figures(s) }}}}")
-    html = theirs.render(s=subset_values(results()))
+    html = theirs.render(s=subset_values(subsets()))
     assert "0.600" in html
     assert html.count("<img") == 2
 
@@ -202,7 +169,7 @@ def test_another_page_can_show_the_same_table_and_figures():
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page was not rendered")
 def test_the_page_fits_a_screen_and_a_telephone(tmp_path):
-    file = write_subset_report(tmp_path, results(synthetic=True))
+    file = write_subset_report(tmp_path, subsets(synthetic=True))
     for width in (1300, 420):
         picture = tmp_path / f"{width}.png"
         _, log = chromium(file, f"--window-size={width},2000", f"--screenshot={picture}")

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from test_abandoned import dead_pid
 
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.models.folders import description_of_model
@@ -254,10 +253,10 @@ def test_what_a_killed_process_leaves_is_no_case_of_nnunet(source, model):
     assert len(subfiles(str(target), suffix=".nii.gz")) == 4
 
 
-def test_what_a_killed_process_left_half_written_is_removed(source, model):
+def test_what_a_killed_process_left_half_written_is_removed(source, model, dead_pid):
     case(source, "A", 0)
     _, target = fill(source, model)
-    abandoned = target / f".partial-{socket.gethostname()}-{dead_pid()}-abcdefgh"
+    abandoned = target / f".partial-{socket.gethostname()}-{dead_pid}-abcdefgh"
     abandoned.mkdir()
     (abandoned / "A_0000.nii.gz").write_bytes(b"half")
     assert fill(source, model)[0] == 0

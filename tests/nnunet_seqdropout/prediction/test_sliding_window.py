@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from test_network import slice_by_slice
+from window_by_window import slice_by_slice
 
 
 @pytest.fixture(scope="module")

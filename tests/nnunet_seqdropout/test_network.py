@@ -7,6 +7,7 @@ import torch.multiprocessing as mp
 from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from torch.nn.parallel import DistributedDataParallel
+from window_by_window import slice_by_slice
 
 from nnunet_seqdropout.dropout import RescaleInEvaluation
 from nnunet_seqdropout.network import DeepLabV3Slab, cpu_computes_in_bfloat16
@@ -20,21 +21,6 @@ both_heads = pytest.mark.parametrize("head", [PAPER, PLUS], ids=["paper", "plus"
 def network(n_sequences=3, n_classes=2, **settings) -> DeepLabV3Slab:
     torch.manual_seed(0)
     return DeepLabV3Slab(n_sequences, n_classes, **{"backbone": "resnet18", "bfloat16_on_cpu": False, **settings})
-
-
-def slice_by_slice(net: DeepLabV3Slab, slab: torch.Tensor) -> torch.Tensor:
-    """The slow reference: one window after the other, built by indexing, zeros beyond the slab."""
-    border, depth = net.n_slices // 2, slab.shape[2]
-    centres = []
-    net.window_mode = True
-    for centre in range(depth):
-        window = torch.zeros(slab.shape[0], slab.shape[1], net.n_slices, *slab.shape[3:])
-        for i, z in enumerate(range(centre - border, centre + border + 1)):
-            if 0 <= z < depth:
-                window[:, :, i] = slab[:, :, z]
-        centres.append(net(window))
-    net.window_mode = False
-    return torch.cat(centres, dim=2)
 
 
 @both_heads

@@ -1,24 +1,11 @@
 """The tables of a study's question: a model with two seeds against one with one, counted by hand."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
-from test_seeds import two_seeds
+from example_question import question
 
-from evaluation.tables.comparison import compare_with_all
-from evaluation.tables.seeds import OfSeed, averaged
-from evaluation.tables.study import Question, models_table, seeds_table
-
-
-def question() -> Question:
-    """A with two seeds, B with one that found what the first of A did, and had a Dice of 0.5 and 0.1."""
-    seed = two_seeds()[0]
-    b = replace(seed, cases=seed.cases.assign(dice=[0.5, 0.1]), summary={**seed.summary, "name": "B"})
-    evaluations = [averaged(two_seeds(), name="A"), b]
-    seeds = {"A": [OfSeed(n, e, "") for n, e in enumerate(two_seeds())], "B": [OfSeed(0, b, "")]}
-    return Question("Q", "q", [], evaluations, compare_with_all(evaluations[0], [b]), seeds)
+from evaluation.tables.study import models_table, seeds_table
 
 
 def test_models_are_compared_by_the_patients_means_over_seeds():

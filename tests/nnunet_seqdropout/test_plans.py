@@ -2,10 +2,10 @@
 
 from copy import deepcopy
 from inspect import signature
-from typing import Any
 
 import pytest
 import torch
+from example_plans import FINGERPRINT, PLANS
 from nnunetv2.experiment_planning.experiment_planners.residual_unets import residual_encoder_unet_planners
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
@@ -21,22 +21,6 @@ from nnunet_seqdropout.plans import (
 )
 
 NETWORK = {"n_slices": 5, "backbone": "resnet18", "output_stride": 8, "atrous_rates": [12, 24, 36]}
-PLANS: dict[str, Any] = {
-    "experiment_planner_used": "ExperimentPlanner",
-    "transpose_forward": [1, 0, 2],
-    "configurations": {
-        "2d": {
-            "spacing": [1.0, 1.0],
-            "patch_size": [64, 48],
-            "median_image_size_in_voxels": [64.0, 48.0],
-            "batch_size": 439,
-            "architecture": {},
-        },
-        "3d_fullres": {"spacing": [1.0, 1.0, 1.0]},
-        "2d_mine": {"inherits_from": "2d"},
-    },
-}
-FINGERPRINT = {"shapes_after_crop": [[64, 100, 48], [60, 140, 50], [70, 160, 40]]}
 
 
 def deeplab(plans, configuration="2d", **changes):

@@ -3,44 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import SEQUENCES
+from example_study import ARMS, DESIGN, LIMITED, cohort
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study.checks import require_possible
-from nnunet_seqdropout.study.cohort import Cohort
 from nnunet_seqdropout.study.commands import prepare_study
-from nnunet_seqdropout.study.design import Arm, Budget, Design
+from nnunet_seqdropout.study.design import Arm
 from nnunet_seqdropout.study.folder import Machine, Study
 from nnunet_seqdropout.study.report import _one_training
-
-LIMITED = SEQUENCES[1:]
-ARMS = (
-    Arm("DropOut", "SeqDropoutTrainer", "all"),
-    Arm("nnU-Net", "nnUNetTrainer", "available"),
-    Arm("zeros", "nnUNetTrainer", "all"),
-)
-DESIGN = Design("DropOut", ARMS, Budget(1, 10), {"lesion": (1,)})
-
-
-def cohort(tmp_path: Path, **present: tuple[str, ...]) -> Cohort:
-    """A to D train, or validate by turns; V validates in the declared fold, S and T are tested, without bravo."""
-    has = {**dict.fromkeys("ABCDV", SEQUENCES), "S": LIMITED, "T": LIMITED, **present}
-    folder, lesion = tmp_path / "Dataset001_Mets", sitk.GetImageFromArray(np.ones((1, 1, 1), np.uint8))
-    for kind, cases in (("Tr", "ABCDV"), ("Ts", "ST")):
-        for part in ("images", "labels"):
-            (folder / f"{part}{kind}").mkdir(parents=True, exist_ok=True)
-        for case in cases:
-            sitk.WriteImage(lesion, str(folder / f"labels{kind}" / f"{case}.nii.gz"))
-            for channel in range(len(SEQUENCES)):
-                (folder / f"images{kind}" / f"{case}_{channel:04d}.nii.gz").write_bytes(f"{case}{channel}".encode())
-    channels = ", ".join(f'"{i}": "{name}"' for i, name in enumerate(SEQUENCES))
-    (folder / "dataset.json").write_text(f'{{"channel_names": {{{channels}}}, "file_ending": ".nii.gz"}}')
-    splits = [{"train": list("ABCD"), "val": ["V"]}, {"train": ["V", "B", "C", "D"], "val": ["A"]}]
-    training, test = tuple("ABCDV"), ("S", "T")
-    return Cohort(folder, SEQUENCES, ".nii.gz", has, {"background": 0, "lesion": 1}, training, test, splits)
 
 
 def commands(study: Study, stage: str) -> dict[str, list[str]]:

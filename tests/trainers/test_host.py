@@ -15,7 +15,7 @@ import SimpleITK as sitk
 import torch
 from conftest import SEQUENCES, Host, write_case, write_dataset
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from test_network import slice_by_slice
+from window_by_window import slice_by_slice
 
 from nnunet_seqdropout.dropout import keep_and_rescale, present_sequences
 from nnunet_seqdropout.network import DeepLabV3Slab

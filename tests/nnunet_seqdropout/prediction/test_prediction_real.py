@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 from conftest import SEQUENCES
-from test_prediction import predict, require_one_result
+from predict_folders import predict, require_one_result
 
 from nnunet_seqdropout.cli.command import main
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from conftest import PROJECT
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
@@ -291,7 +292,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("number", range(3))
 def test_the_documented_layouts_find_the_data_sets_that_they_are_for(tmp_path, number):
-    page = (Path(__file__).resolve().parent.parent / "docs" / "layouts.md").read_text()
+    page = (PROJECT / "docs" / "layouts.md").read_text()
     examples = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     assert len(examples) == len(EXAMPLES)
     (tmp_path / "layout.yaml").write_text(examples[number])

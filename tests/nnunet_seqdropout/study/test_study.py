@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import Host, write_case, write_dataset
-from test_report import Page
+from pages import Page
 
 from nnunet_seqdropout.cli.command import main
 

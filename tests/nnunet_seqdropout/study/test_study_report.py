@@ -1,17 +1,15 @@
 """The report of a study whose models were never trained: checkpoints, evaluations and subsets written by hand."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from example_evaluation import CASES, example
-from test_report import Page
-from test_study_folder import ARMS, DESIGN, cohort
-from test_subset_report import results as subsets
+from example_study import ARMS, DESIGN, cohort, train
+from example_subsets import subsets
+from pages import Page
 
 from evaluation.figures.evaluation import learning_figure
 from evaluation.tables.summaries import averages, strata
@@ -20,18 +18,6 @@ from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.report import write_study_report
 from nnunet_seqdropout.study.runs import Run
 from nnunet_seqdropout.study.state import Record
-
-
-def train(study: Study, run: Run) -> None:
-    """Two epochs of three iterations; the pseudo Dice of the last tells the seed."""
-    fold = study.model(run, "as_acquired") / "fold_0"
-    fold.mkdir(parents=True, exist_ok=True)
-    curves = {"train_losses": [1.0, 0.5], "val_losses": [1.0, 0.5], "ema_fg_dice": [0.1, run.seed / 10]}
-    curves |= {"epoch_start_timestamps": [0.0, 60.0], "epoch_end_timestamps": [60.0, 120.0]}
-    network = {"layer.weight": torch.zeros(2, 3), "layer.running_mean": torch.zeros(2)}
-    torch.save({"network_weights": network, "logging": curves}, fold / "checkpoint_final.pth")
-    trained = {"epochs": 2, "iterations_per_epoch": 3, "slices_per_iteration": 4}
-    (fold.parent / "plans.json").write_text(json.dumps({"seqdropout": trained}))
 
 
 def evaluate(study: Study, run: Run) -> None:
