@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,18 @@ LARGEST_SHARE_OF_DATASET = 0.05
 PLANNER_MEMORY_GB = {"nnUNetPlannerResEncM": 8, "nnUNetPlannerResEncL": 24, "nnUNetPlannerResEncXL": 40}
 
 Plans = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SlabNetwork:
+    """What ``DeepLabV3Slab`` is built from. settings: its keyword arguments, which the plans store."""
+
+    n_sequences: int
+    n_classes: int
+    settings: Mapping[str, Any]
+
+    def build(self) -> DeepLabV3Slab:
+        return DeepLabV3Slab(self.n_sequences, self.n_classes, **self.settings)
 
 
 def with_settings(plans: Mapping[str, Any], **settings: object) -> Plans:
@@ -38,20 +51,17 @@ def with_largest_batch(plans: Mapping[str, Any], configuration: str, *, planned:
 def with_deeplab(
     plans: Mapping[str, Any],
     configuration: str,
+    network: SlabNetwork,
     *,
     resolved: Mapping[str, Any],
     fingerprint: Mapping[str, Any],
-    n_sequences: int,
-    n_classes: int,
-    network_settings: Mapping[str, Any],
 ) -> Plans:
-    """A copy of the plans in which ``configuration`` trains and predicts with ``DeepLabV3Slab``.
+    """A copy of the plans in which ``configuration`` trains and predicts with ``network``.
 
     The patch becomes ``[depth, H, W]``, as deep as the deepest volume of the data set, so that prediction takes a
     volume as one slab; data and export stay those of the 2D configuration. Applied twice it changes nothing more.
 
     resolved: the configuration after inheritance. fingerprint: ``dataset_fingerprint.json``.
-    network_settings: keyword arguments of ``DeepLabV3Slab``.
     Raises ValueError for a configuration that is not 2D.
     """
     if len(resolved["spacing"]) != 2:
@@ -66,16 +76,16 @@ def with_deeplab(
     height, width = resolved["patch_size"][-2:]
     median_height, median_width = resolved["median_image_size_in_voxels"][-2:]
     batch_size = _batch_size(
-        memory=_memory_target(plans) / stored_bytes_per_window(n_sequences, n_classes, height, width, network_settings),
+        memory=_memory_target(plans) / stored_bytes_per_window(network, height, width),
         dataset=sum(depths) * median_height * median_width / (height * width),  # all slices, in patches
     )
-    changed = with_settings(plans, decoder=list(network_settings.get("decoder", ())))
+    changed = with_settings(plans, decoder=list(network.settings.get("decoder", ())))
     changed["configurations"][configuration].update(
         patch_size=[int(max(depths)), height, width],
         batch_size=batch_size,
         architecture={
             "network_class_name": f"{DeepLabV3Slab.__module__}.{DeepLabV3Slab.__qualname__}",
-            "arch_kwargs": dict(network_settings),
+            "arch_kwargs": dict(network.settings),
             "_kw_requires_import": [],
         },
     )
@@ -107,9 +117,7 @@ def _memory_target(plans: Mapping[str, Any]) -> float:
     return PLANNER_MEMORY_GB.get(plans["experiment_planner_used"], 8) * GIBIBYTE
 
 
-def stored_bytes_per_window(
-    n_sequences: int, n_classes: int, height: int, width: int, network_settings: Mapping[str, Any]
-) -> float:
+def stored_bytes_per_window(network: SlabNetwork, height: int, width: int) -> float:
     """Bytes of float32 activations that one training window keeps for the backward pass; computed, not allocated."""
     # not 1: a sample alone in its batch takes the running statistics in the image-level pooling
     windows = 2
@@ -123,10 +131,10 @@ def stored_bytes_per_window(
 
     # the meta device computes shapes only
     with torch.device("meta"):
-        network = DeepLabV3Slab(n_sequences, n_classes, **network_settings).train()
-        x = torch.empty(windows, n_sequences, network.n_slices, height, width)
+        built = network.build().train()
+        x = torch.empty(windows, network.n_sequences, built.n_slices, height, width)
         with saved_tensors_hooks(remember, lambda tensor: tensor):
-            network(x)
+            built(x)
     # autograd also keeps weights, but these do not grow with the batch
-    parameters = {p.untyped_storage()._cdata for p in network.parameters()}
+    parameters = {p.untyped_storage()._cdata for p in built.parameters()}
     return sum(s.nbytes() for key, s in stored.items() if key not in parameters) / windows

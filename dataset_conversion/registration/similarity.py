@@ -30,8 +30,9 @@ def clipped(image: sitk.Image) -> sitk.Image:
 def similarity(reference: sitk.Image, moving: sitk.Image, transform: sitk.Transform) -> float:
     """Normalised mutual information (Studholme, Hill and Hawkes 1999) of clipped images: 1, nothing in common, to 2.
 
-    1 as well where the moving image covers less than a fifth of the reference's volume. Measured at random points, the
-    same in every call, because on the reference's voxels a transform that needs no interpolation would be favoured.
+    1 as well where the moving image covers less than a fifth of the reference's volume, and where both are constant in
+    what they share, 0/0: their mutual information is 0. Measured at random points, the same in every call, because on
+    the reference's voxels a transform that needs no interpolation would be favoured.
     """
     # points between the voxels, (samples, 3) in x, y, z
     index = np.random.default_rng(SEED).random((SAMPLES, 3)) * np.subtract(reference.GetSize(), 1)
@@ -43,7 +44,8 @@ def similarity(reference: sitk.Image, moving: sitk.Image, transform: sitk.Transf
     if shared.mean() < SMALLEST_OVERLAP:
         return 1.0
     joint, _, _ = np.histogram2d(ours[shared], theirs[shared], BINS, ((0, 1), (0, 1)))
-    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / max(_entropy(joint), 1e-12)
+    together = _entropy(joint)
+    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together if together > 0 else 1.0
 
 
 def gain(reference: sitk.Image, moving: sitk.Image, transform: sitk.Euler3DTransform, *, step: float) -> float:

@@ -122,7 +122,7 @@ def _calibrated(arguments: argparse.Namespace, folder: Path) -> Path | None:
 
 
 def load(arguments: argparse.Namespace, folder: Path) -> "Model":
-    from nnunet_seqdropout.prediction.model import load_model
+    from nnunet_seqdropout.prediction.loading import load_model
 
     return load_model(
         folder,

@@ -54,7 +54,7 @@ def _study(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.models.nnunet_folders import raw_folder
     from nnunet_seqdropout.study.cohort import read_cohort
     from nnunet_seqdropout.study.commands import prepare_study
-    from nnunet_seqdropout.study.design import SHIPPED, read_design
+    from nnunet_seqdropout.study.design_file import SHIPPED, read_design
     from nnunet_seqdropout.study.folder import Machine, Study
     from nnunet_seqdropout.study.report import write_study_report
 

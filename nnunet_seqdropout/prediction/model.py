@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 import torch
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from numpy.typing import NDArray
@@ -23,9 +22,9 @@ from torch._dynamo import OptimizedModule
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import channel_names
-from dataset_conversion.sequences import Pattern, require_channel
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import case_present, factor, rescaling_of
-from nnunet_seqdropout.models.folders import folds_there
+from nnunet_seqdropout.prediction.stacking import by_channel, properties_of, stacked
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class Segmentation:
 
 
 class Model:
-    """A trained model folder, its folds an ensemble. Load it with ``load_model``."""
+    """A trained model folder, its folds an ensemble. Load it with ``loading.load_model``."""
 
     def __init__(self, predictor: nnUNetPredictor, folder: Path, folds: Sequence[str], checkpoint: str) -> None:
         self.predictor, self.folder, self.folds, self.checkpoint = predictor, folder, tuple(folds), checkpoint
@@ -90,30 +89,18 @@ class Model:
         those of the images that are there. Raises Fault where a name is unknown or ambiguous, two mean one channel, or
         there is no image.
         """
-        if not images:
-            raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
-        by_channel: dict[int, sitk.Image] = {}
-        for named, image in images.items():
-            channel = require_channel(named, self.channel_names) if isinstance(named, str) else named
-            if channel in by_channel:
-                remedy = "Give one image for each channel."
-                raise Fault(f"two images for channel {channel}, {self.channel_names[channel]}", remedy=remedy)
-            by_channel[channel] = image
-        first = next(iter(by_channel.values()))
-        volume = np.zeros((len(self.channel_names), *first.GetSize()[::-1]), np.float32)
-        for channel, image in by_channel.items():
-            volume[channel] = sitk.GetArrayViewFromImage(image)
+        channels = by_channel(images, self.channel_names)
         predictor = self.predictor
         preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(
-            volume,
+            stacked(channels, len(self.channel_names)),
             None,
-            _properties(first),
+            properties_of(next(iter(channels.values()))),
             predictor.plans_manager,
             predictor.configuration_manager,
             predictor.dataset_json,
         )
-        present = tuple(channel in by_channel for channel in range(len(self.channel_names)))
+        present = tuple(channel in channels for channel in range(len(self.channel_names)))
         return Preprocessed(torch.from_numpy(data), properties, present)
 
     def logits(self, case: Preprocessed, *, warn: Callable[[str], object] = log.warning) -> torch.Tensor:
@@ -174,49 +161,6 @@ class Model:
     def _network(self) -> nn.Module:
         network = self.predictor.network
         return network._orig_mod if isinstance(network, OptimizedModule) else network
-
-
-def load_model(
-    folder: Path,
-    *,
-    folds: Sequence[int | str] | None = None,
-    checkpoint: str = "checkpoint_final.pth",
-    device: torch.device | None = None,
-    use_mirroring: bool = True,
-    tile_step_size: float = 0.5,
-) -> Model:
-    """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there, as ``folds_there`` says.
-
-    Raises Fault where it is incomplete, is a cascade, or reads images otherwise than with SimpleITK.
-    """
-    remedy = "Select a trained model with -m, or -d, -c, -tr and -p, and its folds with -f."
-    chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
-    if not chosen:
-        raise Fault(f"no fold has the file {checkpoint}", file=folder, remedy=remedy)
-    for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in chosen)):
-        if not (folder / name).is_file():
-            raise Fault(f"no file {folder / name}", remedy=remedy)
-    predictor = nnUNetPredictor(
-        tile_step_size=tile_step_size,
-        use_mirroring=use_mirroring,
-        device=device or torch.device("cpu"),
-        allow_tqdm=False,
-    )
-    predictor.initialize_from_trained_model_folder(str(folder), tuple(chosen), checkpoint)
-    predictor.network.to(predictor.device).eval()
-    if predictor.configuration_manager.previous_stage_name is not None:
-        raise Fault("the model is a cascade", file=folder, remedy="Use its first stage, or a 2d or 3d_fullres model.")
-    reader = predictor.plans_manager.image_reader_writer_class
-    if reader is not SimpleITKIO:
-        remedy = "Run: seqdropout fill, then nnUNetv2_predict."
-        raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
-    return Model(predictor, folder, chosen, checkpoint)
-
-
-def _properties(image: sitk.Image) -> dict[str, Any]:
-    """What nnU-Net's SimpleITK reader says of an image."""
-    geometry = {"spacing": image.GetSpacing(), "origin": image.GetOrigin(), "direction": image.GetDirection()}
-    return {"sitk_stuff": geometry, "spacing": [abs(spacing) for spacing in image.GetSpacing()[::-1]]}
 
 
 @contextmanager

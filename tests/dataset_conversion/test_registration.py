@@ -263,6 +263,13 @@ def test_an_image_tells_itself_everything_and_noise_nothing():
     assert similarity(image, clipped(noise(image)), sitk.Transform()) == pytest.approx(1, abs=0.01)
 
 
+def test_a_constant_image_tells_nothing_of_another_nor_of_itself():
+    """By the formula (H(A) + H(B)) / H(A, B): (0 + H(B)) / H(B) is 1, and 0/0 is said to be 1."""
+    image, flat = clipped(head(grid(), T1)), sitk.Image(8, 8, 8, sitk.sitkFloat32) + 0.3
+    assert similarity(flat, image, sitk.Transform()) == pytest.approx(1)
+    assert similarity(flat, flat, sitk.Transform()) == 1
+
+
 @pytest.mark.parametrize(("share", "tells"), [(0.15, False), (0.25, True)])
 def test_an_image_that_covers_less_than_a_fifth_of_the_other_tells_nothing_of_it(share, tells):
     image = clipped(head(grid(), T1))

@@ -12,6 +12,7 @@ from torch import nn
 
 from nnunet_seqdropout.plans import (
     PLANNER_MEMORY_GB,
+    SlabNetwork,
     fitting_rates,
     rates_outside,
     stored_bytes_per_window,
@@ -23,15 +24,9 @@ from nnunet_seqdropout.plans import (
 NETWORK = {"n_slices": 5, "backbone": "resnet18", "output_stride": 8, "atrous_rates": [12, 24, 36]}
 
 
-def deeplab(plans, configuration="2d", **changes):
-    arguments = {
-        "resolved": plans["configurations"]["2d"],
-        "fingerprint": FINGERPRINT,
-        "n_sequences": 4,
-        "n_classes": 2,
-        "network_settings": NETWORK,
-    }
-    return with_deeplab(plans, configuration, **{**arguments, **changes})
+def deeplab(plans, configuration="2d", *, network_settings=NETWORK, **changes):
+    data = {"resolved": plans["configurations"]["2d"], "fingerprint": FINGERPRINT}
+    return with_deeplab(plans, configuration, SlabNetwork(4, 2, network_settings), **{**data, **changes})
 
 
 def test_the_slab_is_as_deep_as_the_deepest_volume_along_the_slice_axis():
@@ -103,7 +98,7 @@ def test_a_tiny_data_set_gets_a_batch_of_two():
 
 
 def test_a_window_of_resnet50_stores_260_mebibytes():
-    stored = stored_bytes_per_window(4, 2, 256, 256, {**NETWORK, "backbone": "resnet50"})
+    stored = stored_bytes_per_window(SlabNetwork(4, 2, {**NETWORK, "backbone": "resnet50"}), 256, 256)
     assert stored / 2**20 == pytest.approx(260, abs=5)
 
 

@@ -20,7 +20,8 @@ from dataset_conversion.files.images import read_image
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.cli.command import main
-from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation, load_model
+from nnunet_seqdropout.prediction.loading import load_model
+from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 from nnunet_seqdropout.prediction.outputs import with_threshold
 from nnunet_seqdropout.prediction.subset_table import _without
 
@@ -268,7 +269,7 @@ def test_nobody_who_can_be_predicted_ends_with_two_before_the_model_is_loaded(
     model = make_model("TinySeqDropout")
     for file in case.iterdir():
         sitk.WriteImage(sitk.ReadImage(str(file)) * 0, str(file))
-    monkeypatch.setattr("nnunet_seqdropout.prediction.model.load_model", None)
+    monkeypatch.setattr("nnunet_seqdropout.prediction.loading.load_model", None)
     assert predict(case, tmp_path / "out", model) == 2
     assert "no usable sequence" in capsys.readouterr().err
 

@@ -371,7 +371,7 @@ def test_row_27_a_folder_that_cannot_be_written_to_is_named_before_the_model_is_
     make_model, images, tmp_path, capsys, monkeypatch, command
 ):
     model = make_model("TinySeqDropout")
-    monkeypatch.setattr("nnunet_seqdropout.prediction.model.load_model", None)
+    monkeypatch.setattr("nnunet_seqdropout.prediction.loading.load_model", None)
     (tmp_path / "file").write_text("")
     words = [command, "-i", images, "-o", tmp_path / "file" / "out", "-m", model]
     assert main([*map(str, words), *(["-gt", str(images)] if command == "subsets" else [])]) == 2
@@ -387,7 +387,7 @@ def test_row_27_too_little_room_is_said_with_both_numbers(make_model, images, tm
     needed = 9 * 40 * 38 * 3 + 2**20
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, needed - 1))
-        patched.setattr("nnunet_seqdropout.prediction.model.load_model", None)
+        patched.setattr("nnunet_seqdropout.prediction.loading.load_model", None)
         assert predict(images, tmp_path / "out", model, "--save_probabilities") == 2
     assert f"{tmp_path / 'out'} has {needed - 1:,} bytes free, up to {needed:,} are needed" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())

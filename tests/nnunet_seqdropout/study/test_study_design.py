@@ -3,7 +3,8 @@
 import pytest
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study.design import BASES, SHIPPED, read_design
+from nnunet_seqdropout.study.design import BASES
+from nnunet_seqdropout.study.design_file import SHIPPED, read_design
 from nnunet_seqdropout.study.runs import all_runs
 
 

@@ -20,7 +20,7 @@ from scipy.stats import chisquare
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import present_sequences, rescaling_of
 from nnunet_seqdropout.subsets import subsets
-from nnunet_seqdropout.training.deeplab import CutOutWindow
+from nnunet_seqdropout.training.windows import CutOutWindow
 
 SLABS = ["TinySeqDropout", "TinyDeepLab", "TinyPlusSeqDropout", "TinyPlus"]
 PLUS = ["TinyPlusSeqDropout", "TinyPlus"]

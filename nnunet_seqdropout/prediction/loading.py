@@ -1,0 +1,49 @@
+"""Loads a trained model folder that can predict from any subset of the sequences."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.models.folders import folds_there
+from nnunet_seqdropout.prediction.model import Model
+
+
+def load_model(
+    folder: Path,
+    *,
+    folds: Sequence[int | str] | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+    device: torch.device | None = None,
+    use_mirroring: bool = True,
+    tile_step_size: float = 0.5,
+) -> Model:
+    """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there, as ``folds_there`` says.
+
+    Raises Fault where it is incomplete, is a cascade, or reads images otherwise than with SimpleITK.
+    """
+    remedy = "Select a trained model with -m, or -d, -c, -tr and -p, and its folds with -f."
+    chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
+    if not chosen:
+        raise Fault(f"no fold has the file {checkpoint}", file=folder, remedy=remedy)
+    for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in chosen)):
+        if not (folder / name).is_file():
+            raise Fault(f"no file {folder / name}", remedy=remedy)
+    predictor = nnUNetPredictor(
+        tile_step_size=tile_step_size,
+        use_mirroring=use_mirroring,
+        device=device or torch.device("cpu"),
+        allow_tqdm=False,
+    )
+    predictor.initialize_from_trained_model_folder(str(folder), tuple(chosen), checkpoint)
+    predictor.network.to(predictor.device).eval()
+    if predictor.configuration_manager.previous_stage_name is not None:
+        raise Fault("the model is a cascade", file=folder, remedy="Use its first stage, or a 2d or 3d_fullres model.")
+    reader = predictor.plans_manager.image_reader_writer_class
+    if reader is not SimpleITKIO:
+        remedy = "Run: seqdropout fill, then nnUNetv2_predict."
+        raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
+    return Model(predictor, folder, chosen, checkpoint)
