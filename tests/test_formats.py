@@ -98,14 +98,14 @@ def evaluated(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["cases", "lesions", "roc", "froc"])
+@pytest.mark.parametrize("name", ["cases", "lesions", "roc", "froc", "protocols"])
 def test_the_tables_of_an_evaluation_have_the_columns_of_the_page_in_its_order(evaluated, name):
     assert list(pd.read_csv(evaluated / "a" / f"{name}.csv").columns) == documented(f"`{name}.csv`")
 
 
 def test_the_summary_of_an_evaluation(evaluated):
     summary = read(evaluated / "a" / "summary.json")
-    whole = ("settings.map", "threshold.values", "strata[].metrics", "metrics.<metric>")
+    whole = ("settings.map", "threshold.values", "strata[].metrics", "protocols[].metrics", "metrics.<metric>")
     written = {*paths(summary, whole=whole, named={**MAPPINGS, "totals": "<metric>"})}
     assert written | {"totals.n_patients"} == {*documented("`summary.json` of `evaluate`")}
     for average in summary["metrics"].values():
