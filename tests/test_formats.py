@@ -131,7 +131,8 @@ def test_thresholds(evaluated):
     of_pattern = [name for name in documented("`thresholds.json`") if name.startswith("thresholds.")]
     assert of_pattern == [f"thresholds.<pattern>.{field.name}" for field in fields(Threshold)]
     settings = backticked("`thresholds.json`", "`settings`")
-    assert {*read(evaluated / "a" / "thresholds.json")["settings"], "fp_budget"} == {*settings} - {"fixed"}
+    written = {*read(evaluated / "a" / "thresholds.json")["settings"], "fp_budget", "forced"}
+    assert written == {*settings} - {"fixed", "--force"}
 
 
 def test_the_tables_of_subsets():
