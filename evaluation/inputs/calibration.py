@@ -12,7 +12,8 @@ from dataset_conversion.outcomes import Outcome, each_case, map_cases
 from evaluation.inputs.folders import Folders, Volumes
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from evaluation.metrics.froc import froc_counts
-from evaluation.metrics.voxels import Roc, background_counts
+from evaluation.metrics.ranks import background_counts
+from evaluation.metrics.roc import Roc
 
 BUDGET_GRID = tuple(round(step / 100, 2) for step in range(1, 100))
 
