@@ -1,40 +1,22 @@
 """Computes all measures of one patient from arrays: numbers and a table of lesions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.lesion_table import lesion_table
 from evaluation.metrics.froc import froc_counts
+from evaluation.metrics.grid import Grid
 from evaluation.metrics.lesions import Detection, Objects, connect, detect, find_objects
-from evaluation.metrics.voxels import Roc, overlap_of_counts, reaches, require_probabilities, roc_of_values
+from evaluation.metrics.lesionwise import lesion_wise
+from evaluation.metrics.roc import Roc, roc_of_values
+from evaluation.metrics.surfaces import compare_surfaces, surface_of
+from evaluation.metrics.voxels import brier, overlap_of_counts, reaches, require_probabilities
 
-if TYPE_CHECKING:
-    import SimpleITK as sitk
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The geometry of an image: LPS, mm; the axes are x, y, z, as in a header; direction is row-major."""
-
-    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-
-    @classmethod
-    def of(cls, image: "sitk.Image") -> "Grid":
-        return cls(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-
-    @property
-    def voxel_mm3(self) -> float:
-        return float(np.prod(self.spacing_mm))
-
-    def points_mm(self, positions: NDArray) -> NDArray[np.float64]:
-        """(points, 3) indices z, y, x -> (points, 3) x, y, z in mm."""
-        return (positions[:, ::-1] * self.spacing_mm) @ np.reshape(self.direction, (3, 3)).T + self.origin_mm
+__all__ = ["Grid", "PatientResult", "Rules", "evaluate_patient"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +67,7 @@ def evaluate_patient(
     if mask is not None:
         reference = reference & mask
     lesions = find_objects(reference)
-    curve, froc = None, np.zeros((0, 2), np.int64)
+    curve, froc, brier_score = None, np.zeros((0, 2), np.int64), float("nan")
     if probability is not None:
         require_probabilities(probability)
         of_lesions = probability.ravel()[lesions.voxels]
@@ -97,27 +79,11 @@ def evaluate_patient(
         )
         inside = probability if mask is None or not rules.froc_thresholds else np.where(mask, probability, 0)
         froc = froc_counts(reference, inside, rules.froc_thresholds)
+        brier_score = brier(reference, probability, mask)
     else:
         objects = find_objects(predicted if mask is None else predicted & mask)  # type: ignore[arg-type, operator]
     detection = detect(lesions, objects, voxel_mm3=grid.voxel_mm3)
-    agreement = overlap_of_counts(int(detection.pairs[:, 2].sum()), len(lesions.voxels), len(objects.voxels))
-    found = detection.n_found()
-    measures = {
-        "auc": float("nan") if curve is None else curve.auc,
-        "dice": agreement.dice,
-        "precision": agreement.precision,
-        "recall": agreement.recall,
-        "n_lesions": detection.n_lesions,
-        "n_found": found,
-        "sensitivity": found / detection.n_lesions if detection.n_lesions else float("nan"),
-        "n_objects": detection.n_objects,
-        "fp": detection.n_false_positives(),
-        **{f"fp_{limit:g}mm3": detection.n_false_positives(limit) for limit in rules.min_volumes_mm3},
-        **{f"found_{limit:g}mm3": detection.n_found(limit) for limit in rules.min_volumes_mm3},
-        "volume_reference_mm3": len(lesions.voxels) * grid.voxel_mm3,
-        "volume_predicted_mm3": len(objects.voxels) * grid.voxel_mm3,
-        "voxel_mm3": grid.voxel_mm3,
-    }
+    measures = _measures(lesions, objects, detection, grid, rules, curve, brier_score)
     table = lesion_table(lesions, objects, detection, grid=grid, probability=probability)
     return PatientResult(measures, table, len(detection.one_to_one()), lesions, objects, curve, froc)
 
@@ -135,47 +101,37 @@ def _candidates(
     return np.flatnonzero(chosen if mask is None else chosen & mask)
 
 
-def lesion_table(
+def _measures(
     lesions: Objects,
     objects: Objects,
     detection: Detection,
-    *,
     grid: Grid,
-    probability: NDArray[np.floating] | None = None,
-) -> pd.DataFrame:
-    """One row per object of either side: the columns of ``lesions.csv`` without the case."""
-    sides = (
-        ("reference", lesions, detection.lesion_is_found, ("found", "missed"), 0),
-        ("predicted", objects, detection.object_is_true, ("true", "false"), 1),
-    )
-    tables = []
-    for side, these, hit, (yes, no), own in sides:
-        table = object_table(these, side=side, grid=grid, probability=probability)
-        matches = np.full(these.count, "", object)
-        for number, other in detection.pairs[:, [own, 1 - own]].tolist():
-            matches[number - 1] += f";{other}" if matches[number - 1] else str(other)
-        tables.append(table.assign(status=np.where(hit, yes, no), matches=matches))
-    return pd.concat(tables, ignore_index=True)
-
-
-def object_table(
-    objects: Objects, *, side: str, grid: Grid, probability: NDArray[np.floating] | None = None
-) -> pd.DataFrame:
-    """As ``lesion_table`` for one side alone, with ``status`` and ``matches`` empty."""
-    volume_mm3 = objects.n_voxels * grid.voxel_mm3
-    x, y, z = grid.points_mm(objects.centroids).T
-    return pd.DataFrame(
-        {
-            "side": side,
-            "object": np.arange(1, objects.count + 1),
-            "volume_mm3": volume_mm3,
-            "diameter_mm": np.cbrt(6 * volume_mm3 / np.pi),
-            "x_mm": x,
-            "y_mm": y,
-            "z_mm": z,
-            "status": "",
-            "matches": "",
-            "p_max": np.nan if probability is None else objects.maxima(probability),
-            "p_mean": np.nan if probability is None else objects.means(probability),
-        }
-    )
+    rules: Rules,
+    curve: Roc | None,
+    brier_score: float,
+) -> dict[str, float]:
+    """The columns of ``cases.csv``, in their order."""
+    agreement = overlap_of_counts(int(detection.pairs[:, 2].sum()), len(lesions.voxels), len(objects.voxels))
+    reference, predicted = (surface_of(these, grid.spacing_mm) for these in (lesions, objects))
+    found, nan = detection.n_found(), float("nan")
+    return {
+        "auc": nan if curve is None else curve.auc,
+        "dice": agreement.dice,
+        "precision": agreement.precision,
+        "recall": agreement.recall,
+        "n_lesions": detection.n_lesions,
+        "n_found": found,
+        "sensitivity": found / detection.n_lesions if detection.n_lesions else nan,
+        "n_objects": detection.n_objects,
+        "fp": detection.n_false_positives(),
+        **{f"fp_{limit:g}mm3": detection.n_false_positives(limit) for limit in rules.min_volumes_mm3},
+        **{f"found_{limit:g}mm3": detection.n_found(limit) for limit in rules.min_volumes_mm3},
+        "volume_reference_mm3": len(lesions.voxels) * grid.voxel_mm3,
+        "volume_predicted_mm3": len(objects.voxels) * grid.voxel_mm3,
+        "voxel_mm3": grid.voxel_mm3,
+        "iou": agreement.iou,
+        **asdict(compare_surfaces(reference, predicted)),
+        "auprc": nan if curve is None else curve.auprc,
+        "brier": brier_score,
+        **asdict(lesion_wise(detection, reference, predicted)),
+    }

@@ -21,7 +21,8 @@ from dataset_conversion.outcomes import Outcome, attempt
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.folders import Folders, Target
 from evaluation.inputs.thresholds import Thresholds
-from evaluation.metrics.voxels import roc
+from evaluation.metrics.roc import roc
+from evaluation.metrics.voxels import brier
 from evaluation.patient import Grid, Rules, evaluate_patient
 from evaluation.tables.evaluate import versions
 from evaluation.tables.subsets import SubsetResults
@@ -135,7 +136,8 @@ class _Task:
             value, rules = np.nan, Rules(min_volumes_mm3=self.min_volumes_mm3)
             predicted = np.isin(segmentation.labels, labels)
             measures = evaluate_patient(reference, predicted=predicted, grid=grid, rules=rules).measures
-            measures["auc"] = roc(reference, probability).auc
+            curve = roc(reference, probability)
+            measures |= {"auc": curve.auc, "auprc": curve.auprc, "brier": brier(reference, probability)}
         return {**known, "threshold": value, **measures}
 
 
