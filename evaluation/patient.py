@@ -1,40 +1,22 @@
 """Computes all measures of one patient from arrays: numbers and a table of lesions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.lesion_table import lesion_table
 from evaluation.metrics.froc import froc_counts
+from evaluation.metrics.grid import Grid
 from evaluation.metrics.lesions import Detection, Objects, connect, detect, find_objects
-from evaluation.metrics.voxels import Roc, overlap_of_counts, reaches, require_probabilities, roc_of_values
+from evaluation.metrics.lesionwise import lesion_wise
+from evaluation.metrics.roc import Roc, roc_of_values
+from evaluation.metrics.surfaces import compare_surfaces, surface_of
+from evaluation.metrics.voxels import Overlap, brier, overlap_of_counts, reaches, require_probabilities
 
-if TYPE_CHECKING:
-    import SimpleITK as sitk
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The geometry of an image: LPS, mm; the axes are x, y, z, as in a header; direction is row-major."""
-
-    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-
-    @classmethod
-    def of(cls, image: "sitk.Image") -> "Grid":
-        return cls(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-
-    @property
-    def voxel_mm3(self) -> float:
-        return float(np.prod(self.spacing_mm))
-
-    def points_mm(self, positions: NDArray) -> NDArray[np.float64]:
-        """(points, 3) indices z, y, x -> (points, 3) x, y, z in mm."""
-        return (positions[:, ::-1] * self.spacing_mm) @ np.reshape(self.direction, (3, 3)).T + self.origin_mm
+__all__ = ["Grid", "PatientResult", "Rules", "evaluate_patient", "papers_measures"]
 
 
 @dataclass(frozen=True)
@@ -71,53 +53,40 @@ def evaluate_patient(
     grid: Grid | None = None,
     rules: Rules | None = None,
 ) -> PatientResult:
-    """Compares a prediction, either probabilities or a mask, with its reference; all arrays are (Z, Y, X).
+    """Compares a prediction, probabilities or a mask or both, with its reference; all arrays are (Z, Y, X).
 
-    mask: nothing outside it counts, on either side. Undefined figures are NaN.
-    Raises ValueError where shapes differ, a probability is negative or not finite, or both or neither are given.
+    The objects are those of the predicted mask, or else those at the threshold. mask: nothing outside it counts, on
+    either side. Undefined figures are NaN.
+    Raises ValueError where shapes differ, a probability is negative or not finite, or no prediction is given.
     """
     grid, rules = grid or Grid(), rules or Rules()
-    if (probability is None) == (predicted is None):
-        raise ValueError("Give either the probabilities or the predicted mask.")
+    if probability is None and predicted is None:
+        raise ValueError("Give the probabilities, the predicted mask, or both.")
     for other in (probability, predicted, mask):
         if other is not None and other.shape != reference.shape:
             raise ValueError(f"The reference has shape {reference.shape}, the other volume {other.shape}.")
     if mask is not None:
         reference = reference & mask
     lesions = find_objects(reference)
-    curve, froc = None, np.zeros((0, 2), np.int64)
+    if predicted is not None:
+        objects = find_objects(predicted if mask is None else predicted & mask)
+    curve, froc, brier_score = None, np.zeros((0, 2), np.int64), float("nan")
     if probability is not None:
         require_probabilities(probability)
         of_lesions = probability.ravel()[lesions.voxels]
-        voxels = _candidates(probability, of_lesions, rules.threshold, mask)
+        needed_from = rules.threshold if predicted is None else np.inf
+        voxels = _candidates(probability, of_lesions, needed_from, mask)
         values = probability.ravel()[voxels]
-        objects = connect(voxels[reaches(values, rules.threshold)], reference.shape)
+        if predicted is None:
+            objects = connect(voxels[reaches(values, rules.threshold)], reference.shape)
         curve = roc_of_values(
             of_lesions, values, n_voxels=reference.size if mask is None else int(np.count_nonzero(mask))
         )
         inside = probability if mask is None or not rules.froc_thresholds else np.where(mask, probability, 0)
         froc = froc_counts(reference, inside, rules.froc_thresholds)
-    else:
-        objects = find_objects(predicted if mask is None else predicted & mask)  # type: ignore[arg-type, operator]
+        brier_score = brier(reference, probability, mask)
     detection = detect(lesions, objects, voxel_mm3=grid.voxel_mm3)
-    agreement = overlap_of_counts(int(detection.pairs[:, 2].sum()), len(lesions.voxels), len(objects.voxels))
-    found = detection.n_found()
-    measures = {
-        "auc": float("nan") if curve is None else curve.auc,
-        "dice": agreement.dice,
-        "precision": agreement.precision,
-        "recall": agreement.recall,
-        "n_lesions": detection.n_lesions,
-        "n_found": found,
-        "sensitivity": found / detection.n_lesions if detection.n_lesions else float("nan"),
-        "n_objects": detection.n_objects,
-        "fp": detection.n_false_positives(),
-        **{f"fp_{limit:g}mm3": detection.n_false_positives(limit) for limit in rules.min_volumes_mm3},
-        **{f"found_{limit:g}mm3": detection.n_found(limit) for limit in rules.min_volumes_mm3},
-        "volume_reference_mm3": len(lesions.voxels) * grid.voxel_mm3,
-        "volume_predicted_mm3": len(objects.voxels) * grid.voxel_mm3,
-        "voxel_mm3": grid.voxel_mm3,
-    }
+    measures = _measures(lesions, objects, detection, grid, rules, curve, brier_score)
     table = lesion_table(lesions, objects, detection, grid=grid, probability=probability)
     return PatientResult(measures, table, len(detection.one_to_one()), lesions, objects, curve, froc)
 
@@ -135,47 +104,51 @@ def _candidates(
     return np.flatnonzero(chosen if mask is None else chosen & mask)
 
 
-def lesion_table(
+def _measures(
     lesions: Objects,
     objects: Objects,
     detection: Detection,
-    *,
     grid: Grid,
-    probability: NDArray[np.floating] | None = None,
-) -> pd.DataFrame:
-    """One row per object of either side: the columns of ``lesions.csv`` without the case."""
-    sides = (
-        ("reference", lesions, detection.lesion_is_found, ("found", "missed"), 0),
-        ("predicted", objects, detection.object_is_true, ("true", "false"), 1),
-    )
-    tables = []
-    for side, these, hit, (yes, no), own in sides:
-        table = object_table(these, side=side, grid=grid, probability=probability)
-        matches = np.full(these.count, "", object)
-        for number, other in detection.pairs[:, [own, 1 - own]].tolist():
-            matches[number - 1] += f";{other}" if matches[number - 1] else str(other)
-        tables.append(table.assign(status=np.where(hit, yes, no), matches=matches))
-    return pd.concat(tables, ignore_index=True)
+    rules: Rules,
+    curve: Roc | None,
+    brier_score: float,
+) -> dict[str, float]:
+    """The columns of ``cases.csv``, in their order."""
+    agreement = _agreement(detection, lesions, objects)
+    reference, predicted = (surface_of(these, grid.spacing_mm) for these in (lesions, objects))
+    nan = float("nan")
+    return {
+        "auc": nan if curve is None else curve.auc,
+        **papers_measures(lesions, objects, detection, min_volumes_mm3=rules.min_volumes_mm3),
+        "volume_reference_mm3": len(lesions.voxels) * grid.voxel_mm3,
+        "volume_predicted_mm3": len(objects.voxels) * grid.voxel_mm3,
+        "voxel_mm3": grid.voxel_mm3,
+        "iou": agreement.iou,
+        **asdict(compare_surfaces(reference, predicted)),
+        "auprc": nan if curve is None else curve.auprc,
+        "brier": brier_score,
+        **asdict(lesion_wise(detection, reference, predicted)),
+    }
 
 
-def object_table(
-    objects: Objects, *, side: str, grid: Grid, probability: NDArray[np.floating] | None = None
-) -> pd.DataFrame:
-    """As ``lesion_table`` for one side alone, with ``status`` and ``matches`` empty."""
-    volume_mm3 = objects.n_voxels * grid.voxel_mm3
-    x, y, z = grid.points_mm(objects.centroids).T
-    return pd.DataFrame(
-        {
-            "side": side,
-            "object": np.arange(1, objects.count + 1),
-            "volume_mm3": volume_mm3,
-            "diameter_mm": np.cbrt(6 * volume_mm3 / np.pi),
-            "x_mm": x,
-            "y_mm": y,
-            "z_mm": z,
-            "status": "",
-            "matches": "",
-            "p_max": np.nan if probability is None else objects.maxima(probability),
-            "p_mean": np.nan if probability is None else objects.means(probability),
-        }
-    )
+def papers_measures(
+    lesions: Objects, objects: Objects, detection: Detection, *, min_volumes_mm3: Sequence[float]
+) -> dict[str, float]:
+    """What the paper counts of voxels and lesions at one threshold (Grøvik et al., Statistical Analysis)."""
+    agreement, found = _agreement(detection, lesions, objects), detection.n_found()
+    return {
+        "dice": agreement.dice,
+        "precision": agreement.precision,
+        "recall": agreement.recall,
+        "n_lesions": detection.n_lesions,
+        "n_found": found,
+        "sensitivity": found / detection.n_lesions if detection.n_lesions else float("nan"),
+        "n_objects": detection.n_objects,
+        "fp": detection.n_false_positives(),
+        **{f"fp_{limit:g}mm3": detection.n_false_positives(limit) for limit in min_volumes_mm3},
+        **{f"found_{limit:g}mm3": detection.n_found(limit) for limit in min_volumes_mm3},
+    }
+
+
+def _agreement(detection: Detection, lesions: Objects, objects: Objects) -> Overlap:
+    return overlap_of_counts(int(detection.pairs[:, 2].sum()), len(lesions.voxels), len(objects.voxels))

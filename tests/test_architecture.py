@@ -26,7 +26,8 @@ dataset_conversion.phantom: faults files outcomes
 dataset_conversion.quality: files outcomes sequences
 dataset_conversion.raw: defacing faults files outcomes quality registration sequences
 dataset_conversion.checks: faults files outcomes raw sequences
-evaluation.patient: metrics
+evaluation.lesion_table: metrics
+evaluation.patient: lesion_table metrics
 evaluation.inputs: metrics patient dataset_conversion.faults dataset_conversion.files
     dataset_conversion.outcomes dataset_conversion.sequences
 evaluation.tables: inputs metrics patient dataset_conversion.faults dataset_conversion.files
@@ -38,7 +39,8 @@ nnunet_seqdropout.dropout: settings subsets
 nnunet_seqdropout.network: layers
 nnunet_seqdropout.models: dropout dataset_conversion.faults dataset_conversion.files
 nnunet_seqdropout.plans: network
-nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.metrics
+nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.lesion_table
+    evaluation.metrics
     evaluation.patient evaluation.tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.outcomes dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets evaluation.figures

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.metrics.assignment import best_assignment
 from evaluation.metrics.forest import join, roots
 
 RELATIVE_TOLERANCE = 1e-6
@@ -122,10 +123,12 @@ class Detection:
     """The lesions and predicted objects that share voxels.
 
     pairs: (pairs, 3) lesion, predicted object (both from 1), voxels that they share; in order.
+    pair_dice: the Dice of each pair.
     lesion_mm3, object_mm3: the whole volume of each.
     """
 
     pairs: NDArray[np.int64]
+    pair_dice: NDArray[np.float64]
     lesion_mm3: NDArray[np.floating]
     object_mm3: NDArray[np.floating]
 
@@ -147,29 +150,24 @@ class Detection:
 
     def n_found(self, at_least_mm3: float = 0) -> int:
         """Lesions hit by an object of at least this volume."""
-        large = _reaches(self.object_mm3, at_least_mm3)[self.pairs[:, 1] - 1]
+        large = at_least(self.object_mm3, at_least_mm3)[self.pairs[:, 1] - 1]
         return len(np.unique(self.pairs[large, 0]))
 
     def n_false_positives(self, at_least_mm3: float = 0) -> int:
         """Objects of at least this volume, inclusive, with no voxel on the reference."""
-        return int((~self.object_is_true & _reaches(self.object_mm3, at_least_mm3)).sum())
+        return int((~self.object_is_true & at_least(self.object_mm3, at_least_mm3)).sum())
+
+    def best_dice(self, *, of_objects: bool = False) -> NDArray[np.float64]:
+        """Of each lesion, or of each object, the Dice with its best partner on the other side; 0 without a partner."""
+        best = np.zeros(self.n_objects if of_objects else self.n_lesions)
+        np.maximum.at(best, self.pairs[:, int(of_objects)] - 1, self.pair_dice)
+        return best
 
     def one_to_one(self) -> NDArray[np.int64]:
         """(matches, 2): lesion and object, each at most once: as many matches as there can be, then most overlap."""
-        # nothing to choose: no lesion and no object occurs in two pairs
-        if all(len(np.unique(side)) == len(side) for side in self.pairs[:, :2].T):
-            return self.pairs[:, :2]
-        # takes a quarter of a second, which most calls can do without
-        from scipy.optimize import linear_sum_assignment
-
-        lesions, rows = np.unique(self.pairs[:, 0], return_inverse=True)
-        objects, columns = np.unique(self.pairs[:, 1], return_inverse=True)
-        gain = np.zeros((len(lesions), len(objects)))
         # together the shared voxels are worth less than one more match
-        gain[rows, columns] = 1 + self.pairs[:, 2] / (self.pairs[:, 2].sum() + 1)
-        chosen = linear_sum_assignment(gain, maximize=True)
-        real = gain[chosen] > 0
-        return np.stack([lesions[chosen[0][real]], objects[chosen[1][real]]], axis=1)
+        gain = 1 + self.pairs[:, 2] / (self.pairs[:, 2].sum() + 1)
+        return self.pairs[best_assignment(self.pairs[:, :2], gain), :2]
 
 
 def detect(reference: Objects, predicted: Objects, *, voxel_mm3: float = 1) -> Detection:
@@ -183,12 +181,15 @@ def detect(reference: Objects, predicted: Objects, *, voxel_mm3: float = 1) -> D
     both = reference.number[shared] * (predicted.count + 1) + predicted.number[there[shared]]
     codes, n_voxels = np.unique(both, return_counts=True)
     pairs = np.stack(np.divmod(codes, predicted.count + 1), axis=1)
+    of_both = reference.n_voxels[pairs[:, 0] - 1] + predicted.n_voxels[pairs[:, 1] - 1]
     return Detection(
         pairs=np.column_stack([pairs, n_voxels]),
+        pair_dice=2 * n_voxels / of_both,
         lesion_mm3=reference.n_voxels * voxel_mm3,
         object_mm3=predicted.n_voxels * voxel_mm3,
     )
 
 
-def _reaches(volumes_mm3: NDArray[np.floating], limit_mm3: float) -> NDArray[np.bool_]:
+def at_least(volumes_mm3: NDArray[np.floating], limit_mm3: float) -> NDArray[np.bool_]:
+    """Which volumes reach the limit, within RELATIVE_TOLERANCE."""
     return volumes_mm3 >= limit_mm3 * (1 - RELATIVE_TOLERANCE)

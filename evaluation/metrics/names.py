@@ -16,8 +16,21 @@ NAMES = {
     "fp": "False positives",
     "volume_reference_mm3": "Volume, reference (mm³)",
     "volume_predicted_mm3": "Volume, predicted (mm³)",
+    "iou": "IoU",
+    "hd95_mm": "HD95 (mm)",
+    "nsd": "Surface Dice (NSD)",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "lesion_f1": "Lesion-wise F1",
+    "lesion_dice": "Lesion-wise Dice",
+    "lesion_hd95_mm": "Lesion-wise HD95 (mm)",
+    "lesion_nsd": "Lesion-wise NSD",
+    "lesion_f1_small": "Lesion-wise F1, lesions <\N{NO-BREAK SPACE}20\N{NO-BREAK SPACE}mm³",
 }
-_RATIOS = ("auc", "dice", "precision", "recall", "sensitivity")
+_RATIOS = ("auc", "dice", "precision", "recall", "sensitivity", "iou", "nsd", "auprc")
+_LESION_RATIOS = ("lesion_f1", "lesion_dice", "lesion_nsd", "lesion_f1_small")
+_DECIMALS = {**dict.fromkeys((*_RATIOS, *_LESION_RATIOS), 3), "brier": 5}
+"""Those with more than one. Over all voxels of an image a Brier score is small: 0.001 can be a poor one."""
 _WITH_LIMIT = re.compile(r"(fp|found)_([0-9.]+)mm3")
 
 
@@ -42,13 +55,14 @@ def false_positives(metrics: Iterable[str]) -> list[str]:
 
 
 def printed(value: object, metric: str = "dice", *, fewer: int = 0) -> str:
-    """A ratio with three decimals, a volume with none, a count or a mean of counts with one; NaN and None as n/a.
+    """A ratio with three decimals, a volume with none, a distance, a count or a mean of counts with one, a Brier score
+    with five; NaN and None as n/a.
 
     ``fewer`` decimals where the reader only glances.
     """
     if not isinstance(value, int | float) or math.isnan(value):
         return "n/a"
-    decimals = 3 if metric in _RATIOS else 0 if metric.startswith("volume") else 1
+    decimals = 0 if metric.startswith("volume") else _DECIMALS.get(metric, 1)
     return f"{value:,.{max(0, decimals - fewer)}f}"
 
 

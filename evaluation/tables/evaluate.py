@@ -17,9 +17,9 @@ from evaluation.inputs.label_maps import LABELS_WITHOUT_DATASET_JSON
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from evaluation.inputs.volumes import Volumes
 from evaluation.metrics.voxels import reaches
-from evaluation.patient import Rules, evaluate_patient
+from evaluation.patient import PatientResult, Rules, evaluate_patient
 from evaluation.tables import summaries
-from evaluation.tables.protocols import protocol_averages, protocol_row, rows_beside
+from evaluation.tables.protocols import protocol_averages, protocol_rows
 from evaluation.tables.results import Evaluation
 
 Pictures = tuple[Any, ...]
@@ -46,7 +46,6 @@ class CaseResult:
     mosaic: Pictures
     warning: str
     threshold_of: str | None
-    threshold: float
     n_voxels: int
     n_voxels_at_0: int
     protocols: Sequence[Mapping[str, Any]] = ()
@@ -75,18 +74,8 @@ def evaluate_folders(
         thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
     rules = Rules(min_volumes_mm3=min_volumes_mm3, froc_thresholds=froc_thresholds)
 
-    def evaluate_case(case: str) -> CaseResult:
-        volumes = folders.read(case)
-        result = _evaluate_case(case, volumes, folders, thresholds, rules, draw)
-        if not beside or volumes.probability is None:
-            return result
-        applied = protocol_row(case, thresholds.method, result.threshold, result.measures)
-        others = rows_beside(
-            case, volumes, beside, min_volumes_mm3=min_volumes_mm3, channel_names=folders.channel_names
-        )
-        return replace(result, protocols=[applied, *others])
-
-    outcomes, results = map_cases(cases, evaluate_case, doing="Evaluating", n_workers=n_workers)
+    task = _Task(folders, thresholds, beside, rules, draw)
+    outcomes, results = map_cases(cases, task.evaluate, doing="Evaluating", n_workers=n_workers)
     if not results:
         problem = next(iter(outcomes.values()))
         raise Fault(f"no patient can be evaluated; the first: {problem.problem}", remedy=problem.remedy)
@@ -116,40 +105,51 @@ def evaluate_folders(
     return evaluation, {case: result.mosaic for case, result in results.items() if result.mosaic}
 
 
-def _evaluate_case(
-    case: str,
-    volumes: Volumes,
-    folders: Folders,
-    thresholds: Thresholds,
-    rules: Rules,
-    draw: Callable[[str, Volumes], Pictures] | None,
-) -> CaseResult:
-    owner, threshold = None, thresholds.by_pattern.get("")
-    if volumes.probability is not None:
-        owner, threshold = thresholds.for_pattern(volumes.pattern, channel_names=folders.channel_names)
-    rules = replace(rules, threshold=threshold.value if threshold else DEFAULT_THRESHOLD)
-    result = evaluate_patient(
-        volumes.reference,
-        probability=volumes.probability,
-        predicted=volumes.predicted,
-        mask=volumes.mask,
-        grid=volumes.grid,
-        rules=rules,
-    )
-    picture, warning = _mosaic(case, volumes, rules, draw)
-    return CaseResult(
-        measures={"case": case, "pattern": volumes.pattern, **result.measures},
-        lesions=result.lesions.assign(case=case),
-        n_one_to_one=result.n_one_to_one,
-        sensitivities=None if result.roc is None else result.roc.sensitivity_at(summaries.FALSE_POSITIVE_RATES),
-        froc=result.froc,
-        mosaic=picture,
-        warning=warning,
-        threshold_of=owner,
-        threshold=rules.threshold,
-        n_voxels=0 if result.roc is None else result.roc.n_lesion,
-        n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
-    )
+@dataclass(frozen=True)
+class _Task:
+    """How every patient is evaluated; ``rules`` but for the threshold, which is that of the patient's pattern."""
+
+    folders: Folders
+    thresholds: Thresholds
+    beside: Sequence[Thresholds]
+    rules: Rules
+    draw: Callable[[str, Volumes], Pictures] | None
+
+    def evaluate(self, case: str) -> CaseResult:
+        volumes = self.folders.read(case)
+        owner, threshold = None, self.thresholds.by_pattern.get("")
+        if volumes.probability is not None:
+            owner, threshold = self.thresholds.for_pattern(volumes.pattern, channel_names=self.folders.channel_names)
+        rules = replace(self.rules, threshold=threshold.value if threshold else DEFAULT_THRESHOLD)
+        result = evaluate_patient(
+            volumes.reference,
+            probability=volumes.probability,
+            predicted=volumes.predicted,
+            mask=volumes.mask,
+            grid=volumes.grid,
+            rules=rules,
+        )
+        picture, warning = _mosaic(case, volumes, rules, self.draw)
+        return CaseResult(
+            measures={"case": case, "pattern": volumes.pattern, **result.measures},
+            lesions=result.lesions.assign(case=case),
+            n_one_to_one=result.n_one_to_one,
+            sensitivities=None if result.roc is None else result.roc.sensitivity_at(summaries.FALSE_POSITIVE_RATES),
+            froc=result.froc,
+            mosaic=picture,
+            warning=warning,
+            threshold_of=owner,
+            n_voxels=0 if result.roc is None else result.roc.n_lesion,
+            n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
+            protocols=self._protocols(case, volumes, result),
+        )
+
+    def _protocols(self, case: str, volumes: Volumes, result: PatientResult) -> list[dict[str, Any]]:
+        if not self.beside or volumes.probability is None:
+            return []
+        ways, names = [self.thresholds, *self.beside], self.folders.channel_names
+        limits = self.rules.min_volumes_mm3
+        return protocol_rows(case, volumes, result, ways, min_volumes_mm3=limits, channel_names=names)
 
 
 def _require_occurring(folders: Folders, results: Collection[CaseResult]) -> None:

@@ -1,44 +1,45 @@
 """Compares what thresholds that were chosen in several ways give of one model, in the layout of the paper's Table 3."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from evaluation.inputs.thresholds import Method, Thresholds
+from evaluation.inputs.thresholds import Thresholds
 from evaluation.inputs.volumes import Volumes
 from evaluation.metrics.intervals import average
+from evaluation.metrics.lesions import detect, find_objects
 from evaluation.metrics.names import false_positives
-from evaluation.patient import Rules, evaluate_patient
+from evaluation.metrics.voxels import reaches
+from evaluation.patient import PatientResult, papers_measures
 
 TABLE_3 = ("auc", "dice", "recall", "precision")
 """The columns of the paper's Table 3, before those of the false positives."""
 
 
-def protocol_row(case: str, method: Method, threshold: float, measures: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of ``protocols.csv`` from the row of ``cases.csv`` at this threshold."""
-    columns = [*TABLE_3, *false_positives(measures)]
-    return {"case": case, "method": method, "threshold": threshold, **{name: measures[name] for name in columns}}
-
-
-def rows_beside(
+def protocol_rows(
     case: str,
     volumes: Volumes,
-    beside: Sequence[Thresholds],
+    result: PatientResult,
+    ways: Sequence[Thresholds],
     *,
     min_volumes_mm3: Sequence[float],
     channel_names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """A row for every further way in which the threshold could have been chosen. Raises Fault where it has none."""
-    rows = []
-    for thresholds in beside:
+    """A row for every way in which the patient's threshold can be chosen. Raises Fault where one has no threshold."""
+    probability, rows = np.asarray(volumes.inside_mask().probability), []
+    for thresholds in ways:
         value = thresholds.for_pattern(volumes.pattern, channel_names=channel_names)[1].value
-        rules = Rules(value, min_volumes_mm3)
-        found = evaluate_patient(
-            volumes.reference, probability=volumes.probability, mask=volumes.mask, grid=volumes.grid, rules=rules
+        objects = find_objects(reaches(probability, value))
+        detection = detect(result.reference, objects, voxel_mm3=volumes.grid.voxel_mm3)
+        counted = papers_measures(result.reference, objects, detection, min_volumes_mm3=min_volumes_mm3)
+        measures = {"auc": result.measures["auc"], **counted}
+        columns = [*TABLE_3, *false_positives(measures)]
+        rows.append(
+            {"case": case, "method": thresholds.method, "threshold": value, **{n: measures[n] for n in columns}}
         )
-        rows.append(protocol_row(case, thresholds.method, value, found.measures))
     return rows
 
 

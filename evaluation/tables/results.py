@@ -1,16 +1,24 @@
 """Writes the tables of an evaluation to a folder, and reads them again for another command."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.staging import staged
+from evaluation.metrics.intervals import average
+
+SINCE_0_2 = (
+    *("iou", "hd95_mm", "nsd", "auprc", "brier"),
+    *("lesion_f1", "lesion_dice", "lesion_hd95_mm", "lesion_nsd", "lesion_f1_small"),
+)
+"""Columns of ``cases.csv`` that tables of version 0.1.0 lack."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,28 @@ def read_evaluation(folder: Path) -> Evaluation:
         raise Fault(
             f"not the results of an evaluation ({', '.join(sorted(missing))} missing)", file=folder, remedy=remedy
         )
-    return Evaluation(**tables, summary=summary)
+    return _with_later_columns(Evaluation(**tables, summary=summary))
+
+
+def _with_later_columns(evaluation: Evaluation) -> Evaluation:
+    """What an earlier version did not measure is undefined, and a warning says so."""
+    absent = [name for name in SINCE_0_2 if name not in evaluation.cases.columns]
+    if not absent:
+        return evaluation
+    summary, cases = evaluation.summary, evaluation.cases.assign(**dict.fromkeys(absent, np.nan))
+    warning = (
+        f"{evaluation.name} was evaluated by version {summary.get('version')}, which did not measure "
+        f"{', '.join(absent)}. Evaluate it again to have them."
+    )
+    strata = [_with_undefined(row, absent, row["n_patients"]) for row in summary["strata"]]
+    summary = {**_with_undefined(summary, absent, len(cases)), "strata": strata}
+    return replace(evaluation, cases=cases, summary={**summary, "warnings": [*summary.get("warnings", ()), warning]})
+
+
+def _with_undefined(row: Mapping[str, Any], names: Sequence[str], n_patients: int) -> dict[str, Any]:
+    """The row with averages of these metrics in which no patient has a value, in the form of a file that was read."""
+    undefined = _without_nan(asdict(average(np.full(n_patients, np.nan))))
+    return {**row, "metrics": {**row["metrics"], **dict.fromkeys(names, undefined)}}
 
 
 def _without_nan(content: Any) -> Any:

@@ -21,9 +21,10 @@ from dataset_conversion.raw.placeholders import log_missing
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
+from evaluation.lesion_table import object_table
 from evaluation.metrics.lesions import find_objects
 from evaluation.metrics.voxels import reaches
-from evaluation.patient import Grid, object_table
+from evaluation.patient import Grid
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.prediction.inputs import CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation

@@ -22,7 +22,6 @@ from dataset_conversion.sequences import Pattern
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
-from evaluation.metrics.voxels import roc
 from evaluation.patient import Grid, Rules, evaluate_patient
 from evaluation.tables.evaluate import versions
 from evaluation.tables.subsets import SubsetResults
@@ -125,14 +124,20 @@ class _Task:
         segmentation = self.model.segmentation(logits, prepared)
         labels = self.folders.target.labels
         probability = self.model.probability(segmentation, labels)
+        value, predicted = np.nan, None
         if self.thresholds:
             value = self.thresholds[known["pattern"]][1]
-            measures = against.measure(Rules(value, self.min_volumes_mm3), probability=probability)
         else:
-            value, predicted = np.nan, np.isin(segmentation.labels, labels)
-            measures = against.measure(Rules(min_volumes_mm3=self.min_volumes_mm3), predicted=predicted)
-            measures["auc"] = against.auc(probability)
-        return {**known, "threshold": value, **measures}
+            predicted = np.isin(segmentation.labels, labels)
+        result = evaluate_patient(
+            against.reference,
+            probability=probability,
+            predicted=predicted,
+            mask=against.mask,
+            grid=against.grid,
+            rules=Rules(value, self.min_volumes_mm3),
+        )
+        return {**known, "threshold": value, **result.measures}
 
 
 @dataclass(frozen=True)
@@ -142,14 +147,6 @@ class _Against:
     reference: NDArray[np.bool_]
     mask: NDArray[np.bool_] | None
     grid: Grid
-
-    def measure(self, rules: Rules, **prediction: NDArray) -> dict[str, float]:
-        found = evaluate_patient(self.reference, mask=self.mask, grid=self.grid, rules=rules, **prediction)
-        return dict(found.measures)
-
-    def auc(self, probability: NDArray[np.floating]) -> float:
-        inside = ... if self.mask is None else self.mask
-        return roc(self.reference[inside], probability[inside]).auc
 
 
 def threshold_of_each(

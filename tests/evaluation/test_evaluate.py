@@ -20,7 +20,7 @@ from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
 from evaluation.tables.comparison import compare as compare_evaluations
 from evaluation.tables.evaluate import evaluate_folders
-from evaluation.tables.results import read_evaluation
+from evaluation.tables.results import SINCE_0_2, read_evaluation
 from nnunet_seqdropout.cli.command import main
 
 
@@ -34,16 +34,20 @@ def test_the_tables_hold_what_was_counted_by_hand(folders, capsys):
     out = folders / "out"
     assert (out / "cases.csv").read_text().splitlines()[0] == (
         "case,pattern,auc,dice,precision,recall,n_lesions,n_found,sensitivity,n_objects,fp,fp_10mm3,found_10mm3,"
-        "volume_reference_mm3,volume_predicted_mm3,voxel_mm3"
+        "volume_reference_mm3,volume_predicted_mm3,voxel_mm3,iou,hd95_mm,nsd,auprc,brier,"
+        "lesion_f1,lesion_dice,lesion_hd95_mm,lesion_nsd,lesion_f1_small"
     )
     for row in rows(out / "cases.csv"):
         # 8 lesion voxels of 2.5 mm3, 7 predicted, 4 common; the object of 6 voxels finds the larger lesion
         assert float(row["dice"]) == pytest.approx(2 * 4 / 15)
         assert (row["n_lesions"], row["n_found"], row["n_objects"], row["fp"]) == ("2", "1", "2", "1")
         assert (row["fp_10mm3"], row["found_10mm3"]) == ("0", "1")
+        # 8 and 7 voxels, 4 of them common; the found lesion of 10 mm3 and object of 15 have a Dice of 8 / 10
+        assert float(row["iou"]) == pytest.approx(4 / 11)
+        assert (float(row["lesion_f1"]), row["lesion_dice"]) == (2 / 4, "")
         assert (float(row["volume_reference_mm3"]), float(row["volume_predicted_mm3"])) == (20, 17.5)
     assert (out / "lesions.csv").read_text().splitlines()[0] == (
-        "case,side,object,volume_mm3,diameter_mm,x_mm,y_mm,z_mm,status,matches,p_max,p_mean"
+        "case,side,object,volume_mm3,diameter_mm,x_mm,y_mm,z_mm,status,matches,p_max,p_mean,iou,dice"
     )
     assert [row["status"] for row in rows(out / "lesions.csv")] == ["found", "missed", "true", "false"] * 3
     assert list(rows(out / "roc.csv")[0]) == ["fpr", "tpr_mean", "tpr_low", "tpr_high", "n"]
@@ -478,6 +482,29 @@ def test_a_better_model_has_a_positive_effect_on_dice(folders):
     assert (table["dice"]["effect"], table["dice"]["mean_b"]) == ("1.0", "0.0")
     # precision is 0/0 where nothing is predicted
     assert (table["precision"]["n"], table["precision"]["p_signed_rank"]) == ("0", "")
+
+
+def test_an_evaluation_of_version_0_1_0_is_compared_with_one_of_today(folders):
+    evaluate(folders)
+    evaluate(folders, out="other")
+    old = folders / "other"
+    pd.read_csv(old / "cases.csv").drop(columns=list(SINCE_0_2)).to_csv(old / "cases.csv", index=False)
+    summary = json.loads((old / "summary.json").read_text()) | {"version": "0.1.0"}
+    for row in (summary, *summary["strata"]):
+        row["metrics"] = {name: value for name, value in row["metrics"].items() if name not in SINCE_0_2}
+    (old / "summary.json").write_text(json.dumps(summary))
+    assert compare(folders) == 0
+    read, today = read_evaluation(old), read_evaluation(folders / "out")
+    assert list(read.cases.columns) == list(today.cases.columns)
+    assert read.cases["lesion_f1"].isna().all()
+    undefined = {"mean": None, "sd": None, "ci_low": None, "ci_high": None, "n": 0, "n_undefined": 3}
+    assert read.summary["metrics"]["lesion_f1"] == undefined
+    assert [row["metrics"]["iou"]["n_undefined"] for row in read.summary["strata"]] == [3, 0]
+    assert read.summary["metrics"]["dice"] == today.summary["metrics"]["dice"]
+    (warning,) = read.summary["warnings"]
+    assert warning in (folders / "compared" / "report.html").read_text()
+    assert "other was evaluated by version 0.1.0, which did not measure iou, hd95_mm" in warning
+    assert not today.summary["warnings"]
 
 
 def test_patients_on_one_side_only_are_an_error_unless_allowed(folders, capsys):

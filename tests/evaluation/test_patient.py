@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from dataset_conversion.files.images import read_image
 from evaluation.metrics.lesions import Objects, detect
@@ -54,6 +54,19 @@ def test_every_column_counted_by_hand():
         "volume_reference_mm3": 20,
         "volume_predicted_mm3": 20,
         "voxel_mm3": 5,
+        "iou": 2 / 6,
+        # the two specks are (5, 2, 2.5) mm apart: the two longest of eight distances, 0, 0, 0, 0, 1 and 1 the others
+        "hd95_mm": (25 + 4 + 6.25) ** 0.5,
+        "nsd": 3 / 4,
+        # at .9 two of three voxels and half of the lesions, at .2 three of five, at 0 four of 120
+        "auprc": 2 / 3 * 2 / 4 + 3 / 5 * 1 / 4 + 4 / 120 * 1 / 4,
+        "brier": pytest.approx((1 + 2 * 0.1**2 + 0.8**2 + 0.9**2 + 0.7**2) / 120, abs=1e-8),
+        # one match, of Dice 2/3, a missed lesion and a false object; both lesions lie below 20 mm3
+        "lesion_f1": 2 / 4,
+        "lesion_dice": pytest.approx(nan, nan_ok=True),
+        "lesion_hd95_mm": pytest.approx(nan, nan_ok=True),
+        "lesion_nsd": pytest.approx(nan, nan_ok=True),
+        "lesion_f1_small": 2 / 4,
     }
     assert result.n_one_to_one == 1
 
@@ -72,6 +85,9 @@ def test_the_table_of_lesions_says_where_each_lies_and_what_became_of_it():
     assert table[["x_mm", "y_mm", "z_mm"]].to_numpy()[:2].tolist() == [[9, 20, 30], [5, 28, 37.5]]
     assert table["p_max"].tolist() == pytest.approx([0.9, 0.2, 0.9, 0.7])
     assert table["p_mean"].tolist() == pytest.approx([0.6, 0.2, 0.9, 0.7])
+    # two of three voxels in common
+    assert table["dice"].tolist() == pytest.approx([2 / 3, 0, 2 / 3, 0])
+    assert table["iou"].tolist() == pytest.approx([2 / 4, 0, 2 / 4, 0])
     # a sphere of 15 mm3
     assert table["diameter_mm"][0] == pytest.approx(2 * (15 * 3 / 4 / np.pi) ** (1 / 3))
 
@@ -95,21 +111,23 @@ def test_nothing_outside_the_mask_counts():
     mask[0] = True
     measures = evaluate_patient(reference, probability=probability, mask=mask).measures
     alone = evaluate_patient(reference[:1], probability=probability[:1]).measures
-    assert measures == alone
+    assert measures == pytest.approx(alone, abs=1e-15, nan_ok=True)
 
 
 def test_without_lesions_sensitivity_and_area_are_undefined():
     reference, probability = np.zeros(SHAPE, bool), np.zeros(SHAPE)
     measures = evaluate_patient(reference, probability=probability).measures
-    undefined = ("auc", "dice", "precision", "recall", "sensitivity")
+    undefined = ("auc", "auprc", "dice", "iou", "precision", "recall", "sensitivity", "hd95_mm", "nsd")
     assert all(isnan(measures[name]) for name in undefined)
+    assert all(isnan(measures[name]) for name in measures if name.startswith("lesion_"))
+    assert measures["brier"] == 0
     assert (measures["n_lesions"], measures["n_objects"], measures["fp"]) == (0, 0, 0)
 
 
 def test_a_label_map_has_no_area_and_no_froc():
     reference, probability = example()
     result = evaluate_patient(reference, predicted=probability >= 0.5, rules=Rules(froc_thresholds=(0.5,)))
-    assert isnan(result.measures["auc"])
+    assert all(isnan(result.measures[name]) for name in ("auc", "auprc", "brier"))
     assert (result.roc, result.froc.tolist()) == (None, [])
     assert result.lesions["p_max"].isna().all()
 
@@ -130,11 +148,20 @@ def test_it_agrees_with_its_parts_and_flipping_all_changes_nothing(reference, pr
     result = evaluate_patient(reference, probability=probability, mask=mask, rules=rules)
     flipped = [np.flip(volume, (0, 2)) for volume in (reference, probability, mask)]
     again = evaluate_patient(flipped[0], probability=flipped[1], mask=flipped[2], rules=rules)
-    assert result.measures == pytest.approx(again.measures, nan_ok=True)
+    # of several equally good matchings of lesions any may be taken
+    flips = {name: value for name, value in again.measures.items() if not name.startswith("lesion_")}
+    assert {name: result.measures[name] for name in flips} == pytest.approx(flips, nan_ok=True)
     assert result.froc.tolist() == again.froc.tolist()
     inside = reference[mask]
     if inside.any() and not inside.all():
         assert result.measures["auc"] == pytest.approx(roc_auc_score(inside, probability[mask]), abs=1e-12)
+    if inside.any():
+        expected = average_precision_score(inside, probability[mask])
+        assert result.measures["auprc"] == pytest.approx(expected, abs=1e-12)
+    if mask.any():
+        assert result.measures["brier"] == pytest.approx(
+            brier_score_loss(inside, probability[mask].astype(float)), abs=1e-12
+        )
     assert result.froc[1].tolist() == [result.measures["n_found"], result.measures["fp"]]
     status = result.lesions.groupby(["side", "status"]).size()
     assert status.get(("reference", "found"), 0) == result.measures["n_found"]
@@ -145,9 +172,9 @@ def test_it_agrees_with_its_parts_and_flipping_all_changes_nothing(reference, pr
 def test_a_prediction_that_is_the_reference_is_perfect(reference):
     measures = evaluate_patient(reference, predicted=reference).measures
     expected = 1 if reference.any() else nan
-    assert [measures[n] for n in ("dice", "precision", "recall", "sensitivity")] == pytest.approx(
-        [expected] * 4, nan_ok=True
-    )
+    perfect = ("dice", "iou", "precision", "recall", "sensitivity", "nsd", "lesion_f1")
+    assert [measures[n] for n in perfect] == pytest.approx([expected] * len(perfect), nan_ok=True)
+    assert measures["hd95_mm"] == pytest.approx(0 if reference.any() else nan, nan_ok=True)
     assert (measures["n_found"], measures["fp"]) == (measures["n_lesions"], 0)
 
 
@@ -157,6 +184,8 @@ def test_exchanging_reference_and_prediction_exchanges_missed_and_false(first, s
     other = evaluate_patient(second, predicted=first).measures
     assert one["fp"] == other["n_lesions"] - other["n_found"]
     assert (one["precision"], one["dice"]) == pytest.approx((other["recall"], other["dice"]), nan_ok=True)
+    symmetric = ("iou", "hd95_mm", "nsd")
+    assert [one[name] for name in symmetric] == pytest.approx([other[name] for name in symmetric], nan_ok=True)
 
 
 REGIONS = {"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)}
@@ -176,6 +205,12 @@ def test_published_brats_metastases_are_counted_as_published(real_data, case, re
         found, false, missed = expected["tp_fp_fn"][region]
         assert (measures["n_found"], measures["fp"]) == (found, false)
         assert measures["n_lesions"] - measures["n_found"] == missed
+    # the package takes the spacings x, y, z for the axes z, y, x of its arrays; here it is told so
+    as_published = Grid(images[0].GetSpacing()[::-1])
+    measures = evaluate_patient(reference, predicted=predicted, grid=as_published).measures
+    published = {k: v for k, v in expected["lesion_wise"][region].items() if k.startswith("lesion_")}
+    published = {name: nan if value is None else value for name, value in published.items()}
+    assert {name: measures[name] for name in published} == pytest.approx(published, abs=1e-6, nan_ok=True)
 
 
 # by hand, of the ten maps: lesions, found, objects, false positives under our rule; then the owners' published counts,
