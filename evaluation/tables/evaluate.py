@@ -14,15 +14,17 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, map_cases
 from evaluation.inputs.folders import Folders, Volumes
 from evaluation.inputs.thresholds import Threshold, Thresholds
+from evaluation.metrics.froc_steps import FrocSteps, froc_steps
+from evaluation.metrics.lesions import Objects
 from evaluation.metrics.voxels import reaches
 from evaluation.patient import Rules, evaluate_patient
 from evaluation.tables import summaries
+from evaluation.tables.froc import LOWEST, froc
 from evaluation.tables.results import Evaluation
 
 Pictures = tuple[Any, ...]
 """The pictures that ``draw`` returns for a patient; this module only passes them on."""
 
-FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
 DEFAULT_THRESHOLD = 0.5
 NOTICED_AT_0 = 0.001
 """A larger share of lesion voxels with probability 0 causes a warning; the AUC may lose half as much."""
@@ -39,7 +41,7 @@ class CaseResult:
     lesions: pd.DataFrame
     n_one_to_one: int
     sensitivities: NDArray[np.float64] | None
-    froc: NDArray[np.int64]
+    froc: FrocSteps | None
     mosaic: Pictures
     warning: str
     threshold_of: str | None
@@ -62,10 +64,9 @@ def evaluate_folders(
     named in the summary. Raises Fault where none can be used.
     """
     cases = folders.cases()
-    froc_thresholds = FROC_THRESHOLDS if any(map(folders.has_probabilities, cases)) else ()
     if thresholds is None:
         thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
-    rules = Rules(min_volumes_mm3=min_volumes_mm3, froc_thresholds=froc_thresholds)
+    rules = Rules(min_volumes_mm3=min_volumes_mm3)
 
     def evaluate_case(case: str) -> CaseResult:
         return _evaluate_case(case, folders, thresholds, rules, draw)
@@ -77,7 +78,7 @@ def evaluate_folders(
     for case in folders.without_reference():
         remedy = "Add the reference if there is one."
         outcomes[case] = Outcome("skipped", "predicted, but there is no reference", remedy)
-    tables = _tables(results.values(), froc_thresholds)
+    tables = _tables(results.values(), [threshold.value for threshold in thresholds.by_pattern.values()])
     summary = {
         "command": "evaluate",
         "version": version("nnunet_seqdropout"),
@@ -87,7 +88,7 @@ def evaluate_folders(
         "settings": {
             **folders.settings(),
             "min_volumes_mm3": list(min_volumes_mm3),
-            "froc_thresholds": list(froc_thresholds),
+            "froc_from": float(tables["froc"]["threshold"].min()),
         },
         "threshold": _threshold(thresholds, results),
         **_summary(tables["cases"], tables["lesions"], results.values()),
@@ -123,7 +124,7 @@ def _evaluate_case(
         lesions=result.lesions.assign(case=case),
         n_one_to_one=result.n_one_to_one,
         sensitivities=None if result.roc is None else result.roc.sensitivity_at(summaries.FALSE_POSITIVE_RATES),
-        froc=result.froc,
+        froc=None if volumes.probability is None else _froc(result.reference, volumes, rules),
         mosaic=picture,
         warning=warning,
         threshold_of=owner,
@@ -132,17 +133,22 @@ def _evaluate_case(
     )
 
 
-def _tables(results: Collection[CaseResult], froc_thresholds: Sequence[float]) -> dict[str, pd.DataFrame]:
-    """The four tables of an ``Evaluation``. Curves are of the patients with probabilities alone."""
+def _froc(lesions: Objects, volumes: Volumes, rules: Rules) -> FrocSteps:
+    """Down to LOWEST, and to the threshold that is applied where it lies below."""
+    probability = np.asarray(volumes.inside_mask().probability)
+    return froc_steps(lesions, probability, lowest=min(LOWEST, rules.threshold) or LOWEST)
+
+
+def _tables(results: Collection[CaseResult], applied: Sequence[float]) -> dict[str, pd.DataFrame]:
+    """The four tables of an ``Evaluation``. Curves are of the patients with probabilities alone. applied: the
+    cohort's thresholds."""
     lesions = pd.concat([result.lesions for result in results], ignore_index=True)
     lesions.insert(0, "case", lesions.pop("case"))
-    with_curves = [(result, curve) for result in results if (curve := result.sensitivities) is not None]
-    n_lesions = sum(int(result.measures["n_lesions"]) for result, _ in with_curves)
     return {
         "cases": pd.DataFrame([result.measures for result in results]),
         "lesions": lesions,
-        "roc": summaries.mean_roc([curve for _, curve in with_curves]),
-        "froc": summaries.froc(froc_thresholds, [result.froc for result, _ in with_curves], n_lesions=n_lesions),
+        "roc": summaries.mean_roc([result.sensitivities for result in results if result.sensitivities is not None]),
+        "froc": froc([result.froc for result in results if result.froc is not None], applied=applied),
     }
 
 

@@ -50,7 +50,8 @@ def read_evaluation(folder: Path) -> Evaluation:
         raise Fault(f"not the results of an evaluation ({error})", file=folder, remedy=remedy) from error
     if summary.get("command") != "evaluate":
         raise Fault(f"its summary.json is from the command {summary.get('command')}", file=folder, remedy=remedy)
-    missing = {*_COLUMNS} - {*tables["cases"].columns} | {*_KEYS} - {*summary}
+    columns = {*tables["cases"].columns, *tables["froc"].columns}
+    missing = {*_COLUMNS, *_OF_CURVES} - columns | {*_KEYS} - {*summary}
     if missing:
         raise Fault(
             f"not the results of an evaluation ({', '.join(sorted(missing))} missing)", file=folder, remedy=remedy
@@ -68,6 +69,8 @@ def _without_nan(content: Any) -> Any:
 
 
 _COLUMNS = ("case", "pattern", "auc", "dice", "precision", "recall", "n_lesions", "fp", "volume_reference_mm3")
+_OF_CURVES = ("fp_highest",)
+"""Since 0.2."""
 _KEYS = ("name", "settings", "threshold", "metrics", "totals", "strata", "cases")
 _TABLES = ("cases", "lesions", "roc", "froc")
 _TEXT = {"case": str, "pattern": str, "side": str, "status": str, "matches": str}
