@@ -27,9 +27,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from evaluation.metrics.froc import froc_counts
+from evaluation.metrics.froc_steps import froc_steps
+from evaluation.metrics.lesions import find_objects
 from evaluation.patient import Rules, evaluate_patient
-from evaluation.tables.evaluate import FROC_THRESHOLDS
+from evaluation.tables.froc import LOWEST
 
 SHAPE, THRESHOLD = (192, 256, 256), 0.5
 WORKER = Path(__file__).with_name("panoptica_worker.py")
@@ -60,8 +61,8 @@ def main() -> None:
         print(f"| {name} | {clock:.2f} | {own[0] / clock:.2f} | {cpu:.2f} | {own[1] / cpu:.2f} |")
     rng = np.random.default_rng(0)
     noise = np.where(rng.random(SHAPE) < 0.56, rng.random(SHAPE), 0).astype(np.float32)
-    n = np.count_nonzero(noise >= FROC_THRESHOLDS[0])
-    seconds = _seconds(lambda: froc_counts(reference, noise, FROC_THRESHOLDS))
+    n = np.count_nonzero(noise >= LOWEST)
+    seconds = _seconds(lambda: froc_steps(find_objects(reference), noise, lowest=LOWEST))
     print(f"\nFROC of noise, {n:,} voxels at or above the lowest threshold: {seconds:.1f} s.")
 
 

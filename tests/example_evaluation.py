@@ -26,7 +26,14 @@ CASES = pd.DataFrame(
     }
 )
 LESIONS = pd.DataFrame(
-    {"case": ["P1"], "side": ["reference"], "object": [1], "volume_mm3": [33.0], "status": ["found"]}
+    {
+        "case": ["P1"],
+        "side": ["reference"],
+        "object": [1],
+        "volume_mm3": [33.0],
+        "diameter_mm": [4.0],
+        "status": ["found"],
+    }
 )
 ROC = pd.DataFrame(
     {
@@ -38,7 +45,15 @@ ROC = pd.DataFrame(
     }
 )
 FROC = pd.DataFrame(
-    {"threshold": [0.1, 0.5, 0.9], "fp_per_patient": [9.0, 3.25, 0.5], "sensitivity": [0.8, 0.6, 0.2], "n_lesions": 10}
+    {
+        "threshold": [0.9, 0.5, 0.1],
+        "fp_per_patient": [0.5, 3.25, 9.0],
+        "sensitivity": [0.2, 0.6, 0.8],
+        "n_lesions": 10,
+        "fp_highest": [0.5, 3.25, 9.0],
+        "sensitivity_low": [0.0, 0.3, 0.6],
+        "sensitivity_high": [0.5, 0.8, 1.0],
+    }
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from evaluation.figures.colours import MODELS
@@ -16,6 +16,8 @@ from evaluation.tables.results import Evaluation
 
 LINES: Final = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
 LOWEST_RATE = 1e-5
+FEWEST_FALSE_POSITIVES, MOST_FALSE_POSITIVES = 1 / 8, 64
+"""Per patient. Beyond the latter a FROC is drawn only where a model works there."""
 
 
 def draw_roc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
@@ -65,22 +67,42 @@ def draw_box(ax: Axes, evaluations: Sequence[Evaluation], metric: str) -> None:
 
 
 def draw_froc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
-    """Share of all lesions found against false positives per patient, over thresholds; the disc is the threshold
-    that the tables use. The axis is linear up to 1 and logarithmic beyond."""
+    """Share of all lesions found against false positives per patient, over thresholds, with a 95 % band over patients;
+    the disc is the threshold that the tables use. The axis is linear up to 1/8 and doubles from there on."""
+    highest = 1.0
     for evaluation, colour, line in zip(evaluations, cycle(MODELS), cycle(LINES)):
-        froc = evaluation.froc.sort_values("threshold")
-        ax.plot(froc["fp_per_patient"], froc["sensitivity"], linestyle=line, color=colour, marker=".", markersize=4)
+        froc = evaluation.froc.sort_values(["fp_highest", "sensitivity"])
+        places = froc["fp_highest"]
+        ax.fill_between(
+            places, froc["sensitivity_low"], froc["sensitivity_high"], step="post", color=colour, alpha=0.2, linewidth=0
+        )
+        ax.plot(places, froc["sensitivity"], linestyle=line, color=colour, drawstyle="steps-post")
         summary: Mapping[str, Any] = evaluation.summary
         totals = summary["totals"]
         if totals["n_lesions"] and totals["n_patients"]:
             used = (totals["fp"] / totals["n_patients"], totals["n_found"] / totals["n_lesions"])
             ax.plot(*used, "o", color=colour, markersize=9, markeredgecolor="white", markeredgewidth=1.5)
-    if ax.get_xlim()[1] > 2:  # at low thresholds there may be thousands
-        ax.set_xscale("symlog", linthresh=1)
-    ax.xaxis.set_major_formatter("{x:g}")
+            highest = max(highest, used[0])
+        highest = max(highest, min(places.max(), MOST_FALSE_POSITIVES))
+    ax.set_xscale("symlog", base=2, linthresh=FEWEST_FALSE_POSITIVES)
+    ticks = _doubling(FEWEST_FALSE_POSITIVES, highest)
+    ax.set_xticks(ticks, [_fraction(tick) for tick in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set(xlabel="False positives per patient", ylabel="Share of lesions found", ylim=(-0.02, 1.02))
-    ax.set_xlim(left=-0.05)
+    ax.set_xlim(-FEWEST_FALSE_POSITIVES / 8, 1.1 * max(highest, ticks[-1]))
     _legend(ax, evaluations)
+
+
+def _doubling(lowest: float, highest: float) -> list[float]:
+    """0 and ``lowest`` times powers of 2 up to the first that reaches ``highest``: all, or every second or third."""
+    n = int(np.ceil(np.log2(highest / lowest)))
+    each = n // 10 + 1
+    return [0.0, *(lowest * 2.0**power for power in range(0, n + each, each))]
+
+
+def _fraction(value: float) -> str:
+    """1/8, 1/4, 1/2, 1, 2."""
+    return f"1/{1 / value:g}" if 0 < value < 1 else f"{value:g}"
 
 
 def draw_sensitivity_by_size(ax: Axes, evaluations: Sequence[Evaluation]) -> None:

@@ -17,10 +17,10 @@ def compare(a: Evaluation, b: Evaluation, *, allow_missing: bool = False) -> pd.
     """The rows of ``comparison.csv``; a metric counts in the patients in whom both models have a value.
 
     Holm's family is the metrics of this comparison, tested by signed rank. effect: matched-pairs rank biserial
-    correlation, positive where a is higher.
+    correlation, positive where a is higher; pairs without a difference draw it towards 0.
     Raises Fault where a patient is on one side only, unless that is allowed, or was compared with other references.
     """
-    first, second = _same_patients(a, b, allow_missing=allow_missing)
+    first, second = same_patients(a, b, allow_missing=allow_missing)
     metrics = [m for m in first.columns if m in COMPARED or m.startswith("fp_")]
     rows: list[dict[str, object]] = []
     for metric in metrics:
@@ -50,7 +50,7 @@ def compare_with_all(reference: Evaluation, others: Sequence[Evaluation]) -> pd.
     p_rank_sum_holm``.
 
     Holm's family is all metrics and all other models. difference: the reference less the other, paired by patient, with
-    the bootstrap interval of its mean. Raises Fault as ``compare`` does.
+    the interval of its mean. Raises Fault as ``compare`` does.
     """
     tables = []
     for other in others:
@@ -64,8 +64,8 @@ def compare_with_all(reference: Evaluation, others: Sequence[Evaluation]) -> pd.
     return table.assign(**holm_of)
 
 
-def _same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The cases of both, in one order."""
+def same_patients(a: Evaluation, b: Evaluation, *, allow_missing: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The cases of both, indexed by case, in one order. Raises Fault where they cannot be compared."""
     if a.name == b.name:
         raise Fault(f"both models are called {a.name}", remedy="Evaluate each with a --name of its own.")
     first, second = a.cases.set_index("case"), b.cases.set_index("case")

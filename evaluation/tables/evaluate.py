@@ -1,54 +1,27 @@
 """Evaluates folders of predictions and references, and returns the tables of one evaluation."""
 
 import platform
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, map_cases
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.label_maps import LABELS_WITHOUT_DATASET_JSON
 from evaluation.inputs.thresholds import Threshold, Thresholds
-from evaluation.inputs.volumes import Volumes
-from evaluation.metrics.voxels import reaches
-from evaluation.patient import PatientResult, Rules, evaluate_patient
 from evaluation.tables import summaries
-from evaluation.tables.protocols import protocol_averages, protocol_rows
+from evaluation.tables.case_results import DEFAULT_THRESHOLD, CaseResult, CaseTask, Draw, Pictures
+from evaluation.tables.froc import froc
+from evaluation.tables.protocols import protocol_averages
+from evaluation.tables.reliability import confidence, reliability
 from evaluation.tables.results import Evaluation
 
-Pictures = tuple[Any, ...]
-"""The pictures that ``draw`` returns for a patient; this module only passes them on."""
-
-FROC_THRESHOLDS = (0.01, *(round(step / 20, 2) for step in range(1, 20)), 0.99)
-DEFAULT_THRESHOLD = 0.5
 NOTICED_AT_0 = 0.001
 """A larger share of lesion voxels with probability 0 causes a warning; the AUC may lose half as much."""
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """The results of a patient that are kept until all patients are done.
-
-    n_voxels, n_voxels_at_0: of the lesions, and those of them whose probability is 0; none where there are label maps.
-    """
-
-    measures: dict[str, str | float]
-    lesions: pd.DataFrame
-    n_one_to_one: int
-    sensitivities: NDArray[np.float64] | None
-    froc: NDArray[np.int64]
-    mosaic: Pictures
-    warning: str
-    threshold_of: str | None
-    n_voxels: int
-    n_voxels_at_0: int
-    protocols: Sequence[Mapping[str, Any]] = ()
 
 
 def evaluate_folders(
@@ -58,7 +31,7 @@ def evaluate_folders(
     thresholds: Thresholds | None = None,
     beside: Sequence[Thresholds] = (),
     min_volumes_mm3: Sequence[float] = (10.0,),
-    draw: Callable[[str, Volumes], Pictures] | None = None,
+    draw: Draw | None = None,
     n_workers: int | None = 1,
 ) -> tuple[Evaluation, dict[str, Pictures]]:
     """Evaluates every patient who has a reference; the evaluation, and what ``draw`` made of each patient.
@@ -69,12 +42,9 @@ def evaluate_folders(
     """
     cases = folders.cases()
     folders.require_target()
-    froc_thresholds = FROC_THRESHOLDS if any(map(folders.has_probabilities, cases)) else ()
     if thresholds is None:
         thresholds = Thresholds(str(folders.target), "default", {"": Threshold(DEFAULT_THRESHOLD)})
-    rules = Rules(min_volumes_mm3=min_volumes_mm3, froc_thresholds=froc_thresholds)
-
-    task = _Task(folders, thresholds, beside, rules, draw)
+    task = CaseTask(folders, thresholds, beside, min_volumes_mm3, draw)
     outcomes, results = map_cases(cases, task.evaluate, doing="Evaluating", n_workers=n_workers)
     if not results:
         problem = next(iter(outcomes.values()))
@@ -83,7 +53,7 @@ def evaluate_folders(
     for case in folders.without_reference():
         remedy = "Add the reference if there is one."
         outcomes[case] = Outcome("skipped", "predicted, but there is no reference", remedy)
-    tables = _tables(results.values(), froc_thresholds)
+    tables = _tables(results.values(), [threshold.value for threshold in thresholds.by_pattern.values()])
     summary = {
         "command": "evaluate",
         "version": version("nnunet_seqdropout"),
@@ -93,7 +63,7 @@ def evaluate_folders(
         "settings": {
             **folders.settings(),
             "min_volumes_mm3": list(min_volumes_mm3),
-            "froc_thresholds": list(froc_thresholds),
+            "froc_from": float(tables["froc"]["threshold"].min()),
         },
         "threshold": _threshold(thresholds, results),
         "protocols": protocol_averages(tables["protocols"]),
@@ -105,53 +75,6 @@ def evaluate_folders(
     return evaluation, {case: result.mosaic for case, result in results.items() if result.mosaic}
 
 
-@dataclass(frozen=True)
-class _Task:
-    """How every patient is evaluated; ``rules`` but for the threshold, which is that of the patient's pattern."""
-
-    folders: Folders
-    thresholds: Thresholds
-    beside: Sequence[Thresholds]
-    rules: Rules
-    draw: Callable[[str, Volumes], Pictures] | None
-
-    def evaluate(self, case: str) -> CaseResult:
-        volumes = self.folders.read(case)
-        owner, threshold = None, self.thresholds.by_pattern.get("")
-        if volumes.probability is not None:
-            owner, threshold = self.thresholds.for_pattern(volumes.pattern, channel_names=self.folders.channel_names)
-        rules = replace(self.rules, threshold=threshold.value if threshold else DEFAULT_THRESHOLD)
-        result = evaluate_patient(
-            volumes.reference,
-            probability=volumes.probability,
-            predicted=volumes.predicted,
-            mask=volumes.mask,
-            grid=volumes.grid,
-            rules=rules,
-        )
-        picture, warning = _mosaic(case, volumes, rules, self.draw)
-        return CaseResult(
-            measures={"case": case, "pattern": volumes.pattern, **result.measures},
-            lesions=result.lesions.assign(case=case),
-            n_one_to_one=result.n_one_to_one,
-            sensitivities=None if result.roc is None else result.roc.sensitivity_at(summaries.FALSE_POSITIVE_RATES),
-            froc=result.froc,
-            mosaic=picture,
-            warning=warning,
-            threshold_of=owner,
-            n_voxels=0 if result.roc is None else result.roc.n_lesion,
-            n_voxels_at_0=0 if result.roc is None else int(result.roc.lesion[result.roc.values == 0].sum()),
-            protocols=self._protocols(case, volumes, result),
-        )
-
-    def _protocols(self, case: str, volumes: Volumes, result: PatientResult) -> list[dict[str, Any]]:
-        if not self.beside or volumes.probability is None:
-            return []
-        ways, names = [self.thresholds, *self.beside], self.folders.channel_names
-        limits = self.rules.min_volumes_mm3
-        return protocol_rows(case, volumes, result, ways, min_volumes_mm3=limits, channel_names=names)
-
-
 def _require_occurring(folders: Folders, results: Collection[CaseResult]) -> None:
     """An unusual label that no ``dataset.json`` declares, and that occurs nowhere, is taken for a mistake."""
     usual = folders.description.labels or LABELS_WITHOUT_DATASET_JSON.issuperset(folders.target.labels)
@@ -160,18 +83,25 @@ def _require_occurring(folders: Folders, results: Collection[CaseResult]) -> Non
         raise Fault(f"label {folders.target} occurs in no reference and in no prediction", remedy=remedy)
 
 
-def _tables(results: Collection[CaseResult], froc_thresholds: Sequence[float]) -> dict[str, pd.DataFrame]:
-    """The tables of an ``Evaluation``. Curves are of the patients with probabilities alone."""
+def _tables(results: Collection[CaseResult], applied: Sequence[float]) -> dict[str, pd.DataFrame]:
+    """The tables of an ``Evaluation``. Curves are of the patients with probabilities alone. applied: the cohort's
+    thresholds."""
     lesions = pd.concat([result.lesions for result in results], ignore_index=True)
     lesions.insert(0, "case", lesions.pop("case"))
-    with_curves = [(result, curve) for result in results if (curve := result.sensitivities) is not None]
-    n_lesions = sum(int(result.measures["n_lesions"]) for result, _ in with_curves)
+    curves = [result.curves for result in results if result.curves is not None]
+    by_pattern: dict[str, np.ndarray] = {}
+    for result in results:
+        if result.curves is not None:
+            pattern = str(result.measures["pattern"])
+            by_pattern[pattern] = by_pattern.get(pattern, 0) + result.curves.reliability
     return {
         "cases": pd.DataFrame([result.measures for result in results]),
         "lesions": lesions,
-        "roc": summaries.mean_roc([curve for _, curve in with_curves]),
-        "protocols": pd.DataFrame([row for result in results for row in result.protocols]),
-        "froc": summaries.froc(froc_thresholds, [result.froc for result, _ in with_curves], n_lesions=n_lesions),
+        "roc": summaries.mean_roc([curve.sensitivities for curve in curves]),
+        "froc": froc([curve.froc for curve in curves], applied=applied),
+        "protocols": pd.DataFrame([row for curve in curves for row in curve.protocols]),
+        "reliability": reliability(by_pattern),
+        "confidence": confidence(lesions),
     }
 
 
@@ -189,23 +119,9 @@ def _summary(cases: pd.DataFrame, lesions: pd.DataFrame, results: Collection[Cas
     }
 
 
-def _mosaic(
-    case: str, volumes: Volumes, rules: Rules, draw: Callable[[str, Volumes], Pictures] | None
-) -> tuple[Pictures, str]:
-    """The patient's pictures; where there can be none, none and why: the numbers do not depend on them."""
-    if draw is None:
-        return (), ""
-    if volumes.probability is not None:
-        volumes = replace(volumes, predicted=reaches(volumes.probability, rules.threshold))
-    try:
-        return draw(case, volumes.inside_mask()), ""
-    except Fault as fault:
-        return (), f"{case} has no pictures: {fault}"
-
-
 def _threshold(thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dict[str, object]:
     """Where the threshold comes from, in a sentence, and which patients took that of another pattern."""
-    if all(result.sensitivities is None for result in results.values()):
+    if all(result.curves is None for result in results.values()):
         return {"method": "label_map", "source": "None: the predictions are label maps.", "values": {}}
     source = thresholds.source()
     borrowed = {
@@ -242,8 +158,8 @@ def _without_lesions(cases: pd.DataFrame) -> list[str]:
 
 def _at_0(results: Collection[CaseResult]) -> list[str]:
     """Lesion voxels at 0 tie with nearly all of the background, which draws the AUC towards 1/2."""
-    n_voxels = sum(result.n_voxels for result in results)
-    n_at_0 = sum(result.n_voxels_at_0 for result in results)
+    curves = [result.curves for result in results if result.curves is not None]
+    n_voxels, n_at_0 = sum(each.n_voxels for each in curves), sum(each.n_voxels_at_0 for each in curves)
     if n_at_0 <= NOTICED_AT_0 * n_voxels:
         return []
     share = f"{100 * n_at_0 / n_voxels:.1f} %"

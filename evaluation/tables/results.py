@@ -20,15 +20,18 @@ SINCE_0_2 = (
 )
 """Columns of ``cases.csv`` that tables of version 0.1.0 lack."""
 
+OPTIONAL_TABLES = ("protocols", "reliability", "confidence")
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """One model on one cohort.
 
     cases: a row per patient. lesions: a row per object of either side. roc and froc: the curves of the cohort, empty
-    where there were no probabilities. protocols: a row per patient and way to choose the threshold, empty where there
-    was one way only. summary: settings, threshold, metrics, strata, sensitivity by size, and what
-    became of each case. Columns and keys: docs/formats.md.
+    where there were no probabilities. summary: settings, threshold, metrics, strata, sensitivity by size, and what
+    became of each case. protocols: a row per patient and way to choose the threshold, empty where there was one way
+    only. reliability, confidence: how far probabilities can be trusted, empty where there were none. Columns and keys:
+    docs/formats.md.
     """
 
     cases: pd.DataFrame
@@ -37,6 +40,8 @@ class Evaluation:
     froc: pd.DataFrame
     summary: Mapping[str, Any]
     protocols: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    confidence: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def name(self) -> str:
@@ -47,8 +52,9 @@ class Evaluation:
         with staged(folder) as stage:
             for name in _TABLES:
                 getattr(self, name).to_csv(stage / f"{name}.csv", index=False)
-            if len(self.protocols):
-                self.protocols.to_csv(stage / "protocols.csv", index=False)
+            for name in OPTIONAL_TABLES:
+                if len(table := getattr(self, name)):
+                    table.to_csv(stage / f"{name}.csv", index=False)
             write_json(stage / "summary.json", _without_nan(self.summary))
 
 
@@ -57,9 +63,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     remedy = "Give a folder that seqdropout evaluate wrote."
     try:
         tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=_TEXT) for name in _TABLES}
-        protocols = folder / "protocols.csv"
-        if protocols.is_file():
-            tables["protocols"] = pd.read_csv(protocols, dtype=_TEXT)
+        for name in OPTIONAL_TABLES:
+            if (file := folder / f"{name}.csv").is_file():
+                tables[name] = pd.read_csv(file, dtype=_TEXT)
         summary = read_json(folder / "summary.json")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise Fault(f"not the results of an evaluation ({error})", file=folder, remedy=remedy) from error
@@ -70,7 +76,17 @@ def read_evaluation(folder: Path) -> Evaluation:
         raise Fault(
             f"not the results of an evaluation ({', '.join(sorted(missing))} missing)", file=folder, remedy=remedy
         )
+    tables["froc"] = _with_envelope(tables["froc"])
     return _with_later_columns(Evaluation(**tables, summary=summary))
+
+
+def _with_envelope(froc: pd.DataFrame) -> pd.DataFrame:
+    """The FROC of version 0.1.0 had no band, was not monotone, and began at the lowest threshold."""
+    if "fp_highest" in froc.columns:
+        return froc
+    froc = froc.sort_values("threshold", ascending=False, ignore_index=True)
+    band = {"sensitivity_low": np.nan, "sensitivity_high": np.nan}
+    return froc.assign(fp_highest=froc["fp_per_patient"].cummax(), **band)
 
 
 def _with_later_columns(evaluation: Evaluation) -> Evaluation:

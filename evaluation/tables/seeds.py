@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.metrics.intervals import average, proportion
+from evaluation.metrics.intervals import average
+from evaluation.tables.froc import mean_froc
 from evaluation.tables.protocols import protocol_averages
+from evaluation.tables.reliability import confidence
 from evaluation.tables.results import Evaluation
 from evaluation.tables.subsets import SubsetResults
-from evaluation.tables.summaries import averages, strata
+from evaluation.tables.summaries import averages, sensitivity_by_size, strata
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,17 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
 
     A patient's value is the mean over the seeds in which it is defined; averages, intervals and strata are those of
     these values, and totals their sums. ROC and FROC are the means of the seeds' curves, at each false positive rate
-    and each threshold. There is no threshold of its own. lesions: those of every seed, one below the other. What else
-    the summary says is that of the first seed.
+    and each number of false positives. There is no threshold of its own. lesions: those of every seed, one below the
+    other. What else the summary says is that of the first seed.
     """
     first, summaries = evaluations[0], [evaluation.summary for evaluation in evaluations]
-    sizes = zip(*(summary["sensitivity_by_size"] for summary in summaries), strict=True)
     if len(evaluations) == 1:
         return replace(first, summary={**first.summary, "name": name})
     cases = _means([evaluation.cases for evaluation in evaluations], by=["case"])
     protocols = first.protocols
     if all(len(evaluation.protocols) for evaluation in evaluations):
         protocols = _means([evaluation.protocols for evaluation in evaluations], by=["case", "method"])
+    lesions = pd.concat([evaluation.lesions for evaluation in evaluations], ignore_index=True)
     summary = {
         **first.summary,
         "name": name,
@@ -47,13 +49,20 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
         "metrics": averages(cases),
         "totals": _totals(cases, of=first.summary["totals"]),
         "strata": strata(cases),
-        "sensitivity_by_size": [_size(rows) for rows in sizes],
+        "sensitivity_by_size": _by_size(lesions, evaluations),
         "warnings": list(dict.fromkeys(warning for s in summaries for warning in s["warnings"])),
         "cases": _outcomes(summaries),
     }
-    lesions = pd.concat([evaluation.lesions for evaluation in evaluations], ignore_index=True)
-    roc, froc = _mean_roc([e.roc for e in evaluations]), _mean_froc([e.froc for e in evaluations])
-    return Evaluation(cases, lesions, roc, froc, summary, protocols)
+    return Evaluation(
+        cases,
+        lesions,
+        roc=_mean_roc([evaluation.roc for evaluation in evaluations]),
+        froc=mean_froc([evaluation.froc for evaluation in evaluations]),
+        summary=summary,
+        protocols=protocols,
+        reliability=_mean_reliability([evaluation.reliability for evaluation in evaluations]),
+        confidence=confidence(lesions),
+    )
 
 
 def averaged_subsets(seeds: Sequence[SubsetResults]) -> SubsetResults:
@@ -94,12 +103,12 @@ def _whole(value: float) -> float:
     return int(rounded) if rounded.is_integer() else rounded
 
 
-def _size(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean counts of one range of diameters. The interval is that of a single seed that found as many lesions."""
-    n_lesions, n_found = (_whole(np.mean([row[name] for row in rows])) for name in ("n_lesions", "n_found"))
-    share, ci_low, ci_high = proportion(n_found, n_lesions)
-    counts = {"n_lesions": n_lesions, "n_found": n_found}
-    return {**rows[0], **counts, "sensitivity": share, "ci_low": ci_low, "ci_high": ci_high}
+def _by_size(lesions: pd.DataFrame, evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Patients count with their mean over the seeds that evaluated them; the interval is that of a single seed that
+    found as many lesions: the mean of several is less variable by an unknown amount."""
+    times = pd.concat([evaluation.cases["case"] for evaluation in evaluations]).value_counts()
+    rows = sensitivity_by_size(lesions, times=times)
+    return [{**row, **{name: _whole(row[name] or 0) for name in ("n_lesions", "n_found")}} for row in rows]
 
 
 def _mean_roc(curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -114,9 +123,17 @@ def _mean_roc(curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return mean.assign(tpr_low=low.clip(0, 1), tpr_high=high.clip(0, 1)).drop(columns="half")
 
 
-def _mean_froc(curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    drawn = [curve for curve in curves if len(curve)]
-    return _means(drawn, by=["threshold"]) if drawn else curves[0]
+def _mean_reliability(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The voxels of all seeds together."""
+    drawn = [table for table in tables if len(table)]
+    if not drawn:
+        return tables[0]
+    table = pd.concat(drawn)
+    table = table.assign(total=table["p_mean"] * table["n_voxels"], lesion=table["lesion_share"] * table["n_voxels"])
+    sums = table.groupby(["pattern", "p_from", "p_to"], as_index=False, sort=False, dropna=False)
+    sums = sums[["n_voxels", "total", "lesion"]].sum()
+    shares = {"p_mean": sums["total"] / sums["n_voxels"], "lesion_share": sums["lesion"] / sums["n_voxels"]}
+    return sums.assign(**shares).drop(columns=["total", "lesion"])
 
 
 def _source(summaries: Sequence[Mapping[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from dataset_conversion.outcomes import Outcome
 from dataset_conversion.sequences import Pattern
 from evaluation.metrics.intervals import Average, average
 from evaluation.metrics.names import false_positives
+from evaluation.metrics.ranges import values_between
 
 METRICS = ("dice", "auc", "sensitivity")
 
@@ -48,7 +49,8 @@ class SubsetResults:
         rows = []
         for (n_present, shown), group in self.cases.groupby(["n_present", "pattern"], sort=False):
             for metric in self.metrics:
-                interval = _interval(average(group[metric].to_numpy()))
+                within = values_between(metric)
+                interval = _interval(average(group[metric].to_numpy(), values_between=within))
                 rows.append({"pattern": shown, "n_present": n_present, "metric": metric, **interval})
         return pd.DataFrame(rows)
 

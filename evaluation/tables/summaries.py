@@ -1,4 +1,4 @@
-"""Summarises the measures of all patients: averages, strata, mean ROC, FROC, sensitivity by size."""
+"""Summarises the measures of all patients: averages, strata, mean ROC, sensitivity by size."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.metrics.intervals import average, band, proportion
+from evaluation.metrics.intervals import average, band
+from evaluation.metrics.proportions import clustered_proportion
+from evaluation.metrics.ranges import values_between
 
 FALSE_POSITIVE_RATES = np.unique(np.concatenate([[0], np.logspace(-6, 0, 121), np.linspace(0, 1, 101)]))
 """False positive rates of the mean ROC: 0.01 apart, and denser towards 0, the range of clinical interest."""
@@ -23,7 +25,11 @@ NOT_AVERAGED = ("case", "pattern", "voxel_mm3")
 
 def averages(cases: pd.DataFrame) -> dict[str, dict[str, float]]:
     """For every metric of ``cases.csv``: mean, sd, interval, and in how many patients it is defined."""
-    return {name: asdict(average(cases[name].to_numpy())) for name in cases.columns if name not in NOT_AVERAGED}
+    return {
+        name: asdict(average(cases[name].to_numpy(), values_between=values_between(name)))
+        for name in cases.columns
+        if name not in NOT_AVERAGED
+    }
 
 
 def strata(cases: pd.DataFrame) -> list[dict[str, Any]]:
@@ -38,16 +44,21 @@ def totals(cases: pd.DataFrame) -> dict[str, int]:
     return {"n_patients": len(cases), **{name: int(cases[name].sum()) for name in counted}}
 
 
-def sensitivity_by_size(lesions: pd.DataFrame) -> list[dict[str, float | None]]:
-    """Found lesions of all patients together, by diameter, with Wilson intervals."""
+def sensitivity_by_size(lesions: pd.DataFrame, *, times: pd.Series | None = None) -> list[dict[str, float | None]]:
+    """Found lesions of all patients together, by diameter, with intervals that take a patient's lesions as alike.
+
+    times: case -> how many seeds' tables its lesions are in, one below the other; a patient counts as their mean.
+    """
     reference = lesions[lesions["side"] == "reference"]
     rows: list[dict[str, float | None]] = []
     for low, high in pairwise(SIZES_MM):
         among = reference[(reference["diameter_mm"] >= low) & (reference["diameter_mm"] < high)]
-        n_found = int((among["status"] == "found").sum())
-        share, ci_low, ci_high = proportion(n_found, len(among))
+        of_patients = (among["status"] == "found").groupby(among["case"]).agg(["sum", "size"])
+        if times is not None:
+            of_patients = of_patients.div(times.loc[of_patients.index], axis=0)
+        share, ci_low, ci_high = clustered_proportion(of_patients["sum"].tolist(), of_patients["size"].tolist())
         size = {"from_mm": low, "to_mm": None if np.isinf(high) else high}
-        counts = {"n_lesions": len(among), "n_found": n_found}
+        counts = {"n_lesions": of_patients["size"].sum().item(), "n_found": of_patients["sum"].sum().item()}
         rows.append({**size, **counts, "sensitivity": share, "ci_low": ci_low, "ci_high": ci_high})
     return rows
 
@@ -60,17 +71,4 @@ def mean_roc(sensitivities: Sequence[NDArray[np.float64]]) -> pd.DataFrame:
     mean, low, high = band(defined)
     return pd.DataFrame(
         {"fpr": FALSE_POSITIVE_RATES, "tpr_mean": mean, "tpr_low": low, "tpr_high": high, "n": len(defined)}
-    )
-
-
-def froc(thresholds: Sequence[float], counts: Sequence[NDArray[np.int64]], *, n_lesions: int) -> pd.DataFrame:
-    """counts: of each patient (thresholds, 2), lesions found and false positives, as ``froc_counts`` gives them."""
-    found, false_positives = np.sum(counts, axis=0).T if len(counts) else np.zeros((2, 0))
-    return pd.DataFrame(
-        {
-            "threshold": thresholds if len(counts) else [],
-            "fp_per_patient": false_positives / max(1, len(counts)),
-            "sensitivity": found / n_lesions if n_lesions else np.full(len(found), np.nan),
-            "n_lesions": n_lesions,
-        }
     )

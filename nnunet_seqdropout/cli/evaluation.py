@@ -136,7 +136,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _remove_results(folder: Path) -> None:
     """Removes results of an earlier run that this run does not necessarily overwrite."""
-    for name in ("thresholds.json", "protocols.csv", "report.html"):
+    from evaluation.tables.results import OPTIONAL_TABLES
+
+    for name in ("thresholds.json", *(f"{table}.csv" for table in OPTIONAL_TABLES), "report.html"):
         (folder / name).unlink(missing_ok=True)
     for file in (folder / "figures").glob("*.p[nd][gf]"):
         file.unlink()

@@ -68,9 +68,32 @@ def test_two_models_have_a_box_each_in_their_colours_and_a_legend(ax):
 def test_the_froc_marks_the_threshold_used(ax):
     draw_froc(ax, [example()])
     curve, used = ax.lines
-    assert curve.get_xydata().tolist() == FROC[["fp_per_patient", "sensitivity"]].to_numpy().tolist()
+    assert curve.get_xydata().tolist() == FROC[["fp_highest", "sensitivity"]].to_numpy().tolist()
+    assert curve.get_drawstyle() == "steps-post"
     # 13 false positives in 4 patients, 6 of 10 lesions
     assert used.get_xydata().tolist() == [[3.25, 0.6]]
+
+
+def test_the_froc_has_its_band_and_ticks_that_double(ax):
+    draw_froc(ax, [example()])
+    (band,) = ax.collections
+    assert band.get_paths()[0].get_extents().get_points().tolist() == [[0.5, 0], [9, 1]]
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert ticks == ["0", "1/8", "1/4", "1/2", "1", "2", "4", "8", "16"]
+
+
+def test_thousands_of_false_positives_at_the_threshold_used_have_every_second_tick(ax):
+    many = {"n_patients": 1, "n_lesions": 1, "n_found": 1, "fp": 4000}
+    draw_froc(ax, [example(totals=many)])
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert ticks == ["0", "1/8", "1/2", "2", "8", "32", "128", "512", "2048", "8192"]
+
+
+def test_a_curve_beyond_the_range_of_interest_does_not_stretch_the_axis(ax):
+    evaluation = example()
+    long = FROC.assign(fp_highest=[0.5, 3.25, 5000.0])
+    draw_froc(ax, [type(evaluation)(CASES, evaluation.lesions, ROC, long, evaluation.summary)])
+    assert ax.get_xlim()[1] < 100
 
 
 def test_sensitivity_by_size_has_a_point_for_every_size_that_occurs(ax):

@@ -8,8 +8,8 @@ import pytest
 from example_seeds import NAN, OK, two_seeds
 from example_subsets import subsets
 
-from evaluation.metrics.intervals import proportion
 from evaluation.metrics.names import counted
+from evaluation.metrics.proportions import clustered_proportion
 from evaluation.tables.results import Evaluation, read_evaluation
 from evaluation.tables.seeds import averaged, averaged_subsets, spread
 
@@ -60,18 +60,25 @@ def test_totals_are_means_over_seeds_and_whole_where_they_are(one):
 def test_thirds_add_up_to_whole_totals():
     """One seed of three finds a lesion in each of six patients: 2, and not 1.9999999999999998."""
     six = pd.DataFrame({"case": list("ABCDEF"), "pattern": NAN, "dice": NAN, "precision": NAN, "n_lesions": 1, "fp": 0})
-    seeds = [replace(two_seeds()[0], cases=six.assign(n_found=n)) for n in (1, 0, 0)]
+    lesions = two_seeds()[0].lesions.iloc[:0]
+    seeds = [replace(two_seeds()[0], cases=six.assign(n_found=n), lesions=lesions) for n in (1, 0, 0)]
     n_found = averaged(seeds, name="A").summary["totals"]["n_found"]
     assert (n_found, type(n_found)) == (2, int)
 
 
-def test_curves_are_means_at_each_rate_and_each_threshold(one):
-    """Half bands at 0.5: 0.2, and 0.4 below, cut off at 1 above: 0.85 - 0.3, and 1.15 cut off."""
+def test_curves_are_means_at_each_rate_and_each_number_of_false_positives(one):
+    """Half bands at 0.5: 0.2, and 0.4 below, cut off at 1 above: 0.85 - 0.3, and 1.15 cut off.
+
+    At 1 false positive the first seed has found 0.3, the second nothing; at 8 the second stays at 0.7.
+    """
     assert one.roc["tpr_mean"].tolist() == pytest.approx([0.3, 0.85, 1])
     assert one.roc["tpr_low"].tolist() == pytest.approx([0.1, 0.55, 1])
     assert one.roc["tpr_high"].tolist() == pytest.approx([0.5, 1, 1])
-    assert one.froc["fp_per_patient"].tolist() == [6, 1.5]
-    assert one.froc["sensitivity"].tolist() == pytest.approx([0.8, 0.4])
+    assert one.froc["fp_highest"].tolist() == [1, 2, 4, 8]
+    assert one.froc["sensitivity"].tolist() == pytest.approx([0.15, 0.4, 0.5, 0.8])
+    assert one.froc["sensitivity_low"].tolist() == pytest.approx([0.05, 0.1, 0.1, 0.1])
+    assert one.froc["threshold"].isna().all()
+    assert set(one.froc["n_lesions"]) == {6}
 
 
 def test_label_maps_have_no_curves_in_the_mean_either():
@@ -82,11 +89,19 @@ def test_label_maps_have_no_curves_in_the_mean_either():
 
 def test_sensitivity_by_size_is_the_mean_with_the_interval_of_as_many_lesions(one):
     """Of two small lesions 0 and 1 were found, of four larger ones 3 and 1."""
-    small, large = one.summary["sensitivity_by_size"]
+    small, large, larger, largest = one.summary["sensitivity_by_size"]
     assert (small["n_lesions"], small["n_found"], small["sensitivity"]) == (2, 0.5, 0.25)
     assert (large["n_lesions"], large["n_found"], large["sensitivity"]) == (4, 2, 0.5)
-    assert (large["ci_low"], large["ci_high"]) == proportion(2, 4)[1:]
-    assert large["to_mm"] is None
+    # of P1's two 2 and 1, of P2's two larger ones 1 and 0
+    assert (large["ci_low"], large["ci_high"]) == clustered_proportion([1.5, 0.5], [2, 2])[1:]
+    assert (larger["n_lesions"], largest["to_mm"]) == (0, None)
+    assert [type(large[name]) for name in ("n_lesions", "n_found")] == [int, int]
+
+
+def test_a_patient_of_one_seed_counts_once_among_the_lesions():
+    """P2, evaluated by the first seed alone, has two small lesions, none found, and not one."""
+    small = averaged(two_seeds(cases=("P1",)), name="A").summary["sensitivity_by_size"][0]
+    assert (small["n_lesions"], small["n_found"]) == (2, 0)
 
 
 def test_the_mean_has_the_name_and_no_threshold_of_its_own(one):

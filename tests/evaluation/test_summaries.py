@@ -1,10 +1,10 @@
-"""From patients to the cohort: strata, sensitivity by size, mean ROC and FROC, counted by hand."""
+"""From patients to the cohort: strata, sensitivity by size, mean ROC, counted by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
+from evaluation.metrics.proportions import clustered_proportion
 from evaluation.tables import summaries
 
 
@@ -22,6 +22,7 @@ def test_patients_with_three_lesions_are_few_and_with_four_many():
 def test_a_lesion_belongs_to_the_size_that_begins_with_its_diameter():
     lesions = pd.DataFrame(
         {
+            "case": list("ababba"),
             "side": ["reference"] * 5 + ["predicted"],
             "diameter_mm": [2.9, 3.0, 5.9, 10.0, 40.0, 7.0],
             "status": ["missed", "found", "missed", "found", "found", "false"],
@@ -37,8 +38,8 @@ def test_a_lesion_belongs_to_the_size_that_begins_with_its_diameter():
     assert rows[1]["sensitivity"] == 0.5
     undefined = [rows[2][name] for name in ("sensitivity", "ci_low", "ci_high")]
     assert all(value is not None and np.isnan(value) for value in undefined)
-    interval = stats.binomtest(1, 2).proportion_ci(method="wilson")
-    assert (rows[1]["ci_low"], rows[1]["ci_high"]) == pytest.approx((interval.low, interval.high))
+    # the two of 3 to 6 mm are of different patients, one found, one missed
+    assert (rows[1]["sensitivity"], rows[1]["ci_low"], rows[1]["ci_high"]) == clustered_proportion([1, 0], [1, 1])
 
 
 def test_the_mean_roc_leaves_out_who_has_no_lesion_and_has_a_t_band():
@@ -52,16 +53,13 @@ def test_the_mean_roc_leaves_out_who_has_no_lesion_and_has_a_t_band():
     assert list(summaries.mean_roc(flat[2:]).columns) == ["fpr", "tpr_mean", "tpr_low", "tpr_high", "n"]
 
 
-def test_the_froc_pools_lesions_and_averages_false_positives_over_patients():
-    curve = summaries.froc((0.1, 0.9), [np.array([[2, 5], [1, 0]]), np.array([[1, 2], [0, 0]])], n_lesions=4)
-    assert curve["sensitivity"].tolist() == [0.75, 0.25]
-    assert curve["fp_per_patient"].tolist() == [3.5, 0]
-
-
-def test_without_lesions_the_froc_has_no_sensitivity():
-    curve = summaries.froc((0.5,), [np.array([[0, 3]])], n_lesions=0)
-    assert curve["fp_per_patient"].tolist() == [3]
-    assert curve["sensitivity"].isna().all()
+def test_the_interval_of_a_mean_ends_where_the_metric_does():
+    """Student's interval of 0, 0, 3 false positives reaches below 0, that of a Dice of .9, 1, 1 above 1."""
+    cases = pd.DataFrame({"case": list("abc"), "fp": [0, 0, 3], "dice": [0.9, 1.0, 1.0]})
+    averages = summaries.averages(cases)
+    assert averages["fp"]["ci_low"] == 0
+    assert averages["fp"]["ci_high"] > 3
+    assert averages["dice"]["ci_high"] == 1
 
 
 def test_totals_are_sums_over_patients():

@@ -1,11 +1,13 @@
-"""The FROC of one patient, counted by hand and against a slow second version that finds the objects anew each time."""
+"""The FROC of one patient, counted by hand and against a slow second version that finds the objects each time."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from evaluation.metrics import froc_steps as module
 from evaluation.metrics.froc import froc_counts
+from evaluation.metrics.froc_steps import FrocSteps, froc_steps
 from evaluation.metrics.lesions import detect, find_objects
 
 SHAPES = st.tuples(*[st.integers(1, 7)] * 3)
@@ -57,3 +59,56 @@ def test_noise_agrees_with_objects_found_anew_at_every_threshold():
     reference, probability = rng.random((40, 41, 42)) < 0.001, rng.random((40, 41, 42))
     thresholds = [step / 20 for step in range(1, 20)]
     assert froc_counts(reference, probability, thresholds).tolist() == slowly(reference, probability, thresholds)
+
+
+def counts(steps: FrocSteps, thresholds) -> list[list[int]]:
+    at = np.asarray(thresholds, float)
+    return np.stack([steps.n_found(at), steps.false_positives(at)], axis=1).tolist()
+
+
+def test_every_step_counted_by_hand():
+    """The false object comes at .7 and joins the first lesion's at .3; another of .4 and .35, with .25 between them."""
+    reference, probability = np.zeros((1, 5, 9), bool), np.zeros((1, 5, 9))
+    reference[0, 0, 0:2] = reference[0, 2, 8] = True
+    probability[0, 0] = [0.9, 0.5, 0.3, 0.7, 0, 0, 0, 0, 0]
+    probability[0, 2, 8] = 0.2
+    probability[0, 4, 0:3] = [0.4, 0.25, 0.35]
+    steps = froc_steps(find_objects(reference), probability, lowest=0.01)
+    assert (steps.maxima.tolist(), steps.n_lesions) == ([0.2, 0.9], 2)
+    assert steps.thresholds.tolist() == [0.25, 0.3, 0.35, 0.4, 0.7]
+    assert steps.changes.tolist() == [-1, -1, 1, 1, 1]
+    thresholds = (0.95, 0.8, 0.7, 0.4, 0.35, 0.3, 0.25, 0.2)
+    assert counts(steps, thresholds) == [[0, 0], [1, 0], [1, 1], [1, 2], [1, 3], [1, 2], [1, 1], [2, 1]]
+
+
+@given(CASES)
+def test_all_steps_agree_with_objects_found_anew_at_every_threshold(case):
+    reference, probability = case
+    thresholds = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.6, 0.7, 1.0, *np.unique(probability[probability > 0]).astype(float)]
+    steps = froc_steps(find_objects(reference), probability, lowest=0.05)
+    assert counts(steps, thresholds) == slowly(reference, probability, thresholds)
+
+
+def test_all_steps_of_noise_agree_with_objects_found_anew():
+    rng = np.random.default_rng(0)
+    reference, probability = rng.random((20, 21, 22)) < 0.002, rng.random((20, 21, 22))
+    thresholds = [step / 20 for step in range(1, 20)]
+    steps = froc_steps(find_objects(reference), probability, lowest=0.05)
+    assert counts(steps, thresholds) == slowly(reference, probability, thresholds)
+
+
+def test_where_too_many_voxels_reach_the_lowest_threshold_it_is_raised(monkeypatch):
+    """Of five voxels off the reference the three highest are looked at, and the equal one; the lesion is .1."""
+    monkeypatch.setattr(module, "LARGEST", 3)
+    reference, probability = np.zeros((1, 1, 11), bool), np.zeros((1, 1, 11))
+    probability[0, 0, ::2] = [0.1, 0.5, 0.6, 0.4, 0.4, 0.2]
+    reference[0, 0, 0] = True
+    steps = froc_steps(find_objects(reference), probability, lowest=0.01)
+    assert steps.lowest == 0.4
+    assert counts(steps, (0.6, 0.5, 0.4)) == [[0, 1], [0, 2], [0, 4]]
+    assert steps.n_found(np.array([0.1])).tolist() == [1]
+
+
+def test_a_map_without_anything_has_no_step():
+    steps = froc_steps(find_objects(np.zeros((2, 2, 2), bool)), np.zeros((2, 2, 2), np.float32), lowest=0.01)
+    assert (steps.n_lesions, counts(steps, (0.5,))) == (0, [[0, 0]])

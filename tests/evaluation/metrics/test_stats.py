@@ -1,7 +1,7 @@
 """Averages, intervals and tests: textbook values, a slow second version, and what must not change."""
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 from math import isnan
 
 import numpy as np
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluation.metrics.intervals import average, band, proportion
+from evaluation.metrics.intervals import average, band, expanded_percentiles, p_of_mean_above_0, proportion
 from evaluation.metrics.rank_tests import holm, rank_biserial, rank_sum, signed_rank
 
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.5]) | st.floats(-5, 5, allow_nan=False)
@@ -21,7 +21,7 @@ PAIRS = st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=30)
 def test_mean_and_spread_of_the_defined_values():
     four = average([1, 2, np.nan, 3, 6])
     assert (four.mean, four.sd, four.n, four.n_undefined) == (3, pytest.approx(np.sqrt(14 / 3)), 4, 1)
-    assert 1 <= four.ci_low < 3 < four.ci_high <= 6
+    assert four.ci_low < 3 < four.ci_high
 
 
 def test_one_value_has_no_spread_and_none_has_no_mean():
@@ -31,10 +31,65 @@ def test_one_value_has_no_spread_and_none_has_no_mean():
     assert (none.n, none.n_undefined) == (0, 1)
 
 
-def test_the_bootstrap_interval_covers_the_mean_about_as_often_as_it_says():
+def test_the_interval_of_symmetric_values_is_students():
+    # sd 1, t(2) = 4.30265, over the root of 3
+    three = average([1, 2, 3])
+    assert (three.ci_low, three.ci_high) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-6)
+
+
+def test_the_interval_of_skewed_values_is_longer_on_their_side():
+    """0, 0, 0, 4: mean 1, standard error 1, t(3) = 3.182446, skewness 2/sqrt(3), g = 1/sqrt(3).
+
+    Hall at -t: 3/g ((1 + g (-t - g/6))^(1/3) - 1) = 5.19615 (cbrt(1 - 1.837386 - .055556) - 1) = -10.1998.
+    """
+    four = average([0, 0, 0, 4])
+    assert (four.ci_low, four.ci_high) == pytest.approx((1 - 3.182446, 1 + 10.1998), abs=1e-4)
+    turned = average([0, 0, 0, -4])
+    assert (turned.ci_low, turned.ci_high) == pytest.approx((-four.ci_high, -four.ci_low))
+
+
+@given(st.lists(st.floats(-5, 5, allow_nan=False), min_size=2, max_size=20))
+def test_the_interval_holds_that_of_students_t_of_scipy(values):
+    if np.ptp(values) > 1e-6:
+        theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        ours = average(values)
+        assert ours.ci_low <= theirs.low + 1e-9
+        assert ours.ci_high >= theirs.high - 1e-9
+
+
+def test_the_interval_ends_at_the_range_of_the_metric():
+    skewed = average([0, 0, 0, 4], values_between=(0, 5))
+    assert (skewed.ci_low, skewed.ci_high) == (0, 5)
+
+
+@pytest.mark.parametrize("draw", ["random", "standard_exponential"])
+def test_the_interval_covers_the_mean_about_as_often_as_it_says(draw):
     rng = np.random.default_rng(0)
-    hits = [a.ci_low <= 0.5 <= a.ci_high for a in (average(rng.random(30)) for _ in range(150))]
-    assert 0.87 <= np.mean(hits) <= 0.99
+    truth = {"random": 0.5, "standard_exponential": 1}[draw]
+    hits = [a.ci_low <= truth <= a.ci_high for a in (average(getattr(rng, draw)(10)) for _ in range(400))]
+    assert 0.93 <= np.mean(hits) <= 0.99
+
+
+@given(st.lists(st.sampled_from([0.0, 1, 2, 7]) | st.floats(-5, 5, allow_nan=False), min_size=2, max_size=20))
+def test_one_sided_p_is_where_the_interval_ends(values):
+    values = np.array(values)
+    mean = average(values)
+    if np.ptp(values) > 1e-3:
+        assert p_of_mean_above_0(values - mean.ci_low) == pytest.approx(0.025, abs=1e-6)
+        assert p_of_mean_above_0(mean.ci_high - values) == pytest.approx(0.025, abs=1e-6)
+
+
+def test_one_sided_p_of_symmetric_values_is_students():
+    values = np.array([-1.0, 0, 1, 2, 3])
+    assert p_of_mean_above_0(values) == pytest.approx(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
+    assert [p_of_mean_above_0(np.array(v)) for v in ([1.0, 1], [0.0, 0])] == [0, 1]
+    assert isnan(p_of_mean_above_0(np.array([1.0])))
+
+
+@pytest.mark.parametrize(("n", "low"), [(2, 0), (10, 0.00854), (60, 0.0218)])
+def test_bootstrap_ends_are_as_far_out_as_t_over_the_spread_of_resamples(n, low):
+    """n = 10: t 2.262157 by sqrt(10/9) is 2.384530 standard deviations; below lie .00855 of a normal curve."""
+    assert expanded_percentiles(n) == pytest.approx((low, 1 - low), abs=1e-4)
 
 
 def test_equal_values_have_an_interval_of_no_width():
@@ -63,12 +118,6 @@ def test_every_share_agrees_with_scipy(n_found, n):
     n_found = min(n_found, n)
     theirs = stats.binomtest(n_found, n).proportion_ci(0.95, method="wilson")
     assert proportion(n_found, n) == pytest.approx((n_found / n, theirs.low, theirs.high), abs=1e-12)
-
-
-def test_the_bootstrap_agrees_with_scipys():
-    values = np.random.default_rng(1).random(20)
-    ours, theirs = average(values), stats.bootstrap((values,), np.mean, method="percentile", rng=2).confidence_interval
-    assert (ours.ci_low, ours.ci_high) == pytest.approx((theirs.low, theirs.high), abs=0.005)
 
 
 def test_rank_sum_of_small_samples_is_exact():
@@ -109,8 +158,47 @@ def test_signed_rank_of_six_pairs_in_one_direction():
     assert signed_rank(np.arange(1, 7), np.zeros(6)) == pytest.approx(2 / 2**6)
 
 
-def test_pairs_without_a_difference_are_left_out():
-    assert signed_rank(np.array([1, 2, 3, 4, 5, 6, 9.0]), np.array([0, 0, 0, 0, 0, 0, 9.0])) == pytest.approx(2 / 2**6)
+def test_pairs_without_a_difference_have_ranks_and_no_sign():
+    """Differences 0, 0, 1, -1, 2, 2: ranks 1.5, 1.5, 3.5, -3.5, 5.5, 5.5, of 21.
+
+    The sum of signed ranks is 11; of the 16 ways to sign four ranks, 18 and 11 with both signs are as far from 0: of
+    3.5, 3.5, 5.5, 5.5 all alike (18), or one of the smaller turned (11): 2 (1 + 2) of 16.
+    """
+    a, b = np.array([5, 5, 1, 0, 2, 2.0]), np.array([5, 5, 0, 1, 0, 0.0])
+    assert signed_rank(a, b) == pytest.approx(6 / 16)
+    assert rank_biserial(a, b) == pytest.approx(11 / 21)
+
+
+def test_one_difference_among_ten_pairs_is_a_small_effect():
+    """Nine pairs without one share the ranks 1 to 9, the tenth rank is 10 of 55. Left out, they would make it 1."""
+    assert rank_biserial(np.array([1.0] + 9 * [0]), np.zeros(10)) == pytest.approx(10 / 55)
+
+
+def test_equal_differences_that_rounding_parts_share_a_rank():
+    """0.3 - 0.2 and 0.2 - 0.1 differ in the last digit."""
+    a, b = np.array([0.3, 0.1]), np.array([0.2, 0.2])
+    assert (signed_rank(a, b), rank_biserial(a, b)) == (1, 0)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
+def test_signed_rank_with_ties_agrees_with_all_signs_one_by_one(differences):
+    d = np.array(differences, float)
+    ranks = stats.rankdata(np.abs(d))[d != 0]
+    own = abs((ranks * np.sign(d[d != 0])).sum())
+    sums = [abs(np.dot(signs, ranks)) for signs in product((-1, 1), repeat=len(ranks))]
+    assert signed_rank(d, np.zeros_like(d)) == pytest.approx(np.mean([s >= own - 1e-9 for s in sums]))
+
+
+@given(st.lists(st.floats(-5, 5, allow_nan=False), min_size=1, max_size=60, unique_by=lambda v: round(abs(v), 9)))
+def test_signed_rank_without_ties_agrees_with_scipys_exact_one(differences):
+    d = np.array([v for v in differences if abs(v) > 1e-8] or [1.0])
+    assert signed_rank(d, np.zeros_like(d)) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue)
+
+
+def test_more_than_200_pairs_are_tested_by_the_normal_curve():
+    d = np.round(np.random.default_rng(0).normal(0.1, 1, 300), 1)
+    theirs = stats.wilcoxon(d, zero_method="pratt", method="asymptotic")
+    assert signed_rank(d, np.zeros_like(d)) == pytest.approx(theirs.pvalue, abs=1e-6)
 
 
 @given(st.lists(VALUES, min_size=1, max_size=30))
