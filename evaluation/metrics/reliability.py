@@ -20,8 +20,8 @@ def reliability_counts(
     values, lesion = probability[counted].astype(np.float64), reference[counted]
     # multiplied, 0.3 would fall into the range below: compared with the edges, it does not
     place = np.clip(np.searchsorted(_EDGES, values, side="right") - 1, 0, N_BINS - 1)
-    each = np.ones(len(values))
-    counts = np.stack([np.bincount(place, weights, N_BINS) for weights in (each, lesion, values)], axis=1)
+    sums = [np.bincount(place, weights, N_BINS) for weights in (None, lesion, values)]
+    counts = np.stack(sums, axis=1).astype(np.float64)  # (ranges, 3); without a voxel numpy counts in whole numbers
     inside = ... if mask is None else mask
     whole = probability[inside].size, np.count_nonzero(reference[inside]), probability[inside].sum(dtype=np.float64)
     counts[0] += whole - counts.sum(axis=0)
