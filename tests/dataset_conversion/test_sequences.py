@@ -61,6 +61,10 @@ def test_of_two_channels_that_are_aliases_of_each_other_each_is_found_by_its_own
     assert channels_of(name, ("bravo", "mprage", "flair")) == channels
 
 
+def test_the_exact_name_comes_before_one_in_other_spelling():
+    assert [channels_of(name, ("T1", "t-1")) for name in ("T1", "t-1", "t1")] == [[0], [1], [0, 1]]
+
+
 def test_a_channel_is_found_by_its_number_unless_another_is_called_so():
     assert [require_channel(name, ("bravo", "mprage")) for name in ("0", "1")] == [0, 1]
     assert [require_channel(name, ("1", "0")) for name in ("0", "1")] == [1, 0]
@@ -69,7 +73,7 @@ def test_a_channel_is_found_by_its_number_unless_another_is_called_so():
 
 
 def test_an_ambiguous_name_is_refused_with_the_numbers_to_choose_from():
-    with pytest.raises(Fault, match=r"irspgr is ambiguous: it may be channel 0 or 1\. Give the channel's number"):
+    with pytest.raises(Fault, match=r"irspgr is ambiguous: it may be channel 0 or 1\. Give .* number, such as 0;"):
         require_channel("irspgr", ("bravo", "mprage", "flair"))
     with pytest.raises(Fault, match=r"unknown sequence t2\. The channels are: 0000 bravo, 0001 mprage"):
         require_channel("t2", ("bravo", "mprage"))
@@ -104,7 +108,16 @@ def test_nothing_is_known_of_a_case_without_a_pattern():
 
 @pytest.mark.parametrize(
     ("one", "other", "within", "strictly"),
-    [("a+b", "a+b", True, False), ("b", "a+b", True, True), ("a+c", "a+b", False, False), ("a+b", "a", False, False)],
+    [
+        ("a+b", "a+b", True, False),
+        ("b", "a+b", True, True),
+        ("a+c", "a+b", False, False),
+        ("a+b", "a", False, False),
+        ("c", "a+b", False, False),
+        # two channels of one name are two sequences
+        ("a+a", "a+b", False, False),
+        ("a", "a+a", True, True),
+    ],
 )
 def test_a_pattern_lies_within_another_that_has_all_its_sequences(one, other, within, strictly):
     one, other = Pattern.parse(one), Pattern.parse(other)

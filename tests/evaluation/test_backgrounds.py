@@ -51,6 +51,16 @@ def test_a_sequence_that_is_unknown_or_ambiguous_is_refused_before_anything_is_d
         Backgrounds(images, names, sequence).require_sequence()
 
 
+def test_a_folder_that_is_not_there_is_refused(images):
+    with pytest.raises(Fault, match="gone is not a folder"):
+        Backgrounds(images / "gone").require_sequence()
+
+
+def test_what_lies_beside_the_images_is_no_image(images):
+    (images / "P_0000.json").write_text("{}")
+    assert shown(Backgrounds(images)) == 0
+
+
 def test_an_empty_image_is_passed_over_for_the_next_one(images):
     sitk.WriteImage(sitk.Image(1, 1, 1, sitk.sitkUInt8), str(images / "P_0001.nii.gz"))
     assert shown(Backgrounds(images, ("flair", "t1_gd"))) == 0

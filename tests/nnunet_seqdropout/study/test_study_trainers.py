@@ -81,6 +81,16 @@ def test_a_method_or_an_attribute_of_nnunet_is_no_setting(tmp_path, name):
         write_trainers(tmp_path, design_of(Arm("A", "nnUNetTrainer", "all"), arms[1], **{name: 3}))
 
 
+def test_what_belongs_to_one_training_is_no_setting_although_it_has_a_type(monkeypatch):
+    class Counting(ConfiguredTrainer):
+        lesions_seen: int = 0
+
+    monkeypatch.setattr("nnunet_seqdropout.training.ConfiguredTrainer", Counting)
+    arm = Arm("A", "nnUNetTrainer", "all", {"lesions_seen": 3})
+    with pytest.raises(Fault, match="has no setting lesions_seen"):
+        trainer_source(Run(arm), design_of(arm, Arm("B", "nnUNetTrainer", "all")))
+
+
 def test_a_study_of_version_0_1_0_goes_on_since_its_trainers_have_the_same_text():
     """Another text would be another input of the training, which would begin anew."""
     arms = Arm("A", "SeqDropoutTrainer", "all"), Arm("B", "nnUNetTrainer", "all")
