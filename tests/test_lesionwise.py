@@ -209,7 +209,7 @@ def slow_figures(reference: np.ndarray, predicted: np.ndarray, spacing_mm: Seque
                 rows.append([0.0, 373.0, 0.0])
         n_small = sum(v < 20 - 1e-6 for v in volume)
         whole, small = 2 * hits + false + len(lesions) - hits, 2 * small_hits + false + n_small - small_hits
-        means = np.mean(rows, axis=0) if n_small < len(lesions) else [nan] * 3
+        means = np.mean(rows, axis=0).tolist() if n_small < len(lesions) else [nan] * 3
         found.append([2 * hits / whole if whole else nan, *means, 2 * small_hits / small if n_small else nan])
     return found
 
