@@ -151,6 +151,17 @@ def test_the_highest_total_decides_and_not_the_best_pair():
     assert figures.lesion_f1 == 1
 
 
+def test_of_equal_totals_that_with_more_matches_is_taken():
+    # the left object shares 3 voxels with the left lesion and 6 with the right one, the right object 3 with the latter;
+    # ten voxels each: the right lesion with the left object, .6, or each with its own, .3 + .3
+    reference = boxes(((0, 0), (0, 0), (0, 9)), ((0, 0), (0, 0), (11, 20)), shape=(1, 3, 30))
+    predicted = boxes(((0, 0), (0, 0), (7, 16)), ((0, 0), (0, 0), (18, 27)), shape=(1, 3, 30))
+    for flip in (1, -1):
+        figures = scored(reference[:, :, ::flip], predicted[:, :, ::flip], (2, 1, 1))
+        assert figures.lesion_f1 == 1
+        assert figures.lesion_dice == pytest.approx(0.3)
+
+
 def test_nothing_to_find_is_undefined_unless_something_was_invented():
     nothing, something = boxes(), boxes(SMALL)
     assert all(isnan(value) for value in vars(scored(nothing, nothing)).values())
@@ -188,7 +199,7 @@ def slow_figures(reference: np.ndarray, predicted: np.ndarray, spacing_mm: Seque
         return None
     choices = list(matchings(list(dice)))
     best = max(sum(dice[p] + 1e-6 for p in chosen) for chosen in choices)
-    volume = [a.sum() * np.prod(spacing_mm) for a in lesions]
+    volumes_mm3 = [a.sum() * np.prod(spacing_mm) for a in lesions]
     found = []
     for chosen in choices:
         if sum(dice[p] + 1e-6 for p in chosen) < best - 1e-9:
@@ -200,16 +211,18 @@ def slow_figures(reference: np.ndarray, predicted: np.ndarray, spacing_mm: Seque
         for i, a in enumerate(lesions):
             value = dice[i, partner[i]] if i in partner else 0
             hits += value >= 0.1
-            if volume[i] < 20 - 1e-6:
+            if volumes_mm3[i] < 20 - 1e-6:
                 small_hits += value >= 0.1
             elif i in partner:
                 surfaces = surface_agreement(a, objects[partner[i]], spacing_mm=spacing_mm)
                 rows.append([value, surfaces.hd95_mm, surfaces.nsd])
             else:
                 rows.append([0.0, 373.0, 0.0])
-        n_small = sum(v < 20 - 1e-6 for v in volume)
+        n_small = sum(v < 20 - 1e-6 for v in volumes_mm3)
         whole, small = 2 * hits + false + len(lesions) - hits, 2 * small_hits + false + n_small - small_hits
-        means = np.mean(rows, axis=0) if n_small < len(lesions) else [nan] * 3
+        means: list[float] = [nan] * 3
+        if n_small < len(lesions):
+            means = np.mean(rows, axis=0).tolist()
         found.append([2 * hits / whole if whole else nan, *means, 2 * small_hits / small if n_small else nan])
     return found
 

@@ -478,6 +478,9 @@ def test_every_subset_is_measured_as_if_predicted_by_itself(make_model, case, re
         here = cases.loc["+".join(SEQUENCES[channel] for channel in kept)]
         measured = ["dice", "n_found", "n_objects", "fp", "fp_10mm3", "volume_predicted_mm3"]
         assert here[measured].tolist() == alone[measured].tolist()
+        # of the probabilities, which the label map lacks
+        assert here[["auc", "auprc", "brier"]].between(0, 1).all()
+        assert alone[["auc", "auprc", "brier"]].isna().all()
     importance = pd.read_csv(tmp_path / "out" / "importance.csv")
     assert importance["without"].tolist() == list(SEQUENCES)
     lost = cases.loc["+".join(SEQUENCES), "dice"] - cases.loc["+".join(SEQUENCES[1:]), "dice"]
