@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import run
@@ -167,20 +168,103 @@ def test_two_models_stand_side_by_side_with_both_tests(tmp_path):
     assert first[2:] == ["3", "3", "3", "0", "0", "0", "0", "0.80", "0.80", "0.90", "0.90"]
 
 
-def test_every_ambiguity_of_the_paper_has_its_sentence(page):
-    text = page.text
+def test_every_ambiguity_of_the_paper_is_on_its_page_which_the_report_names(page):
+    readings = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert "docs/evaluation.md" in page.text
     for said in (
-        "a predicted object with no voxel on the reference",
-        "an object of exactly 10 mm³ counts",
+        "no voxel on the reference",
         "could not exceed 0.731 (DropOut) and 0.677 (DeepLabV3)",
-        "paired signed-rank test",
-        "10 validation patients, who set the threshold, and 55 test patients",
-        "the table is taken as right",
-        "at most three and with more than three",
+        "the paired signed-rank test",
+        "Validation (10) and test (55).",
+        "Those of the table",
+        "at most and more than 3 metastases",
         "drawn on BRAVO at Hospital A",
-        "0.5 is used",
     ):
+        assert said in readings
+        assert said not in page.text
+
+
+def test_measures_are_defined_in_plain_words(page):
+    for said in (
+        "A predicted object that touches no lesion of the reference",
+        "an object of exactly 10 mm³ does",
+        "as soon as one predicted voxel lies on it",
+        "at most three and with more than three lesions",
+    ):
+        assert said in page.text
+    assert "Lesion-wise" not in page.text
+    assert "rank sum" not in page.text
+
+
+def test_the_report_is_for_research_only(page):
+    assert "Research use only. Not a medical device." in page.text
+
+
+def test_pictures_of_patients_are_called_patient_data(tmp_path, page):
+    """Synthetic patients are nobody, and a page without pictures shows nobody."""
+    words, pictures = "Treat this file as patient data.", {"P1": slices()}
+    assert words in report(tmp_path, mosaics=pictures).text
+    assert words not in page.text
+    assert words not in report(tmp_path, example(synthetic=True), mosaics=pictures).text
+
+
+def test_target_and_background_have_their_names(tmp_path):
+    named = example(settings={**example().summary["settings"], "target_name": "metastasis"})
+    of_flair = [replace(each, sequence="flair") for each in slices()]
+    of_t1_gd = [replace(each, sequence="t1_gd") for each in slices()]
+    text = report(tmp_path, named, mosaics={"P1": of_t1_gd, "P2": of_flair}).text
+    assert text.startswith("Evaluation of model: metastasis")
+    assert "target: metastasis (label 1)." in text
+    assert "Axial slices over t1_gd (1 patient), flair (1 patient), seen from the feet" in text
+    assert "In each row: flair , probability of metastasis, lesions and voxels." in text.replace("flair,", "flair ,")
+    assert "class or region" not in text
+
+
+def test_an_evaluation_of_an_earlier_version_has_a_numbered_target(page):
+    assert "target: label 1." in page.text
+
+
+def test_fates_and_voxels_have_a_legend_each(tmp_path):
+    text = report(tmp_path, mosaics={"P1": slices()}).text
+    assert "Lesions (label 1): line and arrow found missed false alarm: touches no lesion Voxels: colour" in text
+    for said in ("true positive: reference and", "false negative: reference alone", "false positive: prediction alone"):
         assert said in text
+
+
+def test_a_fate_is_drawn_as_outline_and_arrow_and_has_no_colour_of_voxels(tmp_path):
+    """Each of the two slices shows one missed lesion; the legend has three fates."""
+    report(tmp_path, mosaics={"P1": slices()})
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert source.count('<g class="fate missed">') == 2 * 2 + 1
+    assert source.count('<g class="fate found">') == source.count('<g class="fate false">') == 1
+    rules = "".join(line for line in source.splitlines() if line.lstrip().startswith(".fate"))
+    assert "stroke-dasharray" in rules
+    assert "--tp" not in rules
+
+
+def with_lesion_wise(f1: float, dice: float, name: str = "model"):
+    """The example and two columns of equal values in all patients."""
+    cases = CASES.assign(lesion_f1=f1, lesion_dice=dice)
+    known = averages(cases)
+    flat = {"sd": 0.0, "n": 4, "n_undefined": 0}
+    more = {m: {"mean": v, "ci_low": v, "ci_high": v, **flat} for m, v in (("lesion_f1", f1), ("lesion_dice", dice))}
+    strata = [{**stratum, "metrics": {**stratum["metrics"], **more}} for stratum in example().summary["strata"]]
+    return replace(example(name, metrics={**known, **more}, strata=strata), cases=cases)
+
+
+def test_lesion_wise_measures_come_first_and_a_flood_is_told(tmp_path):
+    page = report(tmp_path, with_lesion_wise(0.004, 0.002))
+    heads, row = page.table("AUC")[:2]
+    assert heads[1:4] == ["Lesion-wise F1", "Lesion-wise Dice", "AUC"]
+    assert [cell.split()[0] for cell in row[1:3]] == ["0.004", "0.002"]
+    # sensitivity (1 + 0.5 + 0.4) / 3
+    assert "model finds 63 % of the lesions by touching them, but has a lesion-wise F1 of 0.004" in page.text
+
+
+def test_a_comparison_with_an_earlier_version_shows_what_both_measured(tmp_path):
+    page = report(tmp_path, with_lesion_wise(0.6, 0.5, "new"), example("old"))
+    assert page.table("AUC")[0][1] == "AUC"
+    assert "by touching" not in page.text
 
 
 def test_names_are_text_and_never_markup(tmp_path, page):

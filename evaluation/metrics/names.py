@@ -10,6 +10,8 @@ NAMES = {
     "precision": "Precision",
     "recall": "Recall",
     "sensitivity": "Lesions found, share",
+    "lesion_f1": "Lesion-wise F1",
+    "lesion_dice": "Lesion-wise Dice",
     "n_lesions": "Lesions",
     "n_found": "Lesions found",
     "n_objects": "Predicted objects",
@@ -17,7 +19,9 @@ NAMES = {
     "volume_reference_mm3": "Volume, reference (mm³)",
     "volume_predicted_mm3": "Volume, predicted (mm³)",
 }
-_RATIOS = ("auc", "dice", "precision", "recall", "sensitivity")
+LESION_WISE = ("lesion_f1", "lesion_dice")
+"""One object for one lesion; an evaluation by an earlier version has none of them."""
+_RATIOS = ("auc", "dice", "precision", "recall", "sensitivity", *LESION_WISE)
 _WITH_LIMIT = re.compile(r"(fp|found)_([0-9.]+)mm3")
 
 
