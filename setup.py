@@ -29,6 +29,7 @@ setup(
         "numpy",
         "scipy",
         "pandas",
+        "contourpy",
         "joblib>=1.4",
         "matplotlib",
         "pillow",

@@ -30,6 +30,13 @@ class Description:
     def label_values(self) -> set[int]:
         return label_values(self.labels)
 
+    def name_of(self, values: Sequence[int]) -> str:
+        """The name of the label or region that has exactly these values; else of each; their numbers if unknown."""
+        names = {frozenset(v if isinstance(v, list) else [v]): name for name, v in self.labels.items()}
+        if (whole := names.get(frozenset(values))) is not None:
+            return whole
+        return " + ".join(names.get(frozenset([value]), f"label {value}") for value in sorted(values))
+
     @property
     def ignore_label(self) -> int | None:
         """nnU-Net's label of voxels that count on neither side; None where there is none."""

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 BELOW_MM = 12.0
 """Arrows point at cross-sections smaller than a disc of this diameter."""
-LENGTH_MM, GAP_MM, APART_MM = 11.0, 1.5, 8.0
+LENGTH_MM, GAP_MM, APART_MM = 11.0, 2.0, 8.0
+"""The gap leaves room for the outline of the object."""
 TURNS_DEG = (0, 45, -45, 90, -90, 135, -135, 180)
 
 Status = Literal["found", "missed", "false"]
+"""What became of an object: a lesion found or missed, or a predicted object that is a false alarm."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Selects the background image of a patient's mosaic, and turns all volumes to the radiological view."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +33,22 @@ class Backgrounds:
             raise Fault(f"{self.images} is not a folder", remedy="Give the folder of <case>_XXXX images with -i.")
         self._channel()
 
-    def read(self, case: str, grid: sitk.Image) -> sitk.Image:
-        """The chosen sequence, or the first that is not zero everywhere. Raises Fault where there is none."""
+    def read(self, case: str, grid: sitk.Image) -> tuple[sitk.Image, str]:
+        """The chosen sequence, or the first that is not zero everywhere, and its name. Raises Fault where there is
+        none."""
         found = [file for file in sorted(self.images.glob(f"{case}_[0-9][0-9][0-9][0-9].*")) if _is_image(file)]
         chosen = f"{case}_{self._channel():04d}"
         for file in sorted(found, key=lambda file: not file.name.startswith(chosen)):
             files = (self.images / case, file)
             image = on_grid_of(grid, read_image(file), files=files, trust_geometry=self.trust_geometry)
             if sitk.GetArrayViewFromImage(image).any():
-                return image
+                return image, self._name(file, case)
         raise Fault(f"no image of {case} that is not empty", file=self.images, remedy="Add the image, or omit -i.")
+
+    def _name(self, file: Path, case: str) -> str:
+        """Of the sequence in ``<case>_XXXX.nii.gz``: as ``dataset.json`` says, or else its number."""
+        channel = int(file.name.removeprefix(f"{case}_")[:4])
+        return self.channel_names[channel] if channel < len(self.channel_names) else f"channel {channel}"
 
     def _channel(self) -> int:
         if self.sequence is None:
@@ -58,7 +64,7 @@ class Backgrounds:
 def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> tuple[MosaicSlice, ...]:
     """The patient's slices with all that is to be seen; axes are turned, not resampled, to x right to left, y anterior
     to posterior, z upwards."""
-    background = backgrounds.read(case, volumes.image)
+    background, sequence = backgrounds.read(case, volumes.image)
     image = sitk.DICOMOrient(background, "LPS")
     predicted = volumes.predicted
     if predicted is None:
@@ -77,7 +83,8 @@ def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> 
         if not hit
     ]
     voxels = sitk.GetArrayFromImage(image)
-    return tuple(mosaic(voxels, probability, reference, found, marks, image.GetSpacing()[::-1]))
+    slices = mosaic(voxels, probability, reference, found, marks, image.GetSpacing()[::-1])
+    return tuple(replace(each, sequence=sequence) for each in slices)
 
 
 def _turned(volume: NDArray, grid: sitk.Image) -> NDArray:

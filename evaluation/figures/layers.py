@@ -1,4 +1,4 @@
-"""Encodes the layers of one slice as pictures: grey background, probability, and voxels found, missed or false."""
+"""Encodes the layers of one slice as pictures: grey background, probability, and voxels by agreement."""
 
 import matplotlib
 import numpy as np
@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dataset_conversion.files.pictures import webp
-from evaluation.figures.colours import FALSE, FOUND, MISSED, PROBABILITY
+from evaluation.figures.colours import FALSE_NEGATIVE, FALSE_POSITIVE, PROBABILITY, TRUE_POSITIVE
 
 LARGEST_SIDE = 288
 """Pixels of the background's longer side; a larger one is made smaller. The other layers keep every voxel."""
 LOWEST_DRAWN, STEP = 0.05, 0.05
 """Probabilities below are transparent; those above are drawn in steps, which makes the picture small."""
+OPACITY = 204
+"""Of the voxels' colours, of 255: the image shows through, and the colours stay apart."""
 _QUALITY = 82
 
 
@@ -33,14 +35,14 @@ def probability_layer(probability: NDArray) -> bytes:
 
 
 def agreement_layer(reference: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> bytes:
-    """One slice, (Y, X); transparent where neither mask is."""
+    """One slice, (Y, X): true positive, false negative and false positive voxels; transparent where neither mask is."""
     colours = np.zeros((*reference.shape, 4), np.uint8)
     for voxels, colour in (
-        (reference & predicted, FOUND),
-        (reference & ~predicted, MISSED),
-        (predicted & ~reference, FALSE),
+        (reference & predicted, TRUE_POSITIVE),
+        (reference & ~predicted, FALSE_NEGATIVE),
+        (predicted & ~reference, FALSE_POSITIVE),
     ):
-        colours[voxels] = [*(round(255 * part) for part in to_rgb(colour)), 195]
+        colours[voxels] = [*(round(255 * part) for part in to_rgb(colour)), OPACITY]
     return webp(Image.fromarray(colours), lossless=True, method=4)
 
 

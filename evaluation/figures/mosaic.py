@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dataset_conversion.files.pictures import grey_levels, grey_window
 from evaluation.figures.arrows import Arrow, Status, arrows_at
 from evaluation.figures.layers import agreement_layer, background_layer, probability_layer
+from evaluation.figures.outlines import Line, outline
 from evaluation.figures.slices import Extent, choose_slices
 from evaluation.metrics.lesions import Objects, find_objects
 
@@ -32,8 +33,9 @@ class MosaicSlice:
     """One axial slice in radiological view. ``z``: its index; ``position_mm``: its height above the lowest slice.
 
     Three WebP images to be laid over each other, all of ``width_mm`` x ``height_mm``: the background; the probability,
-    transparent below 0.05 (None without probabilities); the agreement, transparent but for voxels found, missed or
-    false. ``shown``: how many objects of each status cross this slice.
+    transparent below 0.05 (None without probabilities); the agreement, transparent but for true positive, false
+    negative and false positive voxels. ``outlines``: the lines around each object that crosses this slice.
+    ``shown``: how many objects of each status do. ``sequence``: the name of the background, if it is known.
     """
 
     z: int
@@ -44,7 +46,9 @@ class MosaicSlice:
     probability: bytes | None
     agreement: bytes
     arrows: tuple[Arrow, ...]
+    outlines: tuple[tuple[Status, tuple[Line, ...]], ...]
     shown: dict[Status, int]
+    sequence: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ def mosaic(
                 background=background_layer(grey[z]),
                 probability=None if probability is None else probability_layer(probability[head][z]),
                 agreement=agreement_layer(reference[z], predicted[z]),
+                outlines=tuple((s, outline(v, np.array(spacing_mm[1:]))) for s, v in sections if len(v)),
                 arrows=arrows_at(sections, shape=grey.shape[1:], spacing_mm=spacing_mm[1:]),
                 shown={kind: sum(status == kind and len(v) > 0 for status, v in sections) for kind in get_args(Status)},
             )

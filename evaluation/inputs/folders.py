@@ -138,6 +138,11 @@ class Folders:
         return self.description.channel_names
 
     @property
+    def target_name(self) -> str:
+        """As ``dataset.json`` calls the label or region; ``label 1`` where it says nothing."""
+        return self.description.name_of(self.target.labels)
+
+    @property
     def synthetic(self) -> bool:
         """Whether the data set of the references says that its patients are synthetic."""
         manifest = read_json_if_there(self.reference.parent / "manifest.json")
@@ -148,6 +153,7 @@ class Folders:
             "gt": str(self.reference),
             "p": str(self.predictions),
             "target": str(self.target),
+            "target_name": self.target_name,
             "mask": None if self.mask is None else str(self.mask),
             "map": {str(value): label for value, label in self.mapping.items()},
             "trust_geometry": self.trust_geometry,

@@ -10,6 +10,8 @@ NAMES = {
     "precision": "Precision",
     "recall": "Recall",
     "sensitivity": "Lesions found, share",
+    "lesion_f1": "Lesion-wise F1",
+    "lesion_dice": "Lesion-wise Dice",
     "n_lesions": "Lesions",
     "n_found": "Lesions found",
     "n_objects": "Predicted objects",
@@ -21,12 +23,12 @@ NAMES = {
     "nsd": "Surface Dice (NSD)",
     "auprc": "AUPRC",
     "brier": "Brier score",
-    "lesion_f1": "Lesion-wise F1",
-    "lesion_dice": "Lesion-wise Dice",
     "lesion_hd95_mm": "Lesion-wise HD95 (mm)",
     "lesion_nsd": "Lesion-wise NSD",
     "lesion_f1_small": "Lesion-wise F1, lesions <\N{NO-BREAK SPACE}20\N{NO-BREAK SPACE}mm³",
 }
+LESION_WISE = ("lesion_f1", "lesion_dice")
+"""One object for one lesion, in the first table of a report; evaluations of version 0.1.0 have none of them."""
 _RATIOS = ("auc", "dice", "precision", "recall", "sensitivity", "iou", "nsd", "auprc")
 _LESION_RATIOS = ("lesion_f1", "lesion_dice", "lesion_nsd", "lesion_f1_small")
 _DECIMALS = {**dict.fromkeys((*_RATIOS, *_LESION_RATIOS), 3), "brier": 5}

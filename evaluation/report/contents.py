@@ -8,10 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.figures.colours import FALSE, FOUND, MISSED, MODELS
+from evaluation.figures.colours import FALSE_NEGATIVE, FALSE_POSITIVE, MODELS, TRUE_POSITIVE
 from evaluation.figures.layers import probability_colours
 from evaluation.figures.mosaic import MOST_SLICES, MosaicSlice
-from evaluation.metrics.names import false_positives, limit, printed
+from evaluation.metrics.names import LESION_WISE, false_positives, limit, printed
+from evaluation.report.target import target_in_full, target_name
+from evaluation.report.touching import EXPLANATION, touching_sentence
 from evaluation.tables.results import Evaluation
 
 SEGMENTATION = ("auc", "dice", "recall", "precision")
@@ -30,20 +32,27 @@ def contents(
 ) -> dict[str, Any]:
     """All values but the figures. The report contains the patients of any of the evaluations."""
     alarms = false_positives(evaluations[0].cases.columns)
-    averaged: list[str] = list(evaluations[0].summary["metrics"])
+    averaged = measured([evaluation.summary for evaluation in evaluations])
+    main = [*(metric for metric in LESION_WISE if metric in averaged), *SEGMENTATION, *alarms]
+    settings = evaluations[0].summary["settings"]
     anchors = {case: f"patient-{number}" for number, case in enumerate(mosaics, start=1)}
     compared = len(evaluations) > 1
+    models = " and ".join(e.name for e in evaluations)
     return {
-        "title": " and ".join(e.name for e in evaluations) if compared else f"Evaluation of {evaluations[0].name}",
+        "title": f"{models if compared else f'Evaluation of {models}'}: {target_name(settings)}",
+        "target": target_name(settings),
+        "target_in_full": target_in_full(settings),
         "compared": compared,
         "models": [_model(evaluation) for evaluation in evaluations],
         "letters": LETTERS[: len(evaluations)],
         "model_colours": [MODELS[number % len(MODELS)] for number in range(len(evaluations))],
-        "colours": {"found": FOUND, "missed": MISSED, "false": FALSE},
+        "colours": {"tp": TRUE_POSITIVE, "fn": FALSE_NEGATIVE, "fp": FALSE_POSITIVE},
         "synthetic": any(evaluation.summary["synthetic"] for evaluation in evaluations),
         "warnings": list(dict.fromkeys(chain.from_iterable(e.summary["warnings"] for e in evaluations))),
-        "main_metrics": [*SEGMENTATION, *alarms],
-        "other_metrics": [metric for metric in averaged if metric not in {*SEGMENTATION, *alarms}],
+        "cautions": cautions(evaluations),
+        "main_metrics": main,
+        "lesion_wise": main[0] in LESION_WISE,
+        "other_metrics": [metric for metric in averaged if metric not in main],
         "fp_metrics": alarms,
         "limits": [limit(metric) for metric in alarms[1:]],
         "comparison": {} if comparison is None else {str(r["metric"]): r for r in comparison.to_dict("records")},
@@ -55,9 +64,21 @@ def contents(
             for case, slices in mosaics.items()
         ],
         "most_slices": MOST_SLICES,
+        "backgrounds": Counter(slices[0].sequence for slices in mosaics.values() if slices),
         "with_probability": any(s.probability is not None for slices in mosaics.values() for s in slices),
         "colour_bar": probability_colours(),
     }
+
+
+def measured(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The metrics that every summary has: an evaluation by an earlier version has fewer."""
+    return [metric for metric in summaries[0]["metrics"] if all(metric in each["metrics"] for each in summaries)]
+
+
+def cautions(evaluations: Sequence[Evaluation]) -> list[str]:
+    """``touching_sentence`` of each model for which there is one, and what it means; nothing if there is none."""
+    said = [touching_sentence(evaluation.summary["metrics"], name=evaluation.name) for evaluation in evaluations]
+    return [*filter(None, said), EXPLANATION] if any(said) else []
 
 
 def _model(evaluation: Evaluation) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataset_conversion.files.staging import staged
 from evaluation.figures.arrows import Arrow
 from evaluation.figures.evaluation import STYLE, draw_figures
 from evaluation.figures.mosaic import MosaicSlice
+from evaluation.figures.outlines import Line
 from evaluation.metrics.names import counted, label, limit, printed, printed_p, signed
 from evaluation.report.contents import contents
 from evaluation.tables.results import Evaluation
@@ -40,6 +41,7 @@ CAPTIONS = {
         "sequences that they have. They show whether a training had come to rest; they compare no models.",
     ),
 }
+FATES = {"found": "found", "missed": "missed", "false": "false alarm"}
 BOX_CAPTION = "Every dot is a patient; box: quartiles and median (the paper's Fig. 4)."
 
 
@@ -74,6 +76,7 @@ def page_templates() -> jinja2.Environment:
         "limit": limit,
         "degrees": _degrees,
         "objects_shown": _objects_shown,
+        "path": _path,
     }
     return pages
 
@@ -109,6 +112,13 @@ def _degrees(arrow: Arrow) -> float:
     return math.degrees(math.atan2(y_tip - y_tail, x_tip - x_tail))
 
 
+def _path(lines: Sequence[Line]) -> str:
+    """Closed lines as the ``d`` of an SVG path."""
+    return "".join(f"M{' '.join(f'{x:.1f} {y:.1f}' for x, y in line[:-1])}Z" for line in lines)
+
+
 def _objects_shown(picture: MosaicSlice) -> str:
-    parts = [f"{n} {status}" for status, n in picture.shown.items() if n]
+    parts = [
+        f"{n} {FATES[status]}{'s' if status == 'false' and n > 1 else ''}" for status, n in picture.shown.items() if n
+    ]
     return ", ".join(parts) or "no lesion, no false alarm"

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from dataset_conversion.files.staging import staged
-from evaluation.figures.colours import FALSE, FOUND, MISSED, MODELS
+from evaluation.figures.colours import MODELS
 from evaluation.figures.evaluation import draw_figures, learning_figure
-from evaluation.metrics.names import false_positives
-from evaluation.report.contents import SEGMENTATION
+from evaluation.metrics.names import LESION_WISE, false_positives
+from evaluation.report.contents import SEGMENTATION, cautions, measured
 from evaluation.report.evaluation import captioned, page_templates
 from evaluation.report.subsets import subset_values
+from evaluation.report.target import target_in_full
 from evaluation.tables.seeds import spread
 from evaluation.tables.study import Question, StudyResults
 
@@ -30,7 +31,6 @@ def write_study_page(folder: Path, results: StudyResults) -> Path:
         "results": results,
         "arms": results.arms.to_dict("records"),
         "on_gpu": results.arms["gpu_mebibytes_training"].notna().any(),
-        "colours": {"found": FOUND, "missed": MISSED, "false": FALSE},
         "model_colours": list(colours.values()),
         "number_of": {name: number for number, name in enumerate(names, start=1)},
         "questions": [_shown(question) for question in results.questions],
@@ -54,12 +54,17 @@ def _several_seeds(questions: Sequence[Question]) -> dict[str, list[int]]:
 def _shown(question: Question) -> dict[str, Any]:
     """A question, its tables and figures as the page names them."""
     alarms = false_positives(question.evaluations[0].cases.columns)
-    metrics = [*SEGMENTATION, "sensitivity", *alarms]
+    known = measured([evaluation.summary for evaluation in question.evaluations])
+    lesion_wise = [metric for metric in LESION_WISE if metric in known]
+    metrics = [*lesion_wise, *SEGMENTATION, "sensitivity", *alarms]
     rows = question.comparison.to_dict("records")
     return {
         "question": question,
         "models": [{"name": e.name, "summary": e.summary} for e in question.evaluations],
         "metrics": metrics,
+        "lesion_wise": lesion_wise,
+        "target": target_in_full(question.evaluations[0].summary["settings"]),
+        "cautions": cautions(question.evaluations),
         "spread": {
             name: {metric: spread([each.evaluation for each in seeds], metric) for metric in metrics}
             for name, seeds in question.seeds.items()

@@ -7,10 +7,10 @@ import pandas as pd
 
 from dataset_conversion.files.staging import staged
 from dataset_conversion.sequences import Pattern
-from evaluation.figures.colours import FALSE, FOUND, MISSED
 from evaluation.figures.heat_map import heat_map
 from evaluation.figures.importance import importance_plot
 from evaluation.report.evaluation import page_templates, svg_uri
+from evaluation.report.target import target_in_full, target_name
 from evaluation.tables.subsets import SubsetResults
 
 
@@ -19,10 +19,11 @@ def write_subset_report(folder: Path, results: SubsetResults) -> Path:
     left_out = {case: outcome for case, outcome in results.outcomes.items() if outcome.status != "ok"}
     values = {
         "summary": results.summary,
+        "target": target_name(results.summary["settings"]),
+        "target_in_full": target_in_full(results.summary["settings"]),
         "subsets": subset_values(results),
         "n_patients": results.cases["case"].nunique(),
         "left_out": left_out,
-        "colours": {"found": FOUND, "missed": MISSED, "false": FALSE},
     }
     text = page_templates().get_template("subset_report.html.jinja").render(**values)
     with staged(folder) as stage:

@@ -13,7 +13,7 @@ from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.sequences import Pattern
 from evaluation.metrics.intervals import Average, average
-from evaluation.metrics.names import false_positives
+from evaluation.metrics.names import LESION_WISE, false_positives
 from evaluation.metrics.ranges import values_between
 
 METRICS = ("dice", "auc", "sensitivity")
@@ -41,7 +41,8 @@ class SubsetResults:
 
     @property
     def metrics(self) -> list[str]:
-        return [*METRICS, *false_positives(self.cases.columns)]
+        lesion_wise = [metric for metric in LESION_WISE if metric in self.cases.columns]
+        return [*METRICS, *lesion_wise, *false_positives(self.cases.columns)]
 
     @property
     def table(self) -> pd.DataFrame:

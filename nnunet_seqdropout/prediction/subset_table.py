@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,7 @@ def _summary(task: _Task) -> dict[str, Any]:
             **model.settings,
             "gt": str(folders.reference),
             "target": str(folders.target),
+            "target_name": replace(folders, predictions=model.folder).target_name,
             "min_volumes_mm3": list(task.min_volumes_mm3),
         },
     }

@@ -17,8 +17,11 @@ def images(tmp_path):
 
 
 def shown(backgrounds: Backgrounds) -> int:
-    """The number of the channel that is read."""
-    return int(sitk.GetArrayFromImage(backgrounds.read("P", sitk.Image(1, 1, 1, sitk.sitkUInt8)))[0, 0, 0]) - 1
+    """The number of the channel that is read; it is called by its name."""
+    image, name = backgrounds.read("P", sitk.Image(1, 1, 1, sitk.sitkUInt8))
+    channel = int(sitk.GetArrayFromImage(image)[0, 0, 0]) - 1
+    assert name == (backgrounds.channel_names[channel] if backgrounds.channel_names else f"channel {channel}")
+    return channel
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_mask_stored_with_a_slope_is_one_of_whole_numbers(tmp_path, top):
     """top times 1/top is not 1 in single precision, and is meant to be."""
     folders = write_folders(tmp_path)
     file = folders / "test_gt" / "P0.nii.gz"
-    stored = nib.load(file)
+    stored = nib.Nifti1Image.from_filename(file)
     image = nib.Nifti1Image(np.asarray(stored.dataobj).astype(np.uint16) * np.uint16(top), stored.affine)
     image.header.set_slope_inter(1 / top, 0)
     expected = Folders(folders / "test_gt", folders / "test_p").read("P0").reference

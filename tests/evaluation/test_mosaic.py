@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from dataset_conversion.files.pictures import grey_levels, grey_window
 from evaluation.figures.arrows import Status
-from evaluation.figures.colours import FALSE, FOUND, MISSED
+from evaluation.figures.colours import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 from evaluation.figures.layers import (
     LARGEST_SIDE,
     background_layer,
@@ -49,8 +49,9 @@ def test_every_object_is_in_some_slice(patient):
     assert [s.position_mm for s in slices] == [2.0 * s.z for s in slices]
 
 
-def test_voxels_have_the_colour_of_their_status_where_they_lie(patient):
-    for s, colour, (y, x) in zip(mosaic(*patient), (FOUND, MISSED, FALSE), ((20, 10), (30, 30), (40, 20)), strict=True):
+def test_voxels_have_the_colour_of_their_agreement_where_they_lie(patient):
+    colours, places = (TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE), ((20, 10), (30, 30), (40, 20))
+    for s, colour, (y, x) in zip(mosaic(*patient), colours, places, strict=True):
         pixels = picture(s.agreement)
         assert np.allclose(pixels[y, x, :3] / 255, to_rgb(colour), atol=0.01)
         assert (pixels[..., 3] > 0).sum() == 4
@@ -63,6 +64,15 @@ def test_an_arrow_ends_beside_its_object(patient):
         assert s.shown[arrow.status] == 1
         assert 1 < np.hypot(arrow.tip[0] - x, arrow.tip[1] - y) < 4
         assert all(0 <= end[0] <= s.width_mm and 0 <= end[1] <= s.height_mm for end in (arrow.tail, arrow.tip))
+
+
+def test_every_object_in_a_slice_has_an_outline_of_its_status(patient):
+    slices = mosaic(*patient)
+    assert [[status for status, _ in s.outlines] for s in slices] == [["found"], ["missed"], ["false"]]
+    for s, (y, x) in zip(slices, ((21, 11), (31, 31), (41, 21)), strict=True):
+        ((_, (line,)),) = s.outlines
+        # the object's middle, in mm
+        np.testing.assert_allclose(np.mean(line[:-1], axis=0), (x, y), atol=0.05)
 
 
 def test_a_large_object_needs_no_arrow():

@@ -2,28 +2,18 @@
 
 import base64
 import re
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from conftest import PROJECT
 from example_evaluation import CASES, averages, example
+from example_reports import COMPARISON, slices, with_lesion_wise
 from pages import CHROMIUM, Page, chromium
 from PIL import Image
 
-from evaluation.figures.mosaic import Mark, mosaic
 from evaluation.metrics.names import false_positives, printed_p
 from evaluation.report.evaluation import write_report
-
-COMPARISON = pd.DataFrame(
-    {
-        "metric": ["auc", "dice", "fp"],
-        "n": [3, 3, 4],
-        "p_rank_sum": [0.62, 0.017, 0.0004],
-        "p_signed_rank": [0.5, 0.01, 0.002],
-        "p_signed_rank_holm": [0.51, 0.02, 0.006],
-        "effect": [-0.25, 0.5, np.nan],
-    }
-)
 
 
 def report(folder, *evaluations, **more) -> Page:
@@ -34,14 +24,6 @@ def report(folder, *evaluations, **more) -> Page:
 def page(tmp_path_factory) -> Page:
     """The report of the example alone."""
     return report(tmp_path_factory.mktemp("report"))
-
-
-def slices(probability=True):
-    lesion = np.zeros((12, 30, 30), bool)
-    lesion[3:5, 10:12, 10:12] = lesion[8:10, 20:22, 20:22] = True
-    marks = [Mark("missed", (3, 10, 10)), Mark("missed", (8, 20, 20))]
-    background = np.random.default_rng(0).uniform(50, 100, lesion.shape)
-    return mosaic(background, lesion * 0.4 if probability else None, lesion, np.zeros_like(lesion), marks, (1, 1, 1))
 
 
 def test_the_headline_says_lesions_found_false_alarms_and_dice(page):
@@ -122,20 +104,93 @@ def test_two_models_stand_side_by_side_with_both_tests(tmp_path):
     assert first[2:] == ["3", "3", "3", "0", "0", "0", "0", "0.80", "0.80", "0.90", "0.90"]
 
 
-def test_every_ambiguity_of_the_paper_has_its_sentence(page):
-    text = page.text
+def test_every_ambiguity_of_the_paper_is_on_its_page_which_the_report_names(page):
+    readings = (PROJECT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert "docs/evaluation.md" in page.text
     for said in (
-        "a predicted object with no voxel on the reference",
-        "an object of exactly 10 mm³ counts",
+        "no voxel on the reference",
         "could not exceed 0.731 (DropOut) and 0.677 (DeepLabV3)",
-        "paired signed-rank test",
-        "10 validation patients, who set the threshold, and 55 test patients",
-        "the table is taken as right",
-        "at most three and with more than three",
+        "the paired signed-rank test",
+        "Validation (10) and test (55).",
+        "Those of the table",
+        "at most and more than 3 metastases",
         "drawn on BRAVO at Hospital A",
-        "0.5 is used",
     ):
+        assert said in readings
+        assert said not in page.text
+
+
+def test_measures_are_defined_in_plain_words(page):
+    for said in (
+        "A predicted object that touches no lesion of the reference",
+        "an object of exactly 10 mm³ does",
+        "as soon as one predicted voxel lies on it",
+        "at most three and with more than three lesions",
+    ):
+        assert said in page.text
+    assert "Lesion-wise" not in page.text
+    assert "rank sum" not in page.text
+
+
+def test_the_report_is_for_research_only(page):
+    assert "Research use only. Not a medical device." in page.text
+
+
+def test_pictures_of_patients_are_called_patient_data(tmp_path, page):
+    """Synthetic patients are nobody, and a page without pictures shows nobody."""
+    words, pictures = "Treat this file as patient data.", {"P1": slices()}
+    assert words in report(tmp_path, mosaics=pictures).text
+    assert words not in page.text
+    assert words not in report(tmp_path, example(synthetic=True), mosaics=pictures).text
+
+
+def test_target_and_background_have_their_names(tmp_path):
+    named = example(settings={**example().summary["settings"], "target_name": "metastasis"})
+    of_flair = [replace(each, sequence="flair") for each in slices()]
+    of_t1_gd = [replace(each, sequence="t1_gd") for each in slices()]
+    text = report(tmp_path, named, mosaics={"P1": of_t1_gd, "P2": of_flair}).text
+    assert text.startswith("Evaluation of model: metastasis")
+    assert "target: metastasis (label 1)." in text
+    assert "Axial slices over t1_gd (1 patient), flair (1 patient), seen from the feet" in text
+    assert "In each row: flair , probability of metastasis, lesions and voxels." in text.replace("flair,", "flair ,")
+    assert "class or region" not in text
+
+
+def test_an_evaluation_of_an_earlier_version_has_a_numbered_target(page):
+    assert "target: label 1." in page.text
+
+
+def test_fates_and_voxels_have_a_legend_each(tmp_path):
+    text = report(tmp_path, mosaics={"P1": slices()}).text
+    assert "Lesions (label 1): line and arrow found missed false alarm: touches no lesion Voxels: colour" in text
+    for said in ("true positive: reference and", "false negative: reference alone", "false positive: prediction alone"):
         assert said in text
+
+
+def test_a_fate_is_drawn_as_outline_and_arrow_and_has_no_colour_of_voxels(tmp_path):
+    """Each of the two slices shows one missed lesion; the legend has three fates."""
+    report(tmp_path, mosaics={"P1": slices()})
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert source.count('<g class="fate missed">') == 2 * 2 + 1
+    assert source.count('<g class="fate found">') == source.count('<g class="fate false">') == 1
+    rules = "".join(line for line in source.splitlines() if line.lstrip().startswith(".fate"))
+    assert "stroke-dasharray" in rules
+    assert "--tp" not in rules
+
+
+def test_lesion_wise_measures_come_first_and_a_flood_is_told(tmp_path):
+    page = report(tmp_path, with_lesion_wise(0.004, 0.002))
+    heads, row = page.table("AUC")[:2]
+    assert heads[1:4] == ["Lesion-wise F1", "Lesion-wise Dice", "AUC"]
+    assert [cell.split()[0] for cell in row[1:3]] == ["0.004", "0.002"]
+    # sensitivity (1 + 0.5 + 0.4) / 3
+    assert "model finds 63 % of the lesions by touching them, but has a lesion-wise F1 of 0.004" in page.text
+
+
+def test_a_comparison_with_an_earlier_version_shows_what_both_measured(tmp_path):
+    page = report(tmp_path, with_lesion_wise(0.6, 0.5, "new"), example("old"))
+    assert page.table("AUC")[0][1] == "AUC"
+    assert "by touching" not in page.text
 
 
 def test_names_are_text_and_never_markup(tmp_path, page):

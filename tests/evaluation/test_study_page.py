@@ -3,86 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from example_evaluation import CASES, averages, example
+from example_study_results import NAMES, results, worse
 from example_subsets import subsets
 from pages import Page
 
 from evaluation.report.study import write_study_page
 from evaluation.tables.comparison import compare, compare_with_all
 from evaluation.tables.results import Evaluation
-from evaluation.tables.seeds import OfSeed, averaged
-from evaluation.tables.study import Question, StudyResults
-
-NAMES = ["DropOut", "DeepLabV3", "nnU-Net"]
-
-
-def worse(name: str, by: float) -> Evaluation:
-    """The example with every Dice lower, so that the difference is known."""
-    evaluation = example(name)
-    cases = CASES.assign(dice=CASES["dice"] - by)
-    return Evaluation(cases, evaluation.lesions, evaluation.roc, evaluation.froc, evaluation.summary)
-
-
-def results(**options) -> StudyResults:
-    given = {"synthetic": False, "warnings": (), "gpu_mebibytes": np.nan, **options}
-    evaluations = [example("DropOut"), worse("DeepLabV3", 0.05), worse("nnU-Net", -0.02)]
-    seeds = {e.name: [OfSeed(0, e, f"evaluations/{e.name}/report.html")] for e in evaluations}
-    for name, second in given.get("second", {}).items():
-        seeds[name].append(OfSeed(7, second, f"evaluations/{name}_seed7/report.html"))
-    evaluations = [averaged([each.evaluation for each in of], name=name) for name, of in seeds.items()]
-    arms = pd.DataFrame(
-        {
-            "arm": NAMES,
-            "trainer": ["SeqDropoutTrainer", "DeepLabV3Trainer", "nnUNetTrainer"],
-            "sequences": ["bravo+t1_gd", "t1_gd", "t1_gd"],
-            "n_models": 1,
-            "parameters": [15_600_000, 15_500_000, 20_600_000],
-            "slices_per_iteration": 12,
-            "slices": [6000, 6000, 6000],
-            "slices_most": [6000, 6000, 6012],
-            "training_minutes": [5.25, 5.0, 9.5],
-            "seconds_per_volume": [1.5, 1.4, 2.25],
-            "gpu_mebibytes_training": given["gpu_mebibytes"],
-            "mebibytes_training": [1500.0, 1400.0, 1600.0],
-            "mebibytes_prediction": [1300.0, 1200.0, 1250.0],
-        }
-    )
-    learning = pd.DataFrame(
-        [
-            {
-                "arm": name,
-                "data": "D",
-                "fold": "fold_0",
-                "seed": 0,
-                "epoch": epoch,
-                "train_loss": 0,
-                "val_loss": 0,
-                "pseudo_dice": 0.5,
-            }
-            for name in NAMES
-            for epoch in range(3)
-        ]
-    )
-    question = Question(
-        title="metastasis, as acquired",
-        folder="as_acquired/metastasis",
-        sequences=["t1_gd"],
-        evaluations=evaluations,
-        comparison=compare_with_all(evaluations[0], evaluations[1:]),
-        seeds=seeds,
-    )
-    return StudyResults(
-        "DropOut against 2",
-        given["synthetic"],
-        {"Budget": "10 epochs"},
-        arms,
-        learning,
-        [question],
-        {},
-        given["warnings"],
-    )
 
 
 def second_seed(name: str) -> Evaluation:
@@ -140,8 +69,9 @@ def test_the_table_of_differences_shows_every_member_of_holms_family(page):
 
 def test_every_model_stands_there_with_what_it_found_and_what_it_cost(page):
     short, costs = page.tables[0], page.tables[1]
-    assert [row[0] for row in short[1:]] == NAMES
-    assert short[1][2].split() == ["0.500", "6", "of", "10", "3.2"]
+    assert short[1] == ["metastasis, as acquired"]
+    assert [row[0] for row in short[2:]] == NAMES
+    assert short[2][2:] == ["0.500", "6 of 10", "3.2"]
     assert costs[1][:6] == ["DropOut", "SeqDropoutTrainer", "1", "15.6", "12", "6,000"]
     assert costs[3][5] == "6,000 to 6,012"
 
@@ -202,7 +132,7 @@ def test_the_spread_over_seeds_stands_beside_the_mean_over_patients(page_of_seed
 
 def test_a_mean_of_lesions_found_has_a_decimal_only_if_it_is_not_whole(page_of_seeds):
     short = page_of_seeds.tables[0]
-    assert [row[2].split()[1:4] for row in short[1:3]] == [["5.5", "of", "10"], ["6", "of", "10"]]
+    assert [row[3] for row in short[2:4]] == ["5.5 of 10", "6 of 10"]
 
 
 def test_every_seed_stands_in_a_table_and_leads_to_its_own_report(page_of_seeds):
