@@ -114,6 +114,7 @@ def test_the_sequence_named_is_dropped_and_no_alias_of_it(make_model, case, tmp_
 @pytest.mark.parametrize(("names", "word"), [(("bravo", "mprage", "flair"), "irfspgr"), (("ZScore",) * 3, "zscore")])
 def test_a_name_that_may_mean_several_channels_is_refused(make_model, case, tmp_path, capsys, names, word):
     model = make_model("TinySeqDropout", sequences=names)
+    (case / "P_0003.nii.gz").unlink()
     assert predict(case, tmp_path / "out", model, "--drop", word) == 2
     said = capsys.readouterr().err
     assert "0000 " in said
