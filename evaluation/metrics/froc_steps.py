@@ -17,6 +17,9 @@ from evaluation.metrics.voxels import reaches
 LARGEST = 1 << 19
 """Voxels off the reference that are looked at, the highest ones: a bound of time and memory where a map is noise."""
 
+MOST_STEPS = 4096
+"""Steps of false positives that are kept one by one, from the highest down, and sums of those below."""
+
 _NOTHING = 0
 
 
@@ -87,7 +90,20 @@ def _changes(
     thresholds, inverse = np.unique(where, return_inverse=True)
     changes = np.bincount(inverse[: len(tops)], minlength=len(thresholds))
     changes -= np.bincount(inverse[len(tops) :], minlength=len(thresholds))
-    return thresholds[changes != 0], changes[changes != 0]
+    return _thinned(thresholds[changes != 0], changes[changes != 0])
+
+
+def _thinned(
+    thresholds: NDArray[np.float64], changes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """All patients' steps are in memory at once: thousands of steps below MOST_STEPS become as many sums of neighbours,
+    each at the lowest of its thresholds."""
+    n_below = len(thresholds) - MOST_STEPS
+    if n_below <= MOST_STEPS:
+        return thresholds, changes
+    sums = np.arange(MOST_STEPS) * n_below // MOST_STEPS
+    starts = np.concatenate([sums, np.arange(n_below, len(thresholds))])
+    return thresholds[starts], np.add.reduceat(changes, starts)
 
 
 def _summits(

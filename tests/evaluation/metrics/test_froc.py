@@ -112,3 +112,12 @@ def test_where_too_many_voxels_reach_the_lowest_threshold_it_is_raised(monkeypat
 def test_a_map_without_anything_has_no_step():
     steps = froc_steps(find_objects(np.zeros((2, 2, 2), bool)), np.zeros((2, 2, 2), np.float32), lowest=0.01)
     assert (steps.n_lesions, counts(steps, (0.5,))) == (0, [[0, 0]])
+
+
+def test_of_very_many_steps_the_lower_ones_are_summed(monkeypatch):
+    """Eight objects apart: the highest two one by one, the six below in two sums of three."""
+    monkeypatch.setattr(module, "MOST_STEPS", 2)
+    probability = np.zeros((1, 1, 16))
+    probability[0, 0, ::2] = [0.3, 0.1, 0.2, 0.4, 0.5, 0.6, 0.8, 0.7]
+    steps = froc_steps(find_objects(probability > 1), probability, lowest=0.01)
+    assert (steps.thresholds.tolist(), steps.changes.tolist()) == ([0.1, 0.4, 0.7, 0.8], [3, 3, 1, 1])
