@@ -23,8 +23,10 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Each file of tests in one of two processes: make test [PROCESSES=N]
+test: PROCESSES ?= 2
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(PROCESSES) --dist loadfile
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

@@ -45,6 +45,7 @@ setup(
             "nnunet_seqdropout[phantom,dicom,dask]",
             "pytest",
             "pytest-cov",
+            "pytest-xdist",
             "hypothesis",
             "scikit-learn",
             "pydicom",

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -70,9 +72,19 @@ class TinyStock(Tiny, ConfiguredTrainer):
 """
 
 
+class Threads:
+    """A context of ``multiprocessing`` whose pools are threads."""
+
+    Pool = ThreadPool
+
+
 @dataclass(frozen=True)
 class Host:
-    """The three folders of nnU-Net below ``root``, and its commands run in them."""
+    """The three folders of nnU-Net below ``root``, and its commands run in them.
+
+    Each of its commands loads torch and nnU-Net, and so does each of their worker processes: one where nnU-Net would
+    start several.
+    """
 
     root: Path
 
@@ -86,8 +98,9 @@ class Host:
             "nnUNet_raw": str(self.root / "raw"),
             "nnUNet_preprocessed": str(self.root / "preprocessed"),
             "nnUNet_results": str(self.root / "results"),
-            "nnUNet_extTrainer": os.pathsep.join([str(TRAINERS), str(self.root / "own_trainers")]),
-            "nnUNet_def_n_proc": "2",
+            # nnU-Net searches them in this order for every trainer and model: those of nearly all tests stand first
+            "nnUNet_extTrainer": os.pathsep.join([str(self.root / "own_trainers"), str(TRAINERS)]),
+            "nnUNet_def_n_proc": "1",
             "nnUNet_n_proc_DA": "1",
         }
 
@@ -110,6 +123,26 @@ class Host:
         workers = ("-npfp", 1, "-np", 1, "--verify_dataset_integrity")
         self.run("nnUNetv2_plan_and_preprocess", "-d", dataset_id, "-c", *configurations, *workers)
 
+    def plan_here(self, dataset_id: int, *configurations: str) -> None:
+        """What ``plan`` does, by the functions of its command in this process, where nothing is loaded anew.
+
+        The fingerprint draws ten thousand voxels, not a hundred million: only CT is normalised by them.
+        """
+        from nnunetv2.experiment_planning import plan_and_preprocess_api as nnunet
+
+        class QuickFingerprint(nnunet.DatasetFingerprintExtractor):
+            def __init__(self, *arguments, **options) -> None:
+                super().__init__(*arguments, **options)
+                self.num_foreground_voxels_for_intensitystats = 1e4
+
+        with pytest.MonkeyPatch.context() as changed:
+            for name, value in self.environment.items():
+                changed.setenv(name, value)
+            changed.setattr("multiprocessing.get_context", lambda _: Threads)
+            nnunet.extract_fingerprint_dataset(dataset_id, QuickFingerprint, 1, check_dataset_integrity=True)
+            nnunet.plan_experiments([dataset_id])
+            nnunet.preprocess([dataset_id], configurations=configurations, num_processes=[1] * len(configurations))
+
     def train(self, dataset_id: int, trainer: str, *options: object, configuration: str = "2d", fold: str = "0") -> str:
         command = ("nnUNetv2_train", dataset_id, configuration, fold, "-tr", trainer, "-device", "cpu")
         return self.run(*command, *options)
@@ -125,7 +158,8 @@ class Host:
         folds: Sequence[object] = (0,),
     ) -> str:
         model = ("-d", dataset_id, "-c", configuration, "-tr", trainer, "-f", *folds, "-device", "cpu")
-        return self.run("nnUNetv2_predict", "-i", source, "-o", target, *model, *options)
+        workers = ("-npp", 1, "-nps", 1)
+        return self.run("nnUNetv2_predict", "-i", source, "-o", target, *model, *workers, *options)
 
     def model(self, dataset: str, trainer: str, configuration: str = "2d") -> Path:
         return self.root / "results" / dataset / f"{trainer}__nnUNetPlans__{configuration}"
@@ -200,16 +234,17 @@ def four_sequences(tmp_path_factory: pytest.TempPathFactory) -> Host:
     folder = host.root / "raw" / "Dataset001_Four"
     write_dataset(folder, shapes, splits=splits)
     write_case(folder, "E", shapes["E"], seed=9, absent=["bravo"])
-    host.plan(1, "2d", "3d_fullres")
+    host.plan_here(1, "2d", "3d_fullres")
     return host
 
 
 @pytest.fixture
 def in_host(four_sequences: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """nnU-Net's environment for calls within this process, augmentation without workers."""
+    """nnU-Net's environment for calls within this process: augmentation without workers, progress.png of few pixels."""
     for name, value in four_sequences.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 10)
     return four_sequences
 
 

@@ -17,6 +17,7 @@ from conftest import SEQUENCES, Host, write_case, write_dataset
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from window_by_window import slice_by_slice
 
+from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.dropout import keep_and_rescale, present_sequences
 from nnunet_seqdropout.network import DeepLabV3Slab
 
@@ -31,21 +32,21 @@ def write_inputs(folder: Path, shapes: dict, **options) -> Path:
     return folder / "imagesTs"
 
 
-def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(four_sequences, tmp_path):
-    printed = four_sequences.train(1, "TinySeqDropout")
+def test_train_fill_and_predict_a_patient_who_lacks_a_sequence(in_host, tmp_path):
+    printed = in_host.train(1, "TinySeqDropout")
     assert "Mean Validation Dice" in printed
     # of the validation patients E lacks bravo
     assert "Pseudo dice of " in printed
-    assert (four_sequences.model("Dataset001_Four", "TinySeqDropout") / "fold_0" / "progress_patterns.png").is_file()
+    assert (in_host.model("Dataset001_Four", "TinySeqDropout") / "fold_0" / "progress_patterns.png").is_file()
     images = write_inputs(tmp_path, {"new": (9, 37, 45)})
     (images / "new_0000.nii.gz").unlink()
-    four_sequences.run("seqdropout", "fill", "-i", images, "-o", tmp_path / "filled", "-d", 1)
-    four_sequences.predict(1, "TinySeqDropout", tmp_path / "filled", tmp_path / "out", "--save_probabilities")
+    assert main(["fill", "-i", str(images), "-o", str(tmp_path / "filled"), "-d", "1"]) == 0
+    in_host.predict(1, "TinySeqDropout", tmp_path / "filled", tmp_path / "out", "--save_probabilities")
     stock = np.load(tmp_path / "out" / "new.npz")["probabilities"][1]
     assert labels(tmp_path / "out" / "new.nii.gz").shape == stock.shape == (9, 37, 45)
-    model = ("-m", four_sequences.model("Dataset001_Four", "TinySeqDropout"), "-f", 0, "-device", "cpu")
+    model = ("-m", in_host.model("Dataset001_Four", "TinySeqDropout"), "-f", 0, "-device", "cpu")
     command = ("seqdropout", "predict", "-i", images, "-o", tmp_path / "ours", *model, "--save_probabilities")
-    four_sequences.run(*command)
+    in_host.run(*command)
     ours = labels(tmp_path / "ours" / "new_prob.nii.gz")
     assert np.ptp(stock) > 0.01
     # the stock command weights the one tile there is: in its corners float16 rounds a logit to a whole number,

@@ -442,24 +442,13 @@ def references(case, tmp_path) -> Path:
     return tmp_path / "gt"
 
 
-def measure_subsets(case: Path, references: Path, out: Path, model: Path, *options: object) -> int:
-    words = (
-        "subsets",
-        "-i",
-        case,
-        "-gt",
-        references,
-        "-o",
-        out,
-        "-m",
-        model,
-        "-f",
-        0,
-        "-device",
-        "cpu",
-        "--disable_tta",
-    )
-    return main([str(word) for word in (*words, *options)])
+def words_of_subsets(case: Path, references: Path, out: Path, model: Path, *options: object) -> list[str]:
+    where = ("-i", case, "-gt", references, "-o", out, "-m", model)
+    return [str(word) for word in ("subsets", *where, "-f", 0, "-device", "cpu", "--disable_tta", *options)]
+
+
+def measure_subsets(*words: Any) -> int:
+    return main(words_of_subsets(*words))
 
 
 def test_every_subset_is_measured_as_if_predicted_by_itself(make_model, case, references, tmp_path, capsys):
@@ -490,18 +479,15 @@ def test_every_subset_is_measured_as_if_predicted_by_itself(make_model, case, re
     assert "+".join(SEQUENCES) in capsys.readouterr().out
 
 
-def test_predict_calibrate_and_subsets_run_in_processes_of_their_own(make_model, in_host, case, references, tmp_path):
+def test_calibrate_and_subsets_run_in_processes_of_their_own(make_model, in_host, case, references, tmp_path, capsys):
     model = make_model("TinySeqDropout")
-    how = ("-m", model, "-f", 0, "-device", "cpu", "--disable_tta")
-    in_host.run("seqdropout", "predict", "-i", case, "-o", tmp_path / "val", *how, "--save_probabilities", "--argmax")
+    assert predict(case, tmp_path / "val", model, "--save_probabilities", "--argmax") == 0
     in_host.run("seqdropout", "calibrate", "-gt", references, "-p", tmp_path / "val", "-o", tmp_path / "t.json")
-    where = ("-i", case, "-gt", references, "-o", tmp_path / "subsets", "--patterns", "+".join(SEQUENCES), "flair")
-    lacking = in_host.run(
-        "seqdropout", "subsets", *where, *how, "--threshold-file", tmp_path / "missing.json", fails=True
-    )
-    assert "missing.json" in lacking
+    words = (case, references, tmp_path / "subsets", model, "--patterns", "+".join(SEQUENCES), "flair")
+    assert measure_subsets(*words, "--threshold-file", tmp_path / "missing.json") == 2
+    assert "missing.json" in capsys.readouterr().err
     own = ("--threshold-file", tmp_path / "t.json", "--min-volume-mm3", "2.5")
-    printed = in_host.run("seqdropout", "subsets", *where, *how, *own)
+    printed = in_host.run("seqdropout", *words_of_subsets(*words, *own))
     assert f"Report: {tmp_path / 'subsets' / 'report.html'}" in printed
     written = json.loads((tmp_path / "t.json").read_text())["thresholds"]["+".join(SEQUENCES)]["value"]
     said = json.loads((tmp_path / "subsets" / "summary.json").read_text())["threshold"]

@@ -65,19 +65,19 @@ def same(first, second) -> bool:
     "name", ["TinySeqDropout", pytest.param("TinyPlusSeqDropout", marks=pytest.mark.slow), "TinyStockSeqDropout"]
 )
 def test_the_same_seed_gives_the_same_weights_also_when_it_was_interrupted(seeded, name):
-    trainer = seeded(name)
+    trainer = seeded(name, epochs=2)
     trainer.run_training()
     whole = weights(trainer)
-    interrupted = seeded(name)
+    interrupted = seeded(name, epochs=2)
     interrupted.on_epoch_end = lambda: stop_after_the_first(interrupted)
     with pytest.raises(KeyboardInterrupt):
         interrupted.run_training()
-    resumed = seeded(name, anew=False)
+    resumed = seeded(name, anew=False, epochs=2)
     resumed.load_checkpoint(str(Path(resumed.output_folder) / "checkpoint_latest.pth"))
     assert resumed.current_epoch == 1
     resumed.run_training()
     assert same(whole, weights(resumed))
-    other = seeded(name, seed=6)
+    other = seeded(name, seed=6, epochs=2)
     other.run_training()
     assert not same(whole, weights(other))
 
