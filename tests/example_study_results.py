@@ -5,9 +5,10 @@ import pandas as pd
 from example_evaluation import CASES, example
 
 from evaluation.tables.comparison import compare_with_all
+from evaluation.tables.primary import non_inferiority, primary_endpoint
 from evaluation.tables.results import Evaluation
 from evaluation.tables.seeds import OfSeed, averaged
-from evaluation.tables.study import Question, StudyResults
+from evaluation.tables.study import Primary, Question, StudyResults
 
 NAMES = ["DropOut", "DeepLabV3", "nnU-Net"]
 
@@ -75,5 +76,10 @@ def results(**options) -> StudyResults:
         learning,
         [question],
         {},
+        Primary(
+            question.title,
+            primary_endpoint(evaluations[0], evaluations[1:], metric="dice"),
+            non_inferiority(evaluations[0], evaluations[2], metric="dice"),
+        ),
         given["warnings"],
     )

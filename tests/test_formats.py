@@ -16,6 +16,7 @@ from example_folders import evaluate, patient, save, write_folders
 from example_plans import FINGERPRINT, PLANS
 from example_question import question
 from example_study import DESIGN, cohort, train
+from example_study_results import results as study_results
 from example_subsets import subsets
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -43,6 +44,7 @@ from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 from nnunet_seqdropout.prediction.subset_table import Measurement, measure_subsets
 from nnunet_seqdropout.study.commands import prepare_study
 from nnunet_seqdropout.study.design import Arm, Budget, Design
+from nnunet_seqdropout.study.endpoint import Endpoint
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.models import arms_table, learning_table, trained_models
 from nnunet_seqdropout.study.state import Record
@@ -98,7 +100,7 @@ def evaluated(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["cases", "lesions", "roc", "froc", "protocols"])
+@pytest.mark.parametrize("name", ["cases", "lesions", "roc", "froc", "protocols", "reliability", "confidence"])
 def test_the_tables_of_an_evaluation_have_the_columns_of_the_page_in_its_order(evaluated, name):
     assert list(pd.read_csv(evaluated / "a" / f"{name}.csv").columns) == documented(f"`{name}.csv`")
 
@@ -344,6 +346,7 @@ def test_the_tables_of_a_study(tmp_path):
     assert list(learning_table(trained).columns) == documented("`learning.csv`")
     assert list(models_table(question()).columns) == documented("`table.csv`")
     assert list(seeds_table(question()).columns) == documented("`seeds.csv`")
+    assert list(study_results().primary.rows().columns) == documented("`primary.csv`")
     state = read(tmp_path / "out" / "state.json")
     assert [*state] == ["version", "steps"]
     assert [*next(iter(state["steps"].values()))] == documented("`state.json`")
@@ -353,5 +356,7 @@ def test_the_tables_of_a_study(tmp_path):
 def test_the_design_of_a_study():
     assert {field.name for field in fields(Design)} == {*documented("Design")}
     assert [field.name for field in fields(Arm)] == ["name", *documented("Arm of a design")]
+    endpoint = [name for name in backticked("Design", "`primary`") if name not in ("lesion_f1", "sequences: available")]
+    assert endpoint == [field.name for field in fields(Endpoint)]
     budget = backticked("Design", "`budget`")
     assert budget == [field.name for field in fields(Budget)]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from dataset_conversion.files.staging import staged
 from evaluation.figures.plots import draw_box, draw_froc, draw_learning, draw_roc, draw_sensitivity_by_size
+from evaluation.figures.trust import draw_confidence, draw_reliability
 from evaluation.metrics.names import false_positives
 from evaluation.tables.results import Evaluation
 
@@ -39,6 +40,11 @@ def draw_figures(evaluations: Sequence[Evaluation]) -> dict[str, Figure]:
                 draw(figures[name].axes[0], with_curve)
         figures["sensitivity_by_size"] = _figure()
         draw_sensitivity_by_size(figures["sensitivity_by_size"].axes[0], evaluations)
+        for name, draw in (("reliability", draw_reliability), ("confidence", draw_confidence)):
+            with_table = [evaluation for evaluation in evaluations if len(getattr(evaluation, name))]
+            if with_table:
+                figures[name] = _figure()
+                draw(figures[name].axes[0], with_table)
         for metric in ("dice", *false_positives(evaluations[0].cases.columns)):
             figures[metric] = _figure()
             draw_box(figures[metric].axes[0], evaluations, metric)

@@ -33,7 +33,7 @@ def draw_roc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
     inset.set(xscale="log", xlim=(LOWEST_RATE, 1), ylim=(0, 1.02))
     inset.tick_params(labelsize=7.5)
     inset.set_title("same curves, logarithmic axis", fontsize=7.5)
-    _legend(ax, evaluations)
+    name_models(ax, evaluations)
 
 
 def draw_box(ax: Axes, evaluations: Sequence[Evaluation], metric: str) -> None:
@@ -63,7 +63,7 @@ def draw_box(ax: Axes, evaluations: Sequence[Evaluation], metric: str) -> None:
     if metric != "dice":
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="x", visible=False)
-    _legend(ax, evaluations)
+    name_models(ax, evaluations)
 
 
 def draw_froc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
@@ -90,7 +90,7 @@ def draw_froc(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set(xlabel="False positives per patient", ylabel="Share of lesions found", ylim=(-0.02, 1.02))
     ax.set_xlim(-FEWEST_FALSE_POSITIVES / 8, 1.1 * max(highest, ticks[-1]))
-    _legend(ax, evaluations)
+    name_models(ax, evaluations)
 
 
 def _doubling(lowest: float, highest: float) -> list[float]:
@@ -120,10 +120,10 @@ def draw_sensitivity_by_size(ax: Axes, evaluations: Sequence[Evaluation]) -> Non
     ax.set_xticks(range(len(sizes)), [f"{_range(size)}\nn = {counted(size['n_lesions'])}" for size in sizes])
     ax.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(-0.02, 1.02), xlabel="Diameter (mm)", ylabel="Share of lesions found")
     ax.grid(axis="x", visible=False)
-    _legend(ax, evaluations)
+    name_models(ax, evaluations)
 
 
-def _legend(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
+def name_models(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
     """Names above the axes, where they hide nothing; none for a single model."""
     if len(evaluations) > 1:
         keys = []

@@ -16,6 +16,12 @@ from evaluation.report.target import target_in_full, target_name
 from evaluation.report.touching import EXPLANATION, touching_sentence
 from evaluation.tables.results import Evaluation
 
+WAYS = {
+    "dice": "Highest mean Dice",
+    "youden_pooled": "Youden index, the paper's",
+    "fp_budget": "Budget of false positives",
+}
+"""How a threshold was chosen on validation patients, in words."""
 SEGMENTATION = ("auc", "dice", "recall", "precision")
 VOLUMES = ("volume_reference_mm3", "volume_predicted_mm3")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -57,6 +63,7 @@ def contents(
         "limits": [limit(metric) for metric in alarms[1:]],
         "comparison": {} if comparison is None else {str(r["metric"]): r for r in comparison.to_dict("records")},
         "tests": TESTS,
+        "ways": WAYS,
         "with_threshold": any(evaluation.summary["threshold"]["values"] for evaluation in evaluations),
         **_patients(evaluations, anchors),
         "mosaics": [

@@ -28,12 +28,23 @@ CAPTIONS = {
     ),
     "froc": (
         "FROC",
-        "Lesions found against false alarms as the threshold moves. The disc is the threshold used; the axis is "
-        "logarithmic above 1 where there are more than two.",
+        "Lesions found against false alarms as the threshold moves, with the 95 % band over patients. The disc is the "
+        "threshold used; from 1/8 on, each tick of the axis is twice the one before.",
     ),
     "sensitivity_by_size": (
         "Sensitivity by size",
-        "Lesions of all patients together, by the diameter of the sphere of equal volume, with 95 % Wilson intervals.",
+        "Lesions of all patients together, by the diameter of the sphere of equal volume. The 95 % intervals take the "
+        "lesions of one patient as alike.",
+    ),
+    "reliability": (
+        "Can a voxel's probability be taken at its word?",
+        "Of the voxels with a probability near 0.8, how many are lesion? On the dotted line as many as the probability "
+        "says; below it the model is too sure of itself.",
+    ),
+    "confidence": (
+        "How often is an object of this confidence a lesion?",
+        "Predicted objects at the threshold used, by the highest probability in them, with 95 % intervals over "
+        "patients. The small numbers count the objects.",
     ),
     "learning": (
         "Learning curves",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from evaluation.tables.primary import NonInferiority
 from evaluation.tables.results import Evaluation
 from evaluation.tables.seeds import OfSeed, spread
 from evaluation.tables.subsets import SubsetResults
@@ -27,11 +28,33 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Primary:
+    """The endpoint that a study named before it was run. question: its title. table: see ``primary_endpoint``.
+
+    non_inferiority: None where there is no dedicated model.
+    """
+
+    question: str
+    table: pd.DataFrame
+    non_inferiority: NonInferiority | None
+
+    def rows(self) -> pd.DataFrame:
+        """The rows of ``primary.csv``: the table, with what was found of non-inferiority in the row of that model."""
+        table = self.table.assign(question=self.question)
+        found = self.non_inferiority
+        columns = {"margin": "margin", "lowest": "lowest", "p_non_inferior": "p", "non_inferior": "non_inferior"}
+        for name, attribute in columns.items():
+            of_dedicated = {} if found is None else {found.against: getattr(found, attribute)}
+            table[name] = [of_dedicated.get(against) for against in table["against"]]
+        return table
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """facts: words about data, protocol and machine. arms: a row per model: what it is and what it cost.
 
     learning: ``arm, data, fold, seed, epoch, train_loss, val_loss, pseudo_dice``. subsets: model -> its results on
-    every subset, and in subset_seeds the seeds that they are of.
+    every subset, and in subset_seeds the seeds that they are of. primary: what the study is judged by.
     """
 
     title: str
@@ -41,6 +64,7 @@ class StudyResults:
     learning: pd.DataFrame
     questions: Sequence[Question]
     subsets: Mapping[str, SubsetResults]
+    primary: Primary
     warnings: Sequence[str] = ()
     subset_seeds: Mapping[str, Sequence[int]] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dataset_conversion.faults import Fault
+from nnunet_seqdropout.study.endpoint import Endpoint
 from nnunet_seqdropout.study.seeds import require_seeds
 
 BASES: Mapping[str, tuple[str, ...]] = {
@@ -60,6 +61,7 @@ class Design:
     trainers that know them. seeds: with each of them every arm is trained. subset_tables: whose models of an arm with
     dropout are measured on every subset of the sequences. mirroring: nnU-Net's test-time augmentation, for every arm
     alike. planning: further words for nnUNetv2_plan_and_preprocess; ``plans`` must then name what it writes.
+    primary: the endpoint that the study is judged by.
     """
 
     reference: str
@@ -79,6 +81,7 @@ class Design:
     background: str | None = None
     mirroring: bool = True
     subset_tables: Literal["every_seed", "first_seed", "none"] = "every_seed"
+    primary: Endpoint = field(default_factory=Endpoint)
 
     def __post_init__(self) -> None:
         require_sound(self)
@@ -86,6 +89,12 @@ class Design:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(arm.name for arm in self.arms)
+
+    @property
+    def dedicated(self) -> str | None:
+        """The arm to which the reference must not be inferior; None where there is none."""
+        trained_for_it = (a.name for a in self.arms if a.sequences == "available" and a.name != self.reference)
+        return self.primary.dedicated or next(trained_for_it, None)
 
 
 def require_sound(design: Design) -> None:
@@ -96,6 +105,8 @@ def require_sound(design: Design) -> None:
     for arm in design.arms:
         if arm.seeds is not None:
             require_seeds(arm.seeds, where=f"arm {arm.name}: seeds")
+    others = [name for name in design.names if name != design.reference]
+    design.primary.require_sound(scenarios=list(design.scenarios), targets=list(design.targets), others=others)
     if design.test == "cross_validation" and design.threshold != "argmax":
         remedy = "Write threshold: argmax; a threshold must not be chosen on the patients that it is tested on."
         raise Fault("test: cross_validation has no validation patients of its own", remedy=remedy)

@@ -8,6 +8,7 @@ from typing import Any
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.yaml_files import read_yaml
 from nnunet_seqdropout.study.design import BASES, Arm, Budget, Design
+from nnunet_seqdropout.study.endpoint import Endpoint
 from nnunet_seqdropout.study.seeds import one_spelling
 
 REMEDY = "Write it in YAML, as in docs/study.md."
@@ -25,6 +26,7 @@ def read_design(file: Path) -> Design:
         design = Design(
             arms=tuple(sorted(arms, key=lambda arm: arm.name != content["reference"])),
             budget=Budget(**content.pop("budget")),
+            primary=Endpoint(**content.pop("primary", {})),
             targets={name: tuple(labels) for name, labels in content.pop("targets").items()},
             **{key: _frozen(value) for key, value in content.items()},
         )

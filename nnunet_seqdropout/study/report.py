@@ -9,9 +9,10 @@ from dataset_conversion.files.staging import staged
 from evaluation.figures.evaluation import learning_figure, write_figures
 from evaluation.report.study import write_study_page
 from evaluation.tables.comparison import compare_with_all
+from evaluation.tables.primary import non_inferiority, primary_endpoint
 from evaluation.tables.results import read_evaluation
 from evaluation.tables.seeds import OfSeed, averaged, averaged_subsets
-from evaluation.tables.study import Question, StudyResults, models_table, seeds_table
+from evaluation.tables.study import Primary, Question, StudyResults, models_table, seeds_table
 from evaluation.tables.subsets import SubsetResults, joined, read_subset_results
 from nnunet_seqdropout.study.design import Arm
 from nnunet_seqdropout.study.folder import Study
@@ -21,8 +22,8 @@ from nnunet_seqdropout.study.steps import Steps
 
 
 def write_study_report(study: Study, steps: Steps) -> Path:
-    """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``table.csv``, ``seeds.csv``, ``comparisons.csv`` and the
-    figures."""
+    """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``primary.csv``, ``table.csv``, ``seeds.csv``,
+    ``comparisons.csv`` and the figures."""
     trained = trained_models(study)
     arms, learning = arms_table(study, steps, trained), learning_table(trained)
     questions = list(_questions(study))
@@ -35,11 +36,13 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         questions=questions,
         subsets={arm.name: _subsets(study, arm) for arm in study.design.arms if study.runs_for_subsets(arm)},
         subset_seeds={arm.name: [run.seed for run in study.runs_for_subsets(arm)] for arm in study.design.arms},
+        primary=_primary(study, questions),
         warnings=[*_one_training(study), *_warnings(arms, questions)],
     )
     with staged(study.folder) as stage:
         arms.to_csv(stage / "arms.csv", index=False)
         learning.to_csv(stage / "learning.csv", index=False)
+        results.primary.rows().to_csv(stage / "primary.csv", index=False)
         pd.concat([models_table(question) for question in questions]).to_csv(stage / "table.csv", index=False)
         pd.concat([seeds_table(question) for question in questions]).to_csv(stage / "seeds.csv", index=False)
         compared = [question.comparison.assign(question=question.title) for question in questions]
@@ -64,6 +67,23 @@ def _questions(study: Study) -> Iterator[Question]:
                 comparison=compare_with_all(evaluations[0], evaluations[1:]),
                 seeds=seeds,
             )
+
+
+def _primary(study: Study, questions: Sequence[Question]) -> Primary:
+    design = study.design
+    endpoint = design.primary
+    scenario = endpoint.scenario or next(iter(design.scenarios))
+    target = endpoint.target or next(iter(design.targets))
+    question = next(each for each in questions if each.folder == f"{scenario}/{target}")
+    reference, *others = question.evaluations
+    dedicated = next((each for each in others if each.name == design.dedicated), None)
+    return Primary(
+        question.title,
+        primary_endpoint(reference, others, metric=endpoint.metric),
+        None
+        if dedicated is None
+        else non_inferiority(reference, dedicated, metric=endpoint.metric, margin=endpoint.margin),
+    )
 
 
 def _of_seeds(study: Study, arm: Arm, scenario: str, target: str) -> list[OfSeed]:
