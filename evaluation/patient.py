@@ -1,14 +1,13 @@
 """Computes all measures of one patient from arrays: numbers and a table of lesions."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.lesion_table import lesion_table
-from evaluation.metrics.froc import froc_counts
 from evaluation.metrics.grid import Grid
 from evaluation.metrics.lesions import Detection, Objects, connect, detect, find_objects
 from evaluation.metrics.lesionwise import lesion_wise
@@ -22,18 +21,17 @@ __all__ = ["Grid", "PatientResult", "Rules", "evaluate_patient", "papers_measure
 @dataclass(frozen=True)
 class Rules:
     """threshold: a voxel is predicted where p >= threshold, compared in float64. min_volumes_mm3: limits under which
-    false positives and the objects that find a lesion are counted anew. froc_thresholds: where the FROC is taken."""
+    false positives and the objects that find a lesion are counted anew."""
 
     threshold: float = 0.5
     min_volumes_mm3: Sequence[float] = (10.0,)
-    froc_thresholds: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
 class PatientResult:
     """measures: the columns of ``cases.csv``; lesions: the rows of ``lesions.csv``; n_one_to_one: pairs of a lesion and
-    an object, each in one pair at most; roc: None without probabilities; froc: a row per threshold,
-    ``n_found, false_positives``. reference and predicted: the objects themselves."""
+    an object, each in one pair at most; roc: None without probabilities. reference and predicted: the objects
+    themselves."""
 
     measures: dict[str, float]
     lesions: pd.DataFrame
@@ -41,7 +39,6 @@ class PatientResult:
     reference: Objects
     predicted: Objects
     roc: Roc | None = None
-    froc: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
 
 def evaluate_patient(
@@ -70,7 +67,7 @@ def evaluate_patient(
     lesions = find_objects(reference)
     if predicted is not None:
         objects = find_objects(predicted if mask is None else predicted & mask)
-    curve, froc, brier_score = None, np.zeros((0, 2), np.int64), float("nan")
+    curve, brier_score = None, float("nan")
     if probability is not None:
         require_probabilities(probability)
         of_lesions = probability.ravel()[lesions.voxels]
@@ -82,13 +79,11 @@ def evaluate_patient(
         curve = roc_of_values(
             of_lesions, values, n_voxels=reference.size if mask is None else int(np.count_nonzero(mask))
         )
-        inside = probability if mask is None or not rules.froc_thresholds else np.where(mask, probability, 0)
-        froc = froc_counts(reference, inside, rules.froc_thresholds)
         brier_score = brier(reference, probability, mask)
     detection = detect(lesions, objects, voxel_mm3=grid.voxel_mm3)
     measures = _measures(lesions, objects, detection, grid, rules, curve, brier_score)
     table = lesion_table(lesions, objects, detection, grid=grid, probability=probability)
-    return PatientResult(measures, table, len(detection.one_to_one()), lesions, objects, curve, froc)
+    return PatientResult(measures, table, len(detection.one_to_one()), lesions, objects, curve)
 
 
 def _candidates(

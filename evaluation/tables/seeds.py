@@ -61,7 +61,7 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
         summary=summary,
         protocols=protocols,
         reliability=_mean_reliability([evaluation.reliability for evaluation in evaluations]),
-        confidence=confidence(lesions),
+        confidence=confidence(lesions) if all(len(e.confidence) for e in evaluations) else first.confidence,
     )
 
 

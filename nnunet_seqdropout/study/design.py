@@ -93,8 +93,11 @@ class Design:
     @property
     def dedicated(self) -> str | None:
         """The arm to which the reference must not be inferior; None where there is none."""
-        trained_for_it = (a.name for a in self.arms if a.sequences == "available" and a.name != self.reference)
-        return self.primary.dedicated or next(trained_for_it, None)
+        if self.primary.dedicated is not None:
+            return self.primary.dedicated
+        trained_for_it = [a for a in self.arms if a.sequences == "available" and a.name != self.reference]
+        # stock nnU-Net is the hardest to beat
+        return next((a.name for a in sorted(trained_for_it, key=lambda a: a.trainer != "nnUNetTrainer")), None)
 
 
 def require_sound(design: Design) -> None:

@@ -12,8 +12,8 @@ from evaluation.tables.primary import MARGIN, METRIC
 class Endpoint:
     """metric: a column of ``cases.csv``. scenario, target: None are the first of the design.
 
-    dedicated: the arm to which the reference must not be inferior by ``margin``, in the metric's units; None is the
-    first other arm that was trained on the sequences of the test patients, if there is one.
+    dedicated: the arm to which the reference must not be inferior by ``margin``, in the metric's units; None is an
+    arm that was trained on the sequences of the test patients, nnUNetTrainer before others, if there is one.
     """
 
     metric: str = METRIC

@@ -2,7 +2,6 @@
 
 import json
 from math import isnan, nan
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from dataset_conversion.files.images import read_image
+from evaluation.metrics.froc import froc_counts
 from evaluation.metrics.lesions import Objects, detect
 from evaluation.patient import Grid, Rules, evaluate_patient
 
@@ -124,34 +124,45 @@ def test_without_lesions_sensitivity_and_area_are_undefined():
     assert (measures["n_lesions"], measures["n_objects"], measures["fp"]) == (0, 0, 0)
 
 
-def test_a_label_map_has_no_area_and_no_froc():
+def test_a_label_map_has_no_area():
     reference, probability = example()
-    result = evaluate_patient(reference, predicted=probability >= 0.5, rules=Rules(froc_thresholds=(0.5,)))
+    result = evaluate_patient(reference, predicted=probability >= 0.5)
     assert all(isnan(result.measures[name]) for name in ("auc", "auprc", "brier"))
-    assert (result.roc, result.froc.tolist()) == (None, [])
+    assert result.roc is None
     assert result.lesions["p_max"].isna().all()
 
 
-def test_probabilities_and_a_mask_at_once_or_neither_are_refused():
+def test_a_mask_beside_probabilities_tells_the_objects_and_they_the_curves():
+    """As a model's most probable label does: at the threshold the objects would be others."""
     reference, probability = example()
-    neither_and_both: list[dict[str, Any]] = [{}, {"probability": probability, "predicted": reference}]
-    for given_ in neither_and_both:
-        with pytest.raises(ValueError, match="either the probabilities or the predicted mask"):
-            evaluate_patient(reference, **given_)
+    predicted = probability >= 0.8
+    both = evaluate_patient(reference, probability=probability, predicted=predicted, rules=Rules(0.1)).measures
+    at_mask = evaluate_patient(reference, predicted=predicted).measures
+    curves = {"auc", "auprc", "brier"}
+    of_probability = evaluate_patient(reference, probability=probability).measures
+    assert {name: both[name] for name in curves} == {name: of_probability[name] for name in curves}
+    assert {n: str(v) for n, v in both.items() if n not in curves} == {
+        n: str(v) for n, v in at_mask.items() if n not in curves
+    }
+
+
+def test_no_prediction_or_another_shape_is_refused():
+    reference, _ = example()
+    with pytest.raises(ValueError, match="Give the probabilities, the predicted mask, or both"):
+        evaluate_patient(reference)
     with pytest.raises(ValueError, match=r"shape \(4, 5, 6\), the other volume \(1, 5, 6\)"):
         evaluate_patient(reference, predicted=reference[:1])
 
 
 @given(BOOLS, PROBABILITIES, BOOLS, st.sampled_from([0.25, 0.5, 0.75]))
 def test_it_agrees_with_its_parts_and_flipping_all_changes_nothing(reference, probability, mask, threshold):
-    rules = Rules(threshold, (2.0,), (0.25, threshold))
+    rules = Rules(threshold, (2.0,))
     result = evaluate_patient(reference, probability=probability, mask=mask, rules=rules)
     flipped = [np.flip(volume, (0, 2)) for volume in (reference, probability, mask)]
     again = evaluate_patient(flipped[0], probability=flipped[1], mask=flipped[2], rules=rules)
     # of several equally good matchings of lesions any may be taken
     flips = {name: value for name, value in again.measures.items() if not name.startswith("lesion_")}
     assert {name: result.measures[name] for name in flips} == pytest.approx(flips, nan_ok=True)
-    assert result.froc.tolist() == again.froc.tolist()
     inside = reference[mask]
     if inside.any() and not inside.all():
         assert result.measures["auc"] == pytest.approx(roc_auc_score(inside, probability[mask]), abs=1e-12)
@@ -162,7 +173,8 @@ def test_it_agrees_with_its_parts_and_flipping_all_changes_nothing(reference, pr
         assert result.measures["brier"] == pytest.approx(
             brier_score_loss(inside, probability[mask].astype(float)), abs=1e-12
         )
-    assert result.froc[1].tolist() == [result.measures["n_found"], result.measures["fp"]]
+    counts = froc_counts(reference & mask, np.where(mask, probability, 0), (threshold,))
+    assert counts.tolist() == [[result.measures["n_found"], result.measures["fp"]]]
     status = result.lesions.groupby(["side", "status"]).size()
     assert status.get(("reference", "found"), 0) == result.measures["n_found"]
     assert status.get(("predicted", "false"), 0) == result.measures["fp"]

@@ -54,7 +54,7 @@ def test_holm_counts_all_metrics_of_all_models():
 
 
 def test_the_table_of_differences_shows_every_member_of_holms_family(page):
-    heads, first = page.tables[3][0], page.tables[3][1]
+    heads, first = page.tables[4][0], page.tables[4][1]
     assert heads[1:] == [
         "AUC",
         "Dice",
@@ -68,7 +68,7 @@ def test_the_table_of_differences_shows_every_member_of_holms_family(page):
 
 
 def test_every_model_stands_there_with_what_it_found_and_what_it_cost(page):
-    short, costs = page.tables[0], page.tables[1]
+    short, costs = page.tables[0], page.tables[2]
     assert short[1] == ["metastasis, as acquired"]
     assert [row[0] for row in short[2:]] == NAMES
     assert short[2][2:] == ["0.500", "6 of 10", "3.2"]
@@ -78,23 +78,35 @@ def test_every_model_stands_there_with_what_it_found_and_what_it_cost(page):
 
 def test_a_difference_of_fewer_patients_says_of_how_many(page):
     """Of four, P3 has no lesion and P10 no precision."""
-    heads, first = page.tables[3][0], page.tables[3][1]
+    heads, first = page.tables[4][0], page.tables[4][1]
     cells = [first[heads.index(name)] for name in ("Dice", "Precision", "False positives")]
     assert [cell.rpartition(") ")[2] for cell in cells[:2]] == ["3 patients", "2 patients"]
     assert "patients" not in cells[2]
 
 
 def test_the_memory_of_the_gpu_stands_there_where_one_was_used(page, tmp_path):
-    assert not any("GPU" in head for head in page.tables[1][0])
-    costs = Page(write_study_page(tmp_path, results(gpu_mebibytes=[5000.0, 4000.0, 6000.0]))).tables[1]
+    assert not any("GPU" in head for head in page.tables[2][0])
+    costs = Page(write_study_page(tmp_path, results(gpu_mebibytes=[5000.0, 4000.0, 6000.0]))).tables[2]
     assert costs[1][costs[0].index("GPU, MiB: training")] == "5,000"
 
 
 def test_each_other_model_is_compared_with_the_first(page):
-    compared = page.tables[3]
+    compared = page.tables[4]
     assert [row[0].split("95")[0].strip() for row in compared[1:]] == ["less DeepLabV3", "less nnU-Net"]
     assert "+0.050" in compared[1][2]
     assert "\N{MINUS SIGN}0.020" in compared[2][2]
+
+
+def test_the_primary_endpoint_comes_before_all_other_tests(page):
+    """Dice: 0.05 above DeepLabV3 in each of three patients, 0.02 below nnU-Net, which is within the margin."""
+    primary = page.tables[1]
+    assert primary[0][:3] == ["Against", "Difference", "95 % interval"]
+    assert [row[0] for row in primary[1:]] == ["DeepLabV3", "nnU-Net"]
+    assert primary[1][1].startswith("+0.050")
+    assert primary[1][-1] == primary[2][-1] == "3"
+    # two comparisons of three patients: signed-rank p 0.25 each, by Holm 0.5
+    assert [row[3:5] for row in primary[1:]] == [["0.250", "0.500"]] * 2
+    assert "DropOut is not inferior to nnU-Net with the margin of 0.050" in page.text
 
 
 def test_the_papers_numbers_stand_apart(page):
@@ -122,7 +134,7 @@ def test_synthetic_patients_and_unequal_budgets_are_said_on_top(tmp_path):
 
 def test_the_spread_over_seeds_stands_beside_the_mean_over_patients(page_of_seeds):
     """Dice 0.5 and 0.3 in the mean: 0.4, and 0.2/sqrt(2) apart."""
-    heads, first, second = page_of_seeds.tables[2][:3]
+    heads, first, second = page_of_seeds.tables[3][:3]
     dice = heads.index("Dice")
     assert first[dice].startswith("0.400 ± ")
     assert "± 0.141 over 2 seeds" in first[dice]

@@ -119,7 +119,7 @@ def test_a_target_that_is_no_label_is_refused(raw):
     cohort = read_cohort(raw)
     cohort.require_target([1])
     for labels in ([1, 7], [0], []):
-        with pytest.raises(Fault, match="targets: the data set has no label or region"):
+        with pytest.raises(Fault, match=r"targets: the data set has no (label|region)"):
             cohort.require_target(labels)
 
 
@@ -128,7 +128,7 @@ def test_a_model_of_regions_tells_nothing_of_a_region_that_was_not_declared(raw)
     cohort = replace(read_cohort(raw), labels=labels)
     for declared in ([3, 1], [1, 2, 3], [3]):
         cohort.require_target(declared)
-    with pytest.raises(Fault, match=r"no label or region 1.*whole \(\[1, 2, 3\]\)"):
+    with pytest.raises(Fault, match=r"no label 1.*whole \(1,2,3\)"):
         cohort.require_target([1])
 
 

@@ -39,6 +39,34 @@ def test_the_small_design_differs_in_nothing_but_size():
     assert small.budget.epochs * small.budget.slices_per_epoch == 6000
 
 
+def test_the_primary_endpoint_is_named_before_the_run(tmp_path):
+    """Of the arms for the test patients alone stock nnU-Net is the one to keep up with."""
+    paper = read_design(SHIPPED / "paper.yaml")
+    assert (paper.primary.metric, paper.primary.margin, paper.dedicated) == ("lesion_f1", 0.05, "nnU-Net")
+    assert read_design(written(tmp_path, MINIMAL)).dedicated == "B"
+    named = read_design(written(tmp_path, MINIMAL + "primary: {metric: fp, dedicated: B, margin: 1}"))
+    assert (named.primary.metric, named.primary.margin, named.dedicated) == ("fp", 1, "B")
+    alone = MINIMAL.replace("sequences: available", "sequences: all")
+    assert read_design(written(tmp_path, alone)).dedicated is None
+
+
+@pytest.mark.parametrize(
+    ("primary", "problem"),
+    [
+        ("metric: lesion_f2", "invalid metric: lesion_f2. Choose among auc"),
+        ("scenario: x", "invalid scenario: x. Choose among as_acquired"),
+        ("target: x", "invalid target: x. Choose among lesion"),
+        ("dedicated: A", "invalid dedicated: A. Choose among B"),
+        ("margin: 0", "invalid margin: 0"),
+        ("margin: true", "invalid margin: True"),
+        ("p: 1", "unexpected keyword argument 'p'"),
+    ],
+)
+def test_an_endpoint_that_no_study_has_is_refused(tmp_path, primary, problem):
+    with pytest.raises(Fault, match=problem):
+        read_design(written(tmp_path, MINIMAL + f"primary: {{{primary}}}"))
+
+
 def test_a_design_takes_from_its_base_what_it_does_not_say(tmp_path):
     design = read_design(written(tmp_path, "base: paper\nseed: 7\nscenarios: {all: [], no_flair: [flair]}"))
     assert design.seeds == (7,)
