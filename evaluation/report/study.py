@@ -8,7 +8,7 @@ from dataset_conversion.files.staging import staged
 from evaluation.figures.colours import MODELS
 from evaluation.figures.evaluation import draw_figures, learning_figure
 from evaluation.metrics.names import LESION_WISE, false_positives
-from evaluation.report.contents import SEGMENTATION, cautions, measured
+from evaluation.report.contents import SEGMENTATION, WAYS, cautions, measured
 from evaluation.report.evaluation import captioned, page_templates
 from evaluation.report.subsets import subset_values
 from evaluation.report.target import target_in_full
@@ -38,6 +38,7 @@ def write_study_page(folder: Path, results: StudyResults) -> Path:
         "subsets": {name: subset_values(subsets) for name, subsets in results.subsets.items()},
         "paper": PAPER_TABLE_3,
         "several_seeds": _several_seeds(results.questions),
+        "ways": WAYS,
     }
     text = page_templates().get_template("study.html.jinja").render(**values)
     with staged(folder) as stage:
@@ -65,6 +66,12 @@ def _shown(question: Question) -> dict[str, Any]:
         "lesion_wise": lesion_wise,
         "target": target_in_full(question.evaluations[0].summary["settings"]),
         "cautions": cautions(question.evaluations),
+        "otherwise": [
+            (e.name, each)
+            for e in question.evaluations
+            for each in e.summary.get("protocols", ())
+            if each["method"] != e.summary["threshold"]["method"]
+        ],
         "spread": {
             name: {metric: spread([each.evaluation for each in seeds], metric) for metric in metrics}
             for name, seeds in question.seeds.items()

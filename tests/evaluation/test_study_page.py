@@ -109,6 +109,21 @@ def test_the_primary_endpoint_comes_before_all_other_tests(page):
     assert "DropOut is not inferior to nnU-Net with the margin of 0.050" in page.text
 
 
+def test_what_the_papers_threshold_gives_stands_beside(tmp_path):
+    """Of each model but the way that its other numbers were taken with."""
+    study = results()
+    youden = {"method": "youden_pooled", "metrics": averages(CASES)}
+    ways = [{"method": "dice", "metrics": averages(CASES)}, youden]
+    (question,) = study.questions
+    evaluations = [
+        replace(e, summary={**e.summary, "protocols": ways, "threshold": {**e.summary["threshold"], "method": "dice"}})
+        for e in question.evaluations
+    ]
+    page = Page(write_study_page(tmp_path, replace(study, questions=[replace(question, evaluations=evaluations)])))
+    table = page.table("Threshold by")
+    assert [row[:2] for row in table[1:]] == [["Youden index, the paper's", name] for name in NAMES]
+
+
 def test_the_papers_numbers_stand_apart(page):
     assert page.tables[-1][2] == [
         "DropOut",
