@@ -406,7 +406,7 @@ def test_a_calibrated_fold_is_used_for_the_pattern_that_is_there(make_model, cas
     for name, pattern in (("P", "+".join(SEQUENCES)), ("Q", "t1_pre+t1_gd+flair")):
         record = json.loads((tmp_path / "out" / f"{name}.json").read_text())
         assert record["threshold"] == written[pattern]["value"]
-        assert "youden_pooled of" in record["threshold_source"]
+        assert "dice of" in record["threshold_source"]
     assert predict(case, tmp_path / "out", model, "--argmax") == 0
     assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] is None
     (fold / "thresholds.json").unlink()
@@ -510,10 +510,10 @@ def test_subsets_takes_the_thresholds_that_predict_takes(make_model, case, refer
 
     assert np.isnan(threshold()[0])
     assert threshold("--threshold", 0.3) == (0.3, "as given.")
-    Thresholds("1", "youden_pooled", {complete: Threshold(0.2, 3)}).write(calibrated)
+    Thresholds("1", "dice", {complete: Threshold(0.2, 3)}).write(calibrated)
     try:
         assert threshold()[0] == 0.2
-        assert threshold()[1].startswith("Youden index")
+        assert threshold()[1].startswith("the highest mean Dice")
         assert np.isnan(threshold("--argmax")[0])
         assert threshold("--threshold", 0.3)[0] == 0.3
         assert not (tmp_path / "out" / "report.html").exists()
@@ -523,7 +523,7 @@ def test_subsets_takes_the_thresholds_that_predict_takes(make_model, case, refer
         assert threshold()[0] == 0.2
         assert pd.read_csv(tmp_path / "out" / "cases.csv")["volume_predicted_mm3"][0] == n_predicted
         # a pattern that no threshold fits is said before the model is loaded
-        Thresholds("1", "youden_pooled", {"flair": Threshold(0.2, 3)}).write(calibrated)
+        Thresholds("1", "dice", {"flair": Threshold(0.2, 3)}).write(calibrated)
         assert measure_subsets(case, references, tmp_path / "out", model, "--patterns", complete) == 2
         assert f"no threshold for {complete}" in capsys.readouterr().err
     finally:
@@ -579,7 +579,7 @@ def test_without_f_the_folds_that_are_there_are_an_ensemble(make_model, case, tm
 
 def test_an_ensemble_does_not_take_the_threshold_of_one_fold(make_model, case, tmp_path, caplog):
     two = with_one_fold(make_model("TinySeqDropout"), tmp_path / "two")
-    Thresholds("1", "youden_pooled", {"+".join(SEQUENCES): Threshold(0.2, 3)}).write(two / "fold_0" / "thresholds.json")
+    Thresholds("1", "dice", {"+".join(SEQUENCES): Threshold(0.2, 3)}).write(two / "fold_0" / "thresholds.json")
     words = ["predict", "-i", case, "-o", tmp_path / "out", "-m", two, "-device", "cpu", "--disable_tta"]
     assert main([str(word) for word in words]) == 0
     assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] == 0.2
@@ -587,6 +587,19 @@ def test_an_ensemble_does_not_take_the_threshold_of_one_fold(make_model, case, t
     assert main([str(word) for word in words]) == 0
     assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] is None
     assert "was calibrated for one fold, not for the ensemble" in caplog.text
+
+
+def test_a_youden_index_in_a_models_fold_is_applied_only_if_it_is_named(make_model, case, tmp_path, caplog, capsys):
+    model = with_one_fold(make_model("TinySeqDropout"), tmp_path / "model")
+    file = model / "fold_0" / "thresholds.json"
+    Thresholds("1", "youden_pooled", {"+".join(SEQUENCES): Threshold(0.2, 3)}).write(file)
+    assert predict(case, tmp_path / "out", model) == 0
+    assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] is None
+    assert "was chosen by the Youden index" in caplog.text
+    assert "Threshold: none, the most probable label is predicted" in capsys.readouterr().out
+    assert predict(case, tmp_path / "out", model, "--threshold-file", file) == 0
+    assert json.loads((tmp_path / "out" / "P.json").read_text())["threshold"] == 0.2
+    assert f"Threshold: 0.2 for {'+'.join(SEQUENCES)}, youden_pooled of {file}" in capsys.readouterr().out
 
 
 def test_a_preprocessed_case_is_reused_only_where_that_changes_nothing(make_model, case, monkeypatch):
