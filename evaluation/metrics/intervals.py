@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+FARTHEST = 2
+"""How many times as far as Student's interval that of a mean may reach: one outlier among ten values says little of
+the skewness, and without a bound the interval of nine good patients and a bad one would reach down to the bad one."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Average:
 def average(values: Sequence[float] | NDArray, *, values_between: tuple[float, float] = (-np.inf, np.inf)) -> Average:
     """Over patients; the interval is Student's, longer on the side to which the values are skewed.
 
-    It holds both Student's interval and that of Hall (1992), who removes the skewness from t; docs/statistics.md has
-    what each covers. values_between: the range of the metric, at which the interval ends: the true mean lies within.
+    It holds Student's interval and that of Hall (1992), who removes the skewness from t, up to FARTHEST times the
+    former; docs/statistics.md has what each covers. values_between: the range of the metric, at which the interval ends: the true mean lies within.
     Equal values have an interval without width.
     """
     given = np.asarray(values, float)
@@ -58,7 +61,7 @@ def p_of_mean_above_0(values: NDArray[np.float64]) -> float:
     t = values.mean() / (values.std(ddof=1) / np.sqrt(n))
     w = t / np.sqrt(n)
     unskewed = np.sqrt(n) * (w + skewness * w**2 / 3 + skewness**2 * w**3 / 27 + skewness / (6 * n))
-    return float(special.stdtr(n - 1, -min(t, unskewed)))
+    return float(special.stdtr(n - 1, -max(min(t, unskewed), t / FARTHEST)))
 
 
 def _reach(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -66,7 +69,8 @@ def _reach(values: NDArray[np.float64]) -> tuple[float, float]:
     n, t = len(values), _t(len(values) - 1)
     if (skewness := _skewness(values)) is None:
         return t, t
-    return max(t, _hall(t, skewness, n)), max(t, -_hall(-t, skewness, n))
+    below, above = _hall(t, skewness, n), -_hall(-t, skewness, n)
+    return min(max(t, below), FARTHEST * t), min(max(t, above), FARTHEST * t)
 
 
 def _hall(t: float, skewness: float, n: int) -> float:

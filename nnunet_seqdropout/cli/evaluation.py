@@ -190,11 +190,14 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _print_metrics(summary: "Mapping[str, Any]") -> None:
+    from evaluation.metrics.names import printed
+
     totals = summary["totals"]
     print(f"{summary['name']}: {totals['n_patients']} patients; threshold: {summary['threshold']['source']}")
     print(f"{totals['n_found']} of {totals['n_lesions']} lesions found, {totals['fp']} false positives")
     for metric, average in summary["metrics"].items():
         if average["n"]:
             undefined = f", undefined in {average['n_undefined']}" if average["n_undefined"] else ""
-            spread = "" if average["n"] < 2 else "± {sd:.3f}  [{ci_low:.3g}, {ci_high:.3g}]".format(**average)
-            print(f"{metric:>22}  {average['mean']:8.3f} {spread}{undefined}")
+            mean, sd, low, high = (printed(average[name], metric) for name in ("mean", "sd", "ci_low", "ci_high"))
+            spread = "" if average["n"] < 2 else f" ± {sd}  [{low}, {high}]"
+            print(f"{metric:>22}  {mean:>8}{spread}{undefined}")

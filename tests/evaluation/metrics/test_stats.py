@@ -38,14 +38,22 @@ def test_the_interval_of_symmetric_values_is_students():
 
 
 def test_the_interval_of_skewed_values_is_longer_on_their_side():
-    """0, 0, 0, 4: mean 1, standard error 1, t(3) = 3.182446, skewness 2/sqrt(3), g = 1/sqrt(3).
+    """0, 0, 2, 4: mean 1.5, standard error 0.957427, t(3) = 3.182446, skewness 2.25/2.75^1.5, g = 0.246690.
 
-    Hall at -t: 3/g ((1 + g (-t - g/6))^(1/3) - 1) = 5.19615 (cbrt(1 - 1.837386 - .055556) - 1) = -10.1998.
+    Hall at -t: 3/g ((1 + g (-t - g/6))^(1/3) - 1) = 12.16101 (cbrt(1 - 0.785078 - 0.010143) - 1) = -4.9926.
     """
-    four = average([0, 0, 0, 4])
-    assert (four.ci_low, four.ci_high) == pytest.approx((1 - 3.182446, 1 + 10.1998), abs=1e-4)
-    turned = average([0, 0, 0, -4])
+    four = average([0, 0, 2, 4])
+    assert (four.ci_low, four.ci_high) == pytest.approx((1.5 - 3.182446 * 0.957427, 1.5 + 4.9926 * 0.957427), abs=1e-3)
+    turned = average([0, 0, -2, -4])
     assert (turned.ci_low, turned.ci_high) == pytest.approx((-four.ci_high, -four.ci_low))
+
+
+def test_it_reaches_at_most_twice_as_far_as_students():
+    """0, 0, 0, 4: mean and standard error 1; Hall's would reach 10.2 above, and 2 t(3) is 6.364893."""
+    outlier = average([0, 0, 0, 4])
+    assert (outlier.ci_low, outlier.ci_high) == pytest.approx((1 - 3.182446, 1 + 6.364893), abs=1e-4)
+    turned = average([0, 0, 0, -4])
+    assert (turned.ci_low, turned.ci_high) == pytest.approx((-outlier.ci_high, -outlier.ci_low))
 
 
 @given(st.lists(st.floats(-5, 5, allow_nan=False), min_size=2, max_size=20))
