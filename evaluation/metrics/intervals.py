@@ -32,7 +32,8 @@ def average(values: Sequence[float] | NDArray, *, values_between: tuple[float, f
     """Over patients; the interval is Student's, longer on the side to which the values are skewed.
 
     It holds Student's interval and that of Hall (1992), who removes the skewness from t, up to FARTHEST times the
-    former; docs/statistics.md has what each covers. values_between: the range of the metric, at which the interval ends: the true mean lies within.
+    former; docs/statistics.md has what each covers. values_between: the range of the metric, at which the interval
+    ends: the true mean lies within.
     Equal values have an interval without width.
     """
     given = np.asarray(values, float)
