@@ -41,7 +41,7 @@ class Description:
     def ignore_label(self) -> int | None:
         """nnU-Net's label of voxels that count on neither side; None where there is none."""
         value = self.labels.get("ignore")
-        return value if isinstance(value, int) else None
+        return None if value is None else int(*value) if isinstance(value, list) else int(value)
 
     @property
     def regions(self) -> list[set[int]]:
@@ -82,6 +82,7 @@ def read_description(file: Path, *, required: Sequence[str] = ("channel_names", 
         )
         for readable in (label_values, regions):
             readable(description.labels)
+        description.ignore_label  # noqa: B018 - raises where it is no single number
     except Fault as fault:
         raise Fault(f"not a dataset.json of nnU-Net ({fault.problem})", remedy=remedy) from fault
     except (ValueError, TypeError, AttributeError) as error:

@@ -36,10 +36,11 @@ def calibrate(
     voxels of a pattern's patients are pooled as if of one image. Of several thresholds that are as good, the highest.
     fp_budget, if given: the lowest of BUDGET_GRID from which on there are at most so many false positives (of any size)
     per patient on the average.
-    The patients of a pattern without any lesion have failed. Raises Fault where no patient can be used.
+    The patients of a pattern without any lesion have failed, unless a budget is given, which needs none. Raises Fault
+    where no patient can be used.
     """
-    if fp_budget is not None and not fp_budget >= 0:
-        raise Fault(f"the budget of false positives is {fp_budget:g}", remedy="Give a number of at least 0.")
+    if fp_budget is not None and not 0 <= fp_budget < np.inf:
+        raise Fault(f"the budget of false positives is {fp_budget:g}", remedy="Give a finite number of at least 0.")
     folders.require_target()
     cases = [case for case in folders.cases() if folders.is_predicted(case)]
     outcomes, patterns = map_cases(cases, lambda case: _pattern(folders, case), doing="Validation", n_workers=1)
@@ -144,9 +145,10 @@ def _effects(folders: Folders, case: str, thresholds: Sequence[float]) -> list[_
 
 def _summed(effects: Sequence[_Effect]) -> dict[str, Any]:
     """The fields of a ``Threshold`` that say what it does to all these patients."""
+    dice = average([effect.dice for effect in effects]).mean
     return {
         "n_patients": len(effects),
-        "dice": average([effect.dice for effect in effects]).mean,
+        "dice": None if np.isnan(dice) else dice,  # nobody has a lesion, and nothing is predicted
         "n_lesions": sum(effect.n_lesions for effect in effects),
         "n_found": sum(effect.n_found for effect in effects),
         "fp_per_patient": sum(effect.n_false_positives for effect in effects) / len(effects),

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import VOLUME_ENDINGS
-from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.json_files import read_json_if_there
 from evaluation.inputs.label_maps import LabelMaps
@@ -89,7 +88,7 @@ class Folders:
         chosen_on = {case for case in validation.cases() if validation.is_predicted(case)}
         for case in sorted(chosen_on.intersection(case for case in self.cases() if self.is_predicted(case))):
             ours, theirs = (_only_file(folders.reference, case) for folders in (self, validation))
-            if sha256_of(ours) == sha256_of(theirs):
+            if ours.samefile(theirs) or _equal_voxels(read_image(ours), read_image(theirs)):
                 problem = f"{case} is a validation patient and is evaluated, too"
                 remedy = "Choose a threshold on other patients than those that it is tested on."
                 raise Fault(problem, file=theirs, remedy=remedy)
@@ -163,10 +162,10 @@ class Folders:
     def _counting(self, case: str, labels: NDArray, grid: ReferenceGrid) -> NDArray[np.bool_] | None:
         """The voxels inside the mask but for those that the reference ignores; None where all count."""
         mask = None if self.mask is None else self._mask(self.mask, case, grid)
-        ignored = self.description.ignore_label
-        if ignored is None or (counting := labels != ignored).all():
+        ignored = self._label_maps.where_ignored(labels)
+        if ignored is None:
             return mask
-        counting = counting if mask is None else counting & mask
+        counting = ~ignored if mask is None else mask & ~ignored
         if not counting.any():
             raise Fault(
                 "no voxel counts: all have the ignore label, or lie outside the mask",
@@ -199,6 +198,10 @@ class Folders:
     @cached_property
     def _label_maps(self) -> LabelMaps:
         return LabelMaps(self.target, self.description, self.mapping)
+
+
+def _equal_voxels(first: sitk.Image, second: sitk.Image) -> bool:
+    return np.array_equal(sitk.GetArrayViewFromImage(first), sitk.GetArrayViewFromImage(second))
 
 
 def _only_file(folder: Path, case: str, *, remedy: str = "Predict the case, or remove its reference.") -> Path:

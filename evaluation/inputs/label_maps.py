@@ -39,6 +39,15 @@ class LabelMaps:
         wanted = [v for v in {*self.target.labels, *self.mapping} if self.mapping.get(v, v) in self.target.labels]
         return values == wanted[0] if len(wanted) == 1 else np.isin(values, wanted)
 
+    def where_ignored(self, values: NDArray[np.number]) -> NDArray[np.bool_] | None:
+        """The voxels that count on neither side, as nnU-Net's ignore label says; None where there are none."""
+        label = self.description.ignore_label
+        if label is None:
+            return None
+        stored = [value for value in {label, *self.mapping} if self.mapping.get(value, value) == label]
+        ignored = np.isin(values, stored)
+        return ignored if ignored.any() else None
+
     @property
     def _allowed(self) -> frozenset[int]:
         known = self.description.label_values or LABELS_WITHOUT_DATASET_JSON

@@ -13,7 +13,7 @@ from evaluation.inputs.probabilities import HIGHEST
 Method = Literal["dice", "youden_pooled", "fp_budget", "fixed", "default"]
 
 LOWEST = 0.01
-"""A calibrated threshold below it marks voxels that the network holds for healthy with 99 %: not applied unasked."""
+"""A calibrated threshold below it marks voxels that the network considers healthy with 99 %: not applied unasked."""
 
 _SENTENCES: Mapping[Method, str] = {
     "dice": "the highest mean Dice of the validation patients",
@@ -63,11 +63,12 @@ class Thresholds:
             yield f"{t.value:.4g}  {pattern or 'all'}" + (f" ({t.n_patients} patients)" if t.n_patients else "")
             if t.youden is not None:
                 yield f"    Youden index of the pooled voxels {t.youden:.4g}"
-            if t.n_lesions is not None:
+            if None not in (t.n_lesions, t.n_found, t.fp_per_patient):
                 found = (
                     f"{t.n_found} of {t.n_lesions} lesions found, {t.fp_per_patient:.3g} false positives per patient"
                 )
-                yield f"    on these patients: mean Dice {t.dice:.3f}, {found}"
+                dice = "undefined" if t.dice is None else f"{t.dice:.3f}"
+                yield f"    on these patients: mean Dice {dice}, {found}"
             if t.flat_from is not None and t.flat_to is not None:
                 yield f"    from {t.flat_from:.4g} to {t.flat_to:.4g} the mean Dice is within 0.01 of the highest"
 
@@ -77,7 +78,7 @@ class Thresholds:
         if not low:
             return ""
         named = ", ".join(f"{value:.3g}{f' for {pattern}' if pattern else ''}" for pattern, value in low.items())
-        return f"the threshold is {named}: it marks voxels that the model holds for healthy with 99 %"
+        return f"the threshold is {named}: it marks voxels that the model considers healthy with a probability of 99 %"
 
     def for_pattern(self, pattern: str, *, channel_names: Sequence[str] = ()) -> tuple[str, Threshold]:
         """The pattern's own threshold, or that of the smallest calibrated superset, and whose it is.
@@ -118,6 +119,9 @@ def read_thresholds(path: Path, *, target: str) -> Thresholds:
         for threshold in by_pattern.values():
             if isinstance(threshold.value, bool) or not 0 <= threshold.value <= HIGHEST:
                 raise ValueError(f"the threshold {threshold.value} is not between 0 and 1")
+            for name, value in asdict(threshold).items():
+                if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                    raise ValueError(f"{name} is {value!r}, not a number")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         remedy = "Give a thresholds.json that evaluate or calibrate wrote."
         raise Fault(f"not a file of thresholds ({error!r})", file=path, remedy=remedy) from error

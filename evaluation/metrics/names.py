@@ -27,13 +27,15 @@ NAMES = {
     "lesion_nsd": "Lesion-wise NSD",
     "lesion_f1_small": "Lesion-wise F1, lesions <\N{NO-BREAK SPACE}20\N{NO-BREAK SPACE}mm³",
 }
+FIGURES = ("roc", "froc", "sensitivity_by_size", "reliability", "confidence", "dice", "fp")
+"""The figures of an evaluation, beside one for the false positives at each limit of volume."""
 LESION_WISE = ("lesion_f1", "lesion_dice")
 """One object for one lesion, in the first table of a report; evaluations of version 0.1.0 have none of them."""
 _RATIOS = ("auc", "dice", "precision", "recall", "sensitivity", "iou", "nsd", "auprc")
 _LESION_RATIOS = ("lesion_f1", "lesion_dice", "lesion_nsd", "lesion_f1_small")
 _DECIMALS = {**dict.fromkeys((*_RATIOS, *_LESION_RATIOS), 3), "brier": 5}
 """Those with more than one. Over all voxels of an image a Brier score is small: 0.001 can be a poor one."""
-_WITH_LIMIT = re.compile(r"(fp|found)_([0-9.]+)mm3")
+_WITH_LIMIT = re.compile(r"(fp|found)_([0-9.e+-]+)mm3")
 
 
 def label(metric: str) -> str:

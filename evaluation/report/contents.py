@@ -14,7 +14,7 @@ from evaluation.figures.mosaic import MOST_SLICES, MosaicSlice
 from evaluation.metrics.names import LESION_WISE, false_positives, limit, printed
 from evaluation.report.target import target_in_full, target_name
 from evaluation.report.touching import EXPLANATION, touching_sentence
-from evaluation.tables.results import Evaluation
+from evaluation.tables.results import SINCE_0_2, Evaluation
 
 WAYS = {
     "dice": "Highest mean Dice",
@@ -78,13 +78,18 @@ def contents(
 
 
 def measured(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The metrics that every summary has: an evaluation by an earlier version has fewer."""
-    return [metric for metric in summaries[0]["metrics"] if all(metric in each["metrics"] for each in summaries)]
+    """The metrics that every summary has, and that some patient has in one: an earlier version had fewer."""
+    return [
+        metric
+        for metric in summaries[0]["metrics"]
+        if all(metric in each["metrics"] for each in summaries)
+        and (metric not in SINCE_0_2 or any(each["metrics"][metric]["n"] for each in summaries))
+    ]
 
 
 def cautions(evaluations: Sequence[Evaluation]) -> list[str]:
     """``touching_sentence`` of each model for which there is one, and what it means; nothing if there is none."""
-    said = [touching_sentence(evaluation.summary["metrics"], name=evaluation.name) for evaluation in evaluations]
+    said = [touching_sentence(evaluation.lesions, name=evaluation.name) for evaluation in evaluations]
     return [*filter(None, said), EXPLANATION] if any(said) else []
 
 

@@ -29,7 +29,8 @@ CAPTIONS = {
     "froc": (
         "FROC",
         "Lesions found against false alarms as the threshold moves, with the 95 % band over patients. The disc is the "
-        "threshold used; from 1/8 on, each tick of the axis is twice the one before.",
+        "threshold used; where each pattern of sequences has its own, it may lie beside the curve, which has one for "
+        "all. From 1/8 on, each tick of the axis is twice the one before.",
     ),
     "sensitivity_by_size": (
         "Sensitivity by size",
@@ -37,9 +38,9 @@ CAPTIONS = {
         "lesions of one patient as alike.",
     ),
     "reliability": (
-        "Can a voxel's probability be taken at its word?",
-        "Of the voxels with a probability near 0.8, how many are lesion? On the dotted line as many as the probability "
-        "says; below it the model is too sure of itself.",
+        "Are the probabilities of voxels calibrated?",
+        "Of the voxels with a probability near 0.8, how many are lesion? On the dotted line 80 %; below it the model "
+        "is too sure of itself.",
     ),
     "confidence": (
         "How often is an object of this confidence a lesion?",
@@ -110,10 +111,15 @@ def captioned(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
 
 
 def _figures(evaluations: Sequence[Evaluation]) -> dict[str, list]:
-    """The figures, and a sentence for each curve that cannot be drawn."""
-    without = [e.name for e in evaluations if not len(e.roc) or not len(e.froc)]
-    reason = "The predictions are label maps without probabilities: no ROC curve, no AUC and no FROC of"
-    missing = [f"{reason} {' and '.join(without)}."] if without else []
+    """The figures, and a sentence for each model with a curve that cannot be drawn."""
+    missing = []
+    for evaluation in evaluations:
+        if evaluation.summary["threshold"]["method"] == "label_map":
+            reason = "the predictions are label maps without probabilities"
+            missing.append(f"No ROC curve, no AUC and no FROC of {evaluation.name}: {reason}.")
+        elif not len(evaluation.roc):
+            reason = "no patient has both lesion and other voxels"
+            missing.append(f"No ROC curve and no AUC of {evaluation.name}: {reason}.")
     return {"figures": captioned(draw_figures(evaluations)), "missing_figures": missing}
 
 

@@ -68,7 +68,7 @@ def evaluate_folders(
         "threshold": _threshold(thresholds, results),
         "protocols": protocol_averages(tables["protocols"]),
         **_summary(tables["cases"], tables["lesions"], results.values()),
-        "warnings": [*_ignoring(folders), *_warnings(tables["cases"], results.values())],
+        "warnings": [*_too_low(thresholds), *_ignoring(folders), *_warnings(tables["cases"], results.values())],
         "cases": {case: asdict(outcome) for case, outcome in outcomes.items()},
     }
     evaluation = Evaluation(**tables, summary=summary)
@@ -135,6 +135,11 @@ def _threshold(thresholds: Thresholds, results: Mapping[str, CaseResult]) -> dic
     return {"method": thresholds.method, "source": f"{source}.", "values": values}
 
 
+def _too_low(thresholds: Thresholds) -> list[str]:
+    low = thresholds.too_low()
+    return [f"{low[0].upper()}{low[1:]}."] if low else []
+
+
 def _ignoring(folders: Folders) -> list[str]:
     label = folders.description.ignore_label
     return (
@@ -164,8 +169,9 @@ def _at_0(results: Collection[CaseResult]) -> list[str]:
         return []
     share = f"{100 * n_at_0 / n_voxels:.1f} %"
     return [
-        f"{share} of the lesion voxels have the probability 0, as the background has: the AUC is too low, and no "
-        "threshold reaches them. If that is rounding, predict again with --save_probabilities float32."
+        f"{share} of the lesion voxels have the probability 0, as most of the background usually has: the AUC may be "
+        "too low, and no threshold above 0 reaches them. If that is rounding, predict again with "
+        "--save_probabilities float32."
     ]
 
 

@@ -20,11 +20,12 @@ MARGIN = 0.05
 
 @dataclass(frozen=True)
 class NonInferiority:
-    """Whether the reference model is worse than another by less than a margin, which is in the metric's units.
+    """Whether the reference model is at most a margin worse than another; the margin is in the metric's units.
 
     difference: the mean of the reference less the other, turned where lower is better: above 0 the reference is better.
     lowest: lower end of its 95 % interval, so that 2.5 % lie below. p: one-sided, that the true difference is -margin
-    or less. non_inferior: lowest is above -margin; None where it is undefined, with fewer than two patients.
+    or less. non_inferior: lowest is above -margin; None where nothing can be said, with fewer than two
+    patients or where all of them differ by the same.
     """
 
     against: str
@@ -94,7 +95,7 @@ def non_inferiority(
         difference=mean.mean,
         lowest=mean.ci_low,
         p=p_of_mean_above_0(difference + margin),
-        non_inferior=None if np.isnan(mean.ci_low) else bool(mean.ci_low > -margin),
+        non_inferior=None if not mean.ci_low < mean.ci_high else bool(mean.ci_low > -margin),
     )
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dataset_conversion.faults import Fault
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.inputs.volumes import Volumes
 from evaluation.metrics.intervals import average
 from evaluation.metrics.lesions import detect, find_objects
 from evaluation.metrics.names import false_positives
+from evaluation.metrics.ranges import values_between
 from evaluation.metrics.voxels import reaches
 from evaluation.patient import PatientResult, papers_measures
 
@@ -28,10 +30,14 @@ def protocol_rows(
     min_volumes_mm3: Sequence[float],
     channel_names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """A row for every way in which the patient's threshold can be chosen. Raises Fault where one has no threshold."""
+    """A row for every way in which the patient's threshold can be chosen; none for a way that has none for the
+    patient's pattern, such as the Youden index of validation patients without a lesion."""
     probability, rows = np.asarray(volumes.inside_mask().probability), []
     for thresholds in ways:
-        value = thresholds.for_pattern(volumes.pattern, channel_names=channel_names)[1].value
+        try:
+            value = thresholds.for_pattern(volumes.pattern, channel_names=channel_names)[1].value
+        except Fault:
+            continue
         objects = find_objects(reaches(probability, value))
         detection = detect(result.reference, objects, voxel_mm3=volumes.grid.voxel_mm3)
         counted = papers_measures(result.reference, objects, detection, min_volumes_mm3=min_volumes_mm3)
@@ -47,6 +53,12 @@ def protocol_averages(protocols: pd.DataFrame) -> list[dict[str, Any]]:
     """Of each method, over the patients: mean, standard deviation and interval of every figure of Table 3."""
     figures = [name for name in protocols.columns if name not in ("case", "method", "threshold")]
     return [
-        {"method": method, "metrics": {name: asdict(average(rows[name].to_numpy(float))) for name in figures}}
+        {
+            "method": method,
+            "metrics": {
+                name: asdict(average(rows[name].to_numpy(float), values_between=values_between(name)))
+                for name in figures
+            },
+        }
         for method, rows in (protocols.groupby("method", sort=False) if len(protocols) else ())
     ]

@@ -62,10 +62,10 @@ def read_evaluation(folder: Path) -> Evaluation:
     """Reads what ``Evaluation.write`` wrote. Raises Fault where it is not there or not whole."""
     remedy = "Give a folder that seqdropout evaluate wrote."
     try:
-        tables = {name: pd.read_csv(folder / f"{name}.csv", dtype=_TEXT) for name in _TABLES}
+        tables = {name: _read_table(folder / f"{name}.csv") for name in _TABLES}
         for name in OPTIONAL_TABLES:
             if (file := folder / f"{name}.csv").is_file():
-                tables[name] = pd.read_csv(file, dtype=_TEXT)
+                tables[name] = _read_table(file)
         summary = read_json(folder / "summary.json")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise Fault(f"not the results of an evaluation ({error})", file=folder, remedy=remedy) from error
@@ -78,6 +78,11 @@ def read_evaluation(folder: Path) -> Evaluation:
         )
     tables["froc"] = _with_envelope(tables["froc"])
     return _with_later_columns(Evaluation(**tables, summary=summary))
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    """A patient may be called NA or null: only an empty field is NaN."""
+    return pd.read_csv(file, dtype=_TEXT, keep_default_na=False, na_values=[""])
 
 
 def _with_envelope(froc: pd.DataFrame) -> pd.DataFrame:

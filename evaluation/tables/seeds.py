@@ -10,7 +10,6 @@ import pandas as pd
 from evaluation.metrics.intervals import average
 from evaluation.tables.froc import mean_froc
 from evaluation.tables.protocols import protocol_averages
-from evaluation.tables.reliability import confidence
 from evaluation.tables.results import Evaluation
 from evaluation.tables.subsets import SubsetResults
 from evaluation.tables.summaries import averages, sensitivity_by_size, strata
@@ -37,7 +36,7 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
     if len(evaluations) == 1:
         return replace(first, summary={**first.summary, "name": name})
     cases = _means([evaluation.cases for evaluation in evaluations], by=["case"])
-    protocols = first.protocols
+    protocols = pd.DataFrame()
     if all(len(evaluation.protocols) for evaluation in evaluations):
         protocols = _means([evaluation.protocols for evaluation in evaluations], by=["case", "method"])
     lesions = pd.concat([evaluation.lesions for evaluation in evaluations], ignore_index=True)
@@ -61,7 +60,7 @@ def averaged(evaluations: Sequence[Evaluation], *, name: str) -> Evaluation:
         summary=summary,
         protocols=protocols,
         reliability=_mean_reliability([evaluation.reliability for evaluation in evaluations]),
-        confidence=confidence(lesions) if all(len(e.confidence) for e in evaluations) else first.confidence,
+        confidence=_mean_confidence([evaluation.confidence for evaluation in evaluations]),
     )
 
 
@@ -134,6 +133,15 @@ def _mean_reliability(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     sums = sums[["n_voxels", "total", "lesion"]].sum()
     shares = {"p_mean": sums["total"] / sums["n_voxels"], "lesion_share": sums["lesion"] / sums["n_voxels"]}
     return sums.assign(**shares).drop(columns=["total", "lesion"])
+
+
+def _mean_confidence(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Counts and ends of the intervals are means over the seeds that have objects of this confidence: more trainings
+    are not more patients. Nothing where a seed has label maps."""
+    if not all(len(table) for table in tables):
+        return pd.DataFrame()
+    means = _means(tables, by=["measure", "p_from", "p_to"]).sort_values(["measure", "p_from"], ignore_index=True)
+    return means.assign(true_share=means["n_true"] / means["n_objects"])
 
 
 def _source(summaries: Sequence[Mapping[str, Any]]) -> str:

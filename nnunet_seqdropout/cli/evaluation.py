@@ -1,7 +1,6 @@
 """Defines the sub-commands ``evaluate`` and ``compare``."""
 
 import argparse
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from dataset_conversion.outcomes import Outcome
     from evaluation.inputs.folders import Folders
     from evaluation.inputs.thresholds import Thresholds
-
-log = logging.getLogger(__name__)
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -122,8 +119,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         thresholds.write(arguments.o / "thresholds.json")
         for line in thresholds.described():
             print(line)
-        if low := thresholds.too_low():
-            log.warning("%s.", low)
     if not arguments.no_report:
         from evaluation.figures.evaluation import write_figures
         from evaluation.report.evaluation import write_report
@@ -136,12 +131,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _remove_results(folder: Path) -> None:
     """Removes results of an earlier run that this run does not necessarily overwrite."""
+    from evaluation.metrics.names import FIGURES
     from evaluation.tables.results import OPTIONAL_TABLES
 
     for name in ("thresholds.json", *(f"{table}.csv" for table in OPTIONAL_TABLES), "report.html"):
         (folder / name).unlink(missing_ok=True)
-    for file in (folder / "figures").glob("*.p[nd][gf]"):
-        file.unlink()
+    for name in (*FIGURES, "fp_*mm3"):
+        for file in (folder / "figures").glob(f"{name}.p[nd][gf]"):
+            file.unlink()
 
 
 def _thresholds(

@@ -108,7 +108,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     for line in thresholds.described():
         print(line)
     if (low := thresholds.too_low()) and not arguments.force:
-        remedy = "Train longer, choose another way (--method dice, --fp-budget), or write it with --force."
+        remedy = "Train longer, choose another way (--fp-budget), or write it with --force."
         raise Fault(low, remedy=remedy)
     replace(thresholds, settings={**thresholds.settings, **({"forced": low} if low else {})}).write(file)
     print(f"{thresholds.method}: {file}")

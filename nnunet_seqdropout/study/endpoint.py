@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dataset_conversion.faults import Fault
-from evaluation.metrics.names import NAMES
 from evaluation.tables.primary import MARGIN, METRIC
+
+METRICS = (
+    *("lesion_f1", "lesion_dice", "lesion_hd95_mm", "lesion_nsd", "lesion_f1_small"),
+    *("dice", "iou", "recall", "precision", "sensitivity", "fp", "hd95_mm", "nsd"),
+)
+"""Columns of ``cases.csv`` that tell a good model from a bad one, with or without probabilities."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """metric: a column of ``cases.csv``. scenario, target: None are the first of the design.
+    """metric: one of METRICS. scenario, target: None are the first of the design.
 
     dedicated: the arm to which the reference must not be inferior by ``margin``, in the metric's units; None is an
     arm that was trained on the sequences of the test patients, nnUNetTrainer before others, if there is one.
@@ -25,7 +30,7 @@ class Endpoint:
     def require_sound(self, *, scenarios: Sequence[str], targets: Sequence[str], others: Sequence[str]) -> None:
         """others: the arms but for the reference. Raises Fault where the design has nothing of that name."""
         known = {
-            "metric": (self.metric, list(NAMES)),
+            "metric": (self.metric, METRICS),
             "scenario": (self.scenario, scenarios),
             "target": (self.target, targets),
             "dedicated": (self.dedicated, others),

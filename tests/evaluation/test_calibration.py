@@ -168,6 +168,55 @@ def test_a_patient_cannot_be_validation_and_test_at_once(folders, capsys):
     assert evaluate(folders, "--val-gt", folders / "test_gt", "--val-p", folders / "test_p") == 2
 
 
+def test_the_same_patient_in_another_file_is_the_same(folders, capsys):
+    reference, probability = patient(0)
+    save(reference, folders / "val_gt" / "P0.nii")
+    save_npz(probability, folders / "val_p", "P0")
+    assert evaluate(folders, "--val-gt", folders / "val_gt", "--val-p", folders / "val_p") == 2
+    assert "P0 is a validation patient and is evaluated, too" in capsys.readouterr().err
+
+
+def test_intervals_of_all_ways_end_at_the_range_of_the_metric(folders):
+    assert evaluate(folders, "--val-gt", folders / "val_gt", "--val-p", folders / "val_p") == 0
+    for way in json.loads((folders / "out" / "summary.json").read_text())["protocols"]:
+        assert all(average["ci_low"] >= 0 for average in way["metrics"].values())
+        assert way["metrics"]["auc"]["ci_high"] <= 1
+
+
+def test_a_pattern_without_lesions_has_the_budget_alone_and_is_evaluated(tmp_path):
+    """Nobody to calibrate the Dice on, and nothing predicted: no Dice, which JSON has no NaN for."""
+    write(tmp_path, P=([0, 0, 0], [0.0, 0.0, 0.0]), Q=([1, 0, 0], [0.9, 0.1, 0.0]))
+    (tmp_path / "val_p" / "P.json").write_text('{"pattern": "b"}')
+    (tmp_path / "val_p" / "Q.json").write_text('{"pattern": "a"}')
+    save(np.array([[[1, 0, 0]]], np.uint8), tmp_path / "test_gt" / "T.nii.gz")
+    save_npz(np.array([[[0.9, 0.1, 0.0]]], np.float32), tmp_path / "test_p", "T")
+    (tmp_path / "test_p" / "T.json").write_text('{"pattern": "b"}')
+    validation = ("--val-gt", tmp_path / "val_gt", "--val-p", tmp_path / "val_p", "--fp-budget", 0)
+    assert evaluate(tmp_path, *validation) == 0
+    written = json.loads((tmp_path / "out" / "thresholds.json").read_text(), parse_constant=pytest.fail)
+    assert written["thresholds"]["b"]["dice"] is None
+    assert [row["method"] for row in rows(tmp_path / "out" / "protocols.csv")] == ["fp_budget"]
+
+
+def test_a_threshold_below_a_hundredth_stands_in_the_warnings(tmp_path):
+    write(tmp_path, P=([1, 0, 0], [0.004, 0.002, 0.0]))
+    save(np.array([[[1, 0, 0]]], np.uint8), tmp_path / "test_gt" / "T.nii.gz")
+    save_npz(np.array([[[0.9, 0.1, 0.0]]], np.float32), tmp_path / "test_p", "T")
+    assert evaluate(tmp_path, "--val-gt", tmp_path / "val_gt", "--val-p", tmp_path / "val_p") == 0
+    warnings = json.loads((tmp_path / "out" / "summary.json").read_text())["warnings"]
+    assert any(said.startswith("The threshold is 0.004") for said in warnings)
+
+
+@pytest.mark.parametrize("changed", [{"dice": "high"}, {"n_patients": True}, {"fp_per_patient": []}])
+def test_a_field_that_is_no_number_is_named(folders, changed, capsys):
+    assert calibrated(folders) == 0
+    content = json.loads((folders / "t.json").read_text())
+    content["thresholds"][""] |= changed
+    (folders / "t.json").write_text(json.dumps(content))
+    assert evaluate(folders, "--threshold-file", folders / "t.json") == 2
+    assert f"{next(iter(changed))} is" in capsys.readouterr().err
+
+
 def test_thresholds_of_an_earlier_version_are_read_and_described(folders):
     Thresholds("1", "youden_pooled", {"a+b": Threshold(0.2, 3, 0.9)}).write(folders / "t.json")
     content = json.loads((folders / "t.json").read_text())

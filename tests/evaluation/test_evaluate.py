@@ -631,3 +631,19 @@ def test_two_models_of_one_name_are_not_compared(folders, capsys):
 
 def test_a_region_is_the_same_in_any_order():
     assert str(Target((3, 1, 3))) == "1,3"
+
+
+def test_a_patient_may_be_called_na(folders):
+    for name in ("test_gt/P0.nii.gz", "test_p/P0.nii.gz", "test_p/P0.npz"):
+        (folders / name).rename(folders / name.replace("P0", "NA"))
+    assert evaluate(folders) == evaluate(folders, out="other") == 0
+    assert "NA" in read_evaluation(folders / "out").cases["case"].tolist()
+
+
+def test_pictures_of_others_in_the_folder_of_figures_stay(folders):
+    assert evaluate(folders) == 0
+    (folders / "out" / "figures").mkdir(exist_ok=True)
+    for name in ("mine.png", "dice.png", "fp_10mm3.pdf"):
+        (folders / "out" / "figures" / name).write_text("a picture")
+    assert evaluate(folders) == 0
+    assert [file.name for file in (folders / "out" / "figures").iterdir()] == ["mine.png"]

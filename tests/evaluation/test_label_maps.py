@@ -148,3 +148,29 @@ def test_a_mask_stored_with_a_slope_is_one_of_whole_numbers(tmp_path, top):
     nib.save(image, file)
     assert np.array_equal(Folders(folders / "test_gt", folders / "test_p").read("P0").reference, expected)
     assert evaluate(folders) == 0
+
+
+def test_values_that_are_replaced_by_the_ignore_label_are_ignored(partly_ignored):
+    """5 stands for 2: as the reference with 2 itself."""
+    assert evaluate(partly_ignored, out="two") == 0
+    voxels = np.zeros(SHAPE, np.uint8)
+    voxels[2:4, 2:4, 2:4] = 1
+    voxels[:, :, 6:] = 5
+    save(voxels, partly_ignored / "test_gt" / "P0.nii.gz")
+    assert evaluate(partly_ignored, "--map", "5=2", out="five") == 0
+    two, five = (rows(partly_ignored / out / "cases.csv") for out in ("two", "five"))
+    assert two == five
+
+
+@pytest.mark.parametrize("written", ["2", [2]])
+def test_the_ignore_label_may_be_written_as_other_labels_may(partly_ignored, written):
+    declare(partly_ignored / "test_p", lesion=1, ignore=written)
+    assert evaluate(partly_ignored) == 0
+    (row,) = rows(partly_ignored / "out" / "cases.csv")
+    assert (row["dice"], row["fp"]) == ("1.0", "0")
+
+
+def test_several_ignore_labels_are_refused(partly_ignored, capsys):
+    declare(partly_ignored / "test_p", lesion=1, ignore=[2, 3])
+    assert evaluate(partly_ignored) == 2
+    assert "not a dataset.json of nnU-Net" in capsys.readouterr().err

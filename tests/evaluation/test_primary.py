@@ -83,3 +83,9 @@ def test_with_one_patient_there_is_no_verdict():
 def test_a_metric_that_was_not_measured_is_refused():
     with pytest.raises(Fault, match="ours has no lesion_f2"):
         primary_endpoint(REFERENCE, [model("A", 1, 1, 1, 1)], metric="lesion_f2")
+
+
+def test_equal_differences_allow_no_verdict():
+    """An interval without width says nothing: four patients in whom both models are perfect."""
+    perfect = model("ours", 1, 1, 1, 1)
+    assert non_inferiority(perfect, model("A", 1, 1, 1, 1)).non_inferior is None

@@ -149,3 +149,19 @@ def test_subsets_are_averaged_by_patient_and_pattern_and_have_no_threshold():
     assert table.loc[("t1_gd+flair", "auc"), "n"] == 2
     assert one.cases["threshold"].isna().all()
     assert averaged_subsets([first]) is first
+
+
+def test_the_confidence_of_two_seeds_does_not_count_more_objects():
+    """Ten objects of .8 in the first seed, six in the second, eight and six of them true."""
+    columns = {"measure": "p_max", "p_from": 0.8, "p_to": 0.9}
+    tables = [
+        pd.DataFrame(
+            [{**columns, "n_objects": n, "n_true": true, "true_share": true / n, "ci_low": low, "ci_high": 1.0}]
+        )
+        for n, true, low in ((10, 8, 0.5), (6, 6, 0.7))
+    ]
+    seeds = [replace(seed, confidence=table) for seed, table in zip(two_seeds(), tables, strict=True)]
+    (row,) = averaged(seeds, name="A").confidence.to_dict("records")
+    assert (row["n_objects"], row["n_true"]) == (8, 7)
+    assert (row["true_share"], row["ci_low"]) == pytest.approx((7 / 8, 0.6))
+    assert averaged([seeds[0], two_seeds()[1]], name="A").confidence.empty

@@ -89,9 +89,9 @@ def test_what_cannot_be_is_refused_before_anything_runs(hospitals, tmp_path, cap
     assert says in capsys.readouterr().err
 
 
-def run(host: Host, out: Path, *, seconds: float | None = None) -> None:
+def run(host: Host, out: Path, *options: object, seconds: float | None = None) -> None:
     """The command in a process group of its own, killed as a whole after so many seconds if it is still running."""
-    command = [str(Path(sys.executable).parent / "seqdropout"), *study(host, out)]
+    command = [str(Path(sys.executable).parent / "seqdropout"), *study(host, out, *options)]
     with (out.parent / f"{out.name}.log").open("a") as log:
         process = subprocess.Popen(
             command, env={**os.environ, **host.environment}, start_new_session=True, stdout=log, stderr=log
@@ -118,10 +118,44 @@ def test_a_study_killed_at_three_random_moments_ends_with_the_same_tables(hospit
         pd.testing.assert_frame_equal(*tables)
     for out in (tmp_path / "undisturbed", tmp_path / "killed"):
         page = Page(out / "report.html")
-        assert [row[0] for row in page.tables[0][1:]] == ARMS
+        assert [row[0] for row in page.tables[0][2:]] == ARMS  # below the head and the question
     before = (tmp_path / "killed" / "state.json").read_bytes()
     run(hospitals, tmp_path / "killed")
     assert (tmp_path / "killed" / "state.json").read_bytes() == before
+
+
+TWO_SEEDS = """
+reference: DropOut
+arms:
+  DropOut: {trainer: SeqDropoutPlusTrainer, sequences: all, seeds: [0, 4]}
+  nnU-Net: {trainer: nnUNetTrainer, sequences: available}
+primary: {metric: dice, margin: 0.9}
+"""
+
+
+@pytest.mark.slow
+def test_a_study_of_two_seeds_is_judged_by_its_primary_endpoint(hospitals, tmp_path):
+    """Patient by patient, the mean of the seeds; the default threshold, with the paper's beside it."""
+    (hospitals.root / "two.yaml").write_text(TINY + TWO_SEEDS)
+    run(hospitals, tmp_path / "out", "--design", hospitals.root / "two.yaml")
+    (row,) = pd.read_csv(tmp_path / "out" / "primary.csv").to_dict("records")
+    runs = {name: tmp_path / "out" / "evaluations" / "as_acquired" / "metastasis" / name for name in RUNS}
+    dice = {name: pd.read_csv(folder / "cases.csv").set_index("case")["dice"] for name, folder in runs.items()}
+    reference = (dice["DropOut"] + dice["DropOut_seed4"]) / 2
+    assert row["mean_reference"] == pytest.approx(reference.mean())
+    assert row["difference"] == pytest.approx((reference - dice["nnU-Net"]).mean())
+    assert (row["against"], row["n"], row["margin"]) == ("nnU-Net", 2, 0.9)
+    assert row["non_inferior"] == (row["lowest"] > -0.9)
+    page = Page(tmp_path / "out" / "report.html")
+    assert "to nnU-Net with the margin of 0.900" in page.text
+    assert [r[:2] for r in page.table("Threshold by")[1:]] == [
+        ["Youden index, the paper's", n] for n in ("DropOut", "nnU-Net")
+    ]
+    for folder in runs.values():
+        assert json.loads((folder / "thresholds.json").read_text())["method"] == "dice"
+
+
+RUNS = ("DropOut", "DropOut_seed4", "nnU-Net")
 
 
 def state(out: Path) -> dict:

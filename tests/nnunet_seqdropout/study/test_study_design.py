@@ -53,7 +53,8 @@ def test_the_primary_endpoint_is_named_before_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("primary", "problem"),
     [
-        ("metric: lesion_f2", "invalid metric: lesion_f2. Choose among auc"),
+        ("metric: lesion_f2", "invalid metric: lesion_f2. Choose among lesion_f1"),
+        ("metric: n_lesions", "invalid metric: n_lesions"),
         ("scenario: x", "invalid scenario: x. Choose among as_acquired"),
         ("target: x", "invalid target: x. Choose among lesion"),
         ("dedicated: A", "invalid dedicated: A. Choose among B"),
