@@ -88,7 +88,7 @@ class Folders:
         chosen_on = {case for case in validation.cases() if validation.is_predicted(case)}
         for case in sorted(chosen_on.intersection(case for case in self.cases() if self.is_predicted(case))):
             ours, theirs = (_only_file(folders.reference, case) for folders in (self, validation))
-            if ours.samefile(theirs) or _equal_voxels(read_image(ours), read_image(theirs)):
+            if ours.samefile(theirs) or _equal_voxels(ours, theirs):
                 problem = f"{case} is a validation patient and is evaluated, too"
                 remedy = "Choose a threshold on other patients than those that it is tested on."
                 raise Fault(problem, file=theirs, remedy=remedy)
@@ -120,9 +120,8 @@ class Folders:
         file = _only_file(self.reference, case)
         stored = ReferenceGrid(image, Path(case), self.trust_geometry).take(read_image(file), file)
         labels = self._label_maps.values(stored, file)
-        return self._label_maps.where_target(labels), self._counting(
-            case, labels, ReferenceGrid(stored, file, self.trust_geometry)
-        )
+        grid = ReferenceGrid(stored, file, self.trust_geometry)
+        return self._label_maps.where_target(labels), self._counting(case, labels, grid)
 
     @cached_property
     def description(self) -> Description:
@@ -200,8 +199,13 @@ class Folders:
         return LabelMaps(self.target, self.description, self.mapping)
 
 
-def _equal_voxels(first: sitk.Image, second: sitk.Image) -> bool:
-    return np.array_equal(sitk.GetArrayViewFromImage(first), sitk.GetArrayViewFromImage(second))
+def _equal_voxels(first: Path, second: Path) -> bool:
+    """False where one of the files cannot be read, which is said of its case alone."""
+    try:
+        images = read_image(first), read_image(second)
+    except Fault:
+        return False
+    return np.array_equal(sitk.GetArrayViewFromImage(images[0]), sitk.GetArrayViewFromImage(images[1]))
 
 
 def _only_file(folder: Path, case: str, *, remedy: str = "Predict the case, or remove its reference.") -> Path:
