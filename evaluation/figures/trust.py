@@ -19,7 +19,8 @@ def draw_reliability(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
         table = evaluation.reliability
         weighted = table.assign(p=table["p_mean"] * table["n_voxels"], lesion=table["lesion_share"] * table["n_voxels"])
         sums = weighted.groupby("p_from")[["n_voxels", "p", "lesion"]].sum()
-        ax.plot(sums["p"] / sums["n_voxels"], sums["lesion"] / sums["n_voxels"], line, marker="o", color=colour)
+        share = sums["lesion"] / sums["n_voxels"]
+        ax.plot(sums["p"] / sums["n_voxels"], share, linestyle=line, marker="o", color=colour)
     ax.set(xlabel="Probability of a voxel", ylabel="Share that is lesion")
     name_models(ax, evaluations)
 

@@ -1,6 +1,9 @@
 """Figures show the numbers of their tables: every patient, every point, every interval."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from example_evaluation import CASES, FROC, ROC, example
 from matplotlib.colors import to_hex
@@ -9,6 +12,8 @@ from matplotlib.figure import Figure
 from evaluation.figures.colours import MODELS
 from evaluation.figures.evaluation import draw_figures, write_figures
 from evaluation.figures.plots import draw_box, draw_froc, draw_roc, draw_sensitivity_by_size
+from evaluation.metrics.names import FIGURES
+from evaluation.tables.reliability import reliability
 
 
 @pytest.fixture
@@ -121,3 +126,19 @@ def test_every_figure_is_written_as_png_and_pdf(tmp_path):
         assert file == tmp_path / "figures" / f"{name}.png"
         assert file.read_bytes().startswith(b"\x89PNG")
         assert file.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_seven_models_are_drawn_in_every_figure():
+    """From the fourth on a line is a pattern of dashes and no word."""
+    voxels = reliability({"t1_gd": np.tile([[10.0, 5.0, 5.0]], (10, 1)), "flair": np.tile([[10.0, 1.0, 5.0]], (10, 1))})
+    objects = pd.DataFrame(
+        [("p_max", 0.5, 0.6, 4, 2, 0.5, 0.1, 0.9)],
+        columns=["measure", "p_from", "p_to", "n_objects", "n_true", "true_share", "ci_low", "ci_high"],
+    )
+    models = [replace(example(f"model {i}"), reliability=voxels, confidence=objects) for i in range(7)]
+    figures = draw_figures(models)
+    assert {*FIGURES} <= {*figures}
+    (first, *_) = (line for line in figures["reliability"].axes[0].lines if line.get_marker() == "o")
+    # of 20 voxels in each range 6 are lesion
+    assert first.get_ydata() == pytest.approx([0.3] * 10)
+    assert first.get_xdata() == pytest.approx([0.5] * 10)
