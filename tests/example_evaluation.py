@@ -82,7 +82,7 @@ def example(name: str = "model", *, probabilities: bool = True, **summary: objec
         "synthetic": False,
         "settings": {"gt": "labels", "p": "predictions", "target": "1", "min_volumes_mm3": [10.0], "mask": None},
         "threshold": {
-            "method": "youden_pooled",
+            "method": "youden_pooled" if probabilities else "label_map",
             "source": "Youden index on the validation patients.",
             "values": {"": {"value": 0.76, "n_patients": 10, "youden": 0.9}},
         },

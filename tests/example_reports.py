@@ -29,10 +29,11 @@ def slices(probability=True):
 
 
 def with_lesion_wise(f1: float, dice: float, name: str = "model"):
-    """The example and two columns of equal values in all patients."""
+    """The example and two columns of equal values in all patients; every lesion touched has this Dice."""
     cases = CASES.assign(lesion_f1=f1, lesion_dice=dice)
     known = averages(cases)
     flat = {"sd": 0.0, "n": 4, "n_undefined": 0}
     more = {m: {"mean": v, "ci_low": v, "ci_high": v, **flat} for m, v in (("lesion_f1", f1), ("lesion_dice", dice))}
     strata = [{**stratum, "metrics": {**stratum["metrics"], **more}} for stratum in example().summary["strata"]]
-    return replace(example(name, metrics={**known, **more}, strata=strata), cases=cases)
+    evaluation = example(name, metrics={**known, **more}, strata=strata)
+    return replace(evaluation, cases=cases, lesions=evaluation.lesions.assign(dice=dice))
