@@ -47,6 +47,19 @@ def test_the_range_in_which_the_dice_hardly_changes_is_named(tmp_path):
     assert FLAT_WITHIN > 1 - 200 / 202
 
 
+def test_of_equally_good_thresholds_the_highest_is_taken(tmp_path):
+    """At .3 all four voxels, two of them lesion; at .9 one of the two lesion voxels: a Dice of 2/3 both times."""
+    folders = write(tmp_path, P=([1, 1, 0, 0], [0.9, 0.3, 0.5, 0.4]))
+    assert calibrate(folders)[0]["dice"].by_pattern[""].value == pytest.approx(0.9)
+
+
+def test_the_range_ends_where_the_dice_falls_on_either_side(tmp_path):
+    """Lesion voxels of .9, .8 and .2, twenty of the background at .5: Dice 1/2, 4/5 and 6/26."""
+    folders = write(tmp_path, P=([1, 1, 1] + [0] * 20, [0.9, 0.8, 0.2] + [0.5] * 20))
+    threshold = calibrate(folders)[0]["dice"].by_pattern[""]
+    assert (threshold.value, threshold.flat_from, threshold.flat_to) == pytest.approx((0.8, 0.8, 0.8))
+
+
 def test_a_threshold_far_below_a_hundredth_is_found(tmp_path):
     """No grid: the lesion has .0004, the background .0002."""
     folders = write(tmp_path, P=([1, 0, 0], [0.0004, 0.0002, 0.0]))
