@@ -1,6 +1,6 @@
 """Reads label maps: which values they may have, and where the target is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,17 +36,18 @@ class LabelMaps:
         return stored
 
     def where_target(self, values: NDArray[np.number]) -> NDArray[np.bool_]:
-        wanted = [v for v in {*self.target.labels, *self.mapping} if self.mapping.get(v, v) in self.target.labels]
-        return values == wanted[0] if len(wanted) == 1 else np.isin(values, wanted)
+        return self._where(values, self.target.labels)
 
     def where_ignored(self, values: NDArray[np.number]) -> NDArray[np.bool_] | None:
         """The voxels that count on neither side, as nnU-Net's ignore label says; None where there are none."""
         label = self.description.ignore_label
-        if label is None:
-            return None
-        stored = [value for value in {label, *self.mapping} if self.mapping.get(value, value) == label]
-        ignored = np.isin(values, stored)
-        return ignored if ignored.any() else None
+        ignored = None if label is None else self._where(values, (label,))
+        return ignored if ignored is not None and ignored.any() else None
+
+    def _where(self, values: NDArray[np.number], labels: Sequence[int]) -> NDArray[np.bool_]:
+        """Where one of these labels is stored, or a value that is to be taken for one."""
+        stored = [v for v in {*labels, *self.mapping} if self.mapping.get(v, v) in labels]
+        return values == stored[0] if len(stored) == 1 else np.isin(values, stored)
 
     @property
     def _allowed(self) -> frozenset[int]:

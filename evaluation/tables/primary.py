@@ -38,9 +38,7 @@ class NonInferiority:
     non_inferior: bool | None
 
 
-def primary_endpoint(
-    reference: Evaluation, others: Sequence[Evaluation], *, metric: str = METRIC, allow_missing: bool = False
-) -> pd.DataFrame:
+def primary_endpoint(reference: Evaluation, others: Sequence[Evaluation], *, metric: str = METRIC) -> pd.DataFrame:
     """A row for each other model: ``against, metric, n, mean_reference, mean_other, difference, ci_low, ci_high,
     p_signed_rank, p_holm, effect``.
 
@@ -50,7 +48,7 @@ def primary_endpoint(
     """
     rows = []
     for other in others:
-        of_reference, of_other = _paired(reference, other, metric, allow_missing=allow_missing)
+        of_reference, of_other = _paired(reference, other, metric)
         difference = average(of_reference - of_other)
         rows.append(
             {
@@ -77,13 +75,12 @@ def non_inferiority(
     *,
     metric: str = METRIC,
     margin: float = MARGIN,
-    allow_missing: bool = False,
 ) -> NonInferiority:
     """See ``NonInferiority``; the patients are those of ``primary_endpoint``. Raises Fault where the margin is not
     above 0."""
     if not margin > 0:
         raise Fault(f"the margin of non-inferiority is {margin:g}", remedy="Give a number above 0.")
-    of_reference, of_dedicated = _paired(reference, dedicated, metric, allow_missing=allow_missing)
+    of_reference, of_dedicated = _paired(reference, dedicated, metric)
     better = -1 if lower_is_better(metric) else 1
     difference = better * (of_reference - of_dedicated)
     mean = average(difference)
@@ -99,11 +96,9 @@ def non_inferiority(
     )
 
 
-def _paired(
-    reference: Evaluation, other: Evaluation, metric: str, *, allow_missing: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _paired(reference: Evaluation, other: Evaluation, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The values of both in the patients in whom both are defined."""
-    tables = same_patients(reference, other, allow_missing=allow_missing)
+    tables = same_patients(reference, other, allow_missing=False)
     for evaluation, cases in zip((reference, other), tables, strict=True):
         if metric not in cases.columns:
             remedy = f"Name one of {', '.join(cases.select_dtypes('number').columns)}."
