@@ -95,16 +95,16 @@ class CaseTask:
     def _curves(self, case: str, volumes: Volumes, result: PatientResult, threshold: float) -> Curves | None:
         if result.roc is None or volumes.probability is None:
             return None
-        inside = np.asarray(volumes.inside_mask().probability)
+        inside = volumes.inside_mask()
         protocols = []
         if self.beside:
             ways, names = [self.thresholds, *self.beside], self.folders.channel_names
             limits = self.min_volumes_mm3
-            protocols = protocol_rows(case, volumes, result, ways, min_volumes_mm3=limits, channel_names=names)
+            protocols = protocol_rows(case, inside, result, ways, min_volumes_mm3=limits, channel_names=names)
         return Curves(
             sensitivities=result.roc.sensitivity_at(FALSE_POSITIVE_RATES),
             # down to LOWEST, and to the threshold that is applied where it lies below
-            froc=froc_steps(result.reference, inside, lowest=min(LOWEST, threshold) or LOWEST),
+            froc=froc_steps(result.reference, np.asarray(inside.probability), lowest=min(LOWEST, threshold) or LOWEST),
             reliability=reliability_counts(volumes.reference, volumes.probability, volumes.mask),
             n_voxels=result.roc.n_lesion,
             n_voxels_at_0=int(result.roc.lesion[result.roc.values == 0].sum()),

@@ -31,8 +31,11 @@ def protocol_rows(
     channel_names: Sequence[str],
 ) -> list[dict[str, Any]]:
     """A row for every way in which the patient's threshold can be chosen; none for a way that has none for the
-    patient's pattern, such as the Youden index of validation patients without a lesion."""
-    probability, rows = np.asarray(volumes.inside_mask().probability), []
+    patient's pattern, such as the Youden index of validation patients without a lesion.
+
+    volumes: those of ``inside_mask``.
+    """
+    probability, rows = np.asarray(volumes.probability), []
     for thresholds in ways:
         try:
             value = thresholds.for_pattern(volumes.pattern, channel_names=channel_names)[1].value
