@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 
 from dataset_conversion.files.staging import staged
 from dataset_conversion.sequences import Pattern
-from evaluation.metrics.names import label
+from evaluation.metrics.names import label, printed
+from evaluation.metrics.ranges import lower_is_better
 
 
 def heat_map(means: pd.DataFrame, channel_names: Sequence[str]) -> Figure:
     """A row per pattern (the index of ``means``): a dot for each sequence that it has, then a cell for each metric.
 
-    The colours of a column run from its worst to its best; false positives are better where they are fewer.
+    The colours of a column run from its worst to its best value.
     """
     n_rows = len(means)
     widths = [0.32 * len(channel_names), 0.8 * len(means.columns)]
@@ -29,15 +30,14 @@ def heat_map(means: pd.DataFrame, channel_names: Sequence[str]) -> Figure:
     left.set_xlim(-0.6, len(channel_names) - 0.4)
     left.set_yticks([])
     values = means.to_numpy(float)
-    better = np.where([name.startswith("fp") for name in means.columns], -values, values)
+    better = np.where([lower_is_better(name) for name in means.columns], -values, values)
     low, high = np.nanmin(better, axis=0, initial=np.inf), np.nanmax(better, axis=0, initial=-np.inf)
     shade = (better - low) / np.where(high > low, high - low, 1)
     right.imshow(np.where(high > low, shade, 0.5), cmap="cividis", vmin=0, vmax=1, aspect="auto")
     for (r, c), value in np.ndenumerate(values):
         colour = "white" if shade[r, c] < 0.5 else "black"
-        right.text(
-            c, r, "n/a" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=9, color=colour
-        )
+        text = printed(float(value), means.columns[c])
+        right.text(c, r, text, ha="center", va="center", fontsize=9, color=colour)
     heads = [fill(label(name).replace("\N{NO-BREAK SPACE}mm", " mm"), 10) for name in means.columns]
     right.set_xticks(range(len(means.columns)), heads, fontsize=9)
     for ax in (left, right):

@@ -1,8 +1,8 @@
 """Writes the tables of an evaluation to a folder, and reads them again for another command."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.staging import staged
-from evaluation.metrics.intervals import average
+from evaluation.tables.summaries import averages, sensitivity_by_size, strata
 
 SINCE_0_2 = (
     *("iou", "hd95_mm", "nsd", "auprc", "brier"),
@@ -95,24 +95,24 @@ def _with_envelope(froc: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_later_columns(evaluation: Evaluation) -> Evaluation:
-    """What an earlier version did not measure is undefined, and a warning says so."""
+    """What an earlier version did not measure is undefined, and a warning says so; its averages are made anew, since
+    its intervals were others."""
     absent = [name for name in SINCE_0_2 if name not in evaluation.cases.columns]
     if not absent:
         return evaluation
     summary, cases = evaluation.summary, evaluation.cases.assign(**dict.fromkeys(absent, np.nan))
     warning = (
         f"{evaluation.name} was evaluated by version {summary.get('version')}, which did not measure "
-        f"{', '.join(absent)}. Evaluate it again to have them."
+        f"{', '.join(absent)}. Its averages and intervals were computed anew from its cases.csv; the band of its ROC "
+        "curve could not be. Evaluate it again to have all."
     )
-    strata = [_with_undefined(row, absent, row["n_patients"]) for row in summary["strata"]]
-    summary = {**_with_undefined(summary, absent, len(cases)), "strata": strata}
-    return replace(evaluation, cases=cases, summary={**summary, "warnings": [*summary.get("warnings", ()), warning]})
-
-
-def _with_undefined(row: Mapping[str, Any], names: Sequence[str], n_patients: int) -> dict[str, Any]:
-    """The row with averages of these metrics in which no patient has a value, in the form of a file that was read."""
-    undefined = _without_nan(asdict(average(np.full(n_patients, np.nan))))
-    return {**row, "metrics": {**row["metrics"], **dict.fromkeys(names, undefined)}}
+    anew = {
+        "metrics": averages(cases),
+        "strata": strata(cases),
+        "sensitivity_by_size": sensitivity_by_size(evaluation.lesions),
+    }
+    summary = {**summary, **_without_nan(anew), "warnings": [*summary.get("warnings", ()), warning]}
+    return replace(evaluation, cases=cases, summary=summary)
 
 
 def _without_nan(content: Any) -> Any:

@@ -41,8 +41,9 @@ class SubsetResults:
 
     @property
     def metrics(self) -> list[str]:
-        lesion_wise = [metric for metric in LESION_WISE if metric in self.cases.columns]
-        return [*METRICS, *lesion_wise, *false_positives(self.cases.columns)]
+        """Those that every version measures, and of the later ones those that are there."""
+        lesion_wise, brier = ([m for m in later if m in self.cases.columns] for later in (LESION_WISE, ["brier"]))
+        return [*METRICS, *lesion_wise, *false_positives(self.cases.columns), *brier]
 
     @property
     def table(self) -> pd.DataFrame:

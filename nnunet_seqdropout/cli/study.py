@@ -55,6 +55,7 @@ def _study(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.study.cohort import read_cohort
     from nnunet_seqdropout.study.commands import prepare_study
     from nnunet_seqdropout.study.design_file import SHIPPED, read_design
+    from nnunet_seqdropout.study.endpoint import declare
     from nnunet_seqdropout.study.folder import Machine, Study
     from nnunet_seqdropout.study.report import write_study_report
 
@@ -84,6 +85,7 @@ def _study(arguments: argparse.Namespace) -> int:
     if arguments.device != machine.device and (training := steps.not_done("train", arguments.only)):
         problem = f"{arguments.device} is not available, and {len(training)} models are still to be trained"
         raise Fault(problem, remedy="Run it on a machine that has it, or with -device cpu (see also --small).")
+    declare(design.endpoint, study.folder, n_results=len(steps.begun("evaluate")))
     steps.run(arguments.only)
     if arguments.only is None:
         print(f"Report: {write_study_report(study, steps)}")

@@ -91,10 +91,18 @@ class Design:
         return tuple(arm.name for arm in self.arms)
 
     @property
-    def dedicated(self) -> str | None:
-        """The arm to which the reference must not be inferior; None where there is none."""
-        if self.primary.dedicated is not None:
-            return self.primary.dedicated
+    def endpoint(self) -> Endpoint:
+        """The primary endpoint with all defaults filled in; dedicated: None where there is no such arm."""
+        return Endpoint(
+            metric=self.primary.metric,
+            scenario=self.primary.scenario or next(iter(self.scenarios)),
+            target=self.primary.target or next(iter(self.targets)),
+            dedicated=self.primary.dedicated or self._dedicated,
+            margin=self.primary.allowed,
+        )
+
+    @property
+    def _dedicated(self) -> str | None:
         trained_for_it = [a for a in self.arms if a.sequences == "available" and a.name != self.reference]
         # stock nnU-Net is the hardest to beat
         return next((a.name for a in sorted(trained_for_it, key=lambda a: a.trainer != "nnUNetTrainer")), None)
@@ -141,8 +149,9 @@ def _require_values(design: Design) -> None:
         "test": (design.test, design.test in ("imagesTs", "cross_validation"), "imagesTs or cross_validation"),
         "threshold": (
             design.threshold,
-            design.threshold in ("dice", "youden", "argmax") or isinstance(design.threshold, int | float),
-            "dice, youden, argmax or a number of false positives",
+            design.threshold in ("dice", "youden", "argmax")
+            or (_is_number(design.threshold) and float(design.threshold) >= 0),
+            "dice, youden, argmax or a number of false positives, 0 or more",
         ),
         "subset_tables": (
             design.subset_tables,

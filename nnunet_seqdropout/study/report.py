@@ -15,6 +15,7 @@ from evaluation.tables.seeds import OfSeed, averaged, averaged_subsets
 from evaluation.tables.study import Primary, Question, StudyResults, models_table, seeds_table
 from evaluation.tables.subsets import SubsetResults, joined, read_subset_results
 from nnunet_seqdropout.study.design import Arm
+from nnunet_seqdropout.study.endpoint import not_as_declared
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.models import arms_table, learning_table, trained_models
 from nnunet_seqdropout.study.runs import runs_of
@@ -37,7 +38,11 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         subsets={arm.name: _subsets(study, arm) for arm in study.design.arms if study.runs_for_subsets(arm)},
         subset_seeds={arm.name: [run.seed for run in study.runs_for_subsets(arm)] for arm in study.design.arms},
         primary=_primary(study, questions),
-        warnings=[*_one_training(study), *_warnings(arms, questions)],
+        warnings=[
+            *not_as_declared(study.design.endpoint, study.folder),
+            *_one_training(study),
+            *_warnings(arms, questions),
+        ],
     )
     with staged(study.folder) as stage:
         arms.to_csv(stage / "arms.csv", index=False)
@@ -70,19 +75,16 @@ def _questions(study: Study) -> Iterator[Question]:
 
 
 def _primary(study: Study, questions: Sequence[Question]) -> Primary:
-    design = study.design
-    endpoint = design.primary
-    scenario = endpoint.scenario or next(iter(design.scenarios))
-    target = endpoint.target or next(iter(design.targets))
-    question = next(each for each in questions if each.folder == f"{scenario}/{target}")
+    endpoint = study.design.endpoint
+    question = next(each for each in questions if each.folder == f"{endpoint.scenario}/{endpoint.target}")
     reference, *others = question.evaluations
-    dedicated = next((each for each in others if each.name == design.dedicated), None)
+    dedicated = next((each for each in others if each.name == endpoint.dedicated), None)
     return Primary(
         question.title,
         primary_endpoint(reference, others, metric=endpoint.metric),
         None
         if dedicated is None
-        else non_inferiority(reference, dedicated, metric=endpoint.metric, margin=endpoint.margin),
+        else non_inferiority(reference, dedicated, metric=endpoint.metric, margin=endpoint.allowed),
     )
 
 

@@ -66,6 +66,9 @@ class Steps:
     def not_done(self, stage: str, arm: str | None = None) -> list[Step]:
         return [step for step in self.of(arm) if step.stage == stage and not self.is_done(step)]
 
+    def begun(self, stage: str) -> list[Step]:
+        return [step for step in self.of(None) if step.stage == stage and self.state.record(step.name)]
+
     def run(self, only: str | None = None) -> None:
         """Runs what is not done, of one arm or all. Raises Fault where a command fails."""
         chosen = self.of(only)

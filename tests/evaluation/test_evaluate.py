@@ -492,6 +492,7 @@ def test_an_evaluation_of_version_0_1_0_is_compared_with_one_of_today(folders):
     summary = json.loads((old / "summary.json").read_text()) | {"version": "0.1.0"}
     for row in (summary, *summary["strata"]):
         row["metrics"] = {name: value for name, value in row["metrics"].items() if name not in SINCE_0_2}
+    summary["metrics"]["dice"] |= {"ci_low": 0.123, "ci_high": 0.124}  # of another method
     (old / "summary.json").write_text(json.dumps(summary))
     assert compare(folders) == 0
     read, today = read_evaluation(old), read_evaluation(folders / "out")

@@ -1,6 +1,7 @@
 """The tables and the page about every subset of the sequences, counted by hand from three patients."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from pages import CHROMIUM, Page, chromium
 from PIL import Image
 
 from dataset_conversion.faults import Fault
-from evaluation.figures.heat_map import write_heat_map
+from evaluation.figures.heat_map import heat_map, write_heat_map
 from evaluation.report.evaluation import page_templates
 from evaluation.report.subsets import subset_values, write_subset_report
 from evaluation.tables.subsets import joined, read_subset_results
@@ -60,6 +61,19 @@ def test_patients_measured_apart_are_joined_as_if_measured_together():
     assert list(joined(parts).importance()["n"]) == [1, 1]
     second = subsets(drop_rows=[("P1", pattern) for pattern in DICE], cases={"P2": OK, "P3": OK})
     pd.testing.assert_frame_equal(joined([first, second]).table, whole.table)
+
+
+def test_a_brier_score_is_averaged_for_each_pattern_where_it_was_measured():
+    results = subsets()
+    assert "brier" not in results.metrics
+    # lower is better: with both sequences .001, with t1_gd .002, with flair .006
+    of_pattern = results.cases["pattern"].map({"t1_gd+flair": 0.001, "t1_gd": 0.002, "flair": 0.006})
+    measured = replace(results, cases=results.cases.assign(brier=of_pattern))
+    assert measured.wide()["brier"].tolist() == pytest.approx([0.001, 0.002, 0.006])
+    _, right = heat_map(measured.wide(), NAMES).axes
+    shades = np.asarray(right.images[0].get_array())[:, -1]
+    assert shades.tolist() == pytest.approx([1, 0.8, 0])
+    assert [text.get_text() for text in right.texts][-1] == "0.00600"
 
 
 def test_what_is_written_is_read_again(tmp_path):

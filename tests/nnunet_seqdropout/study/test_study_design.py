@@ -5,6 +5,7 @@ import pytest
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study.design import BASES
 from nnunet_seqdropout.study.design_file import SHIPPED, read_design
+from nnunet_seqdropout.study.endpoint import Endpoint
 from nnunet_seqdropout.study.runs import all_runs
 
 
@@ -42,12 +43,12 @@ def test_the_small_design_differs_in_nothing_but_size():
 def test_the_primary_endpoint_is_named_before_the_run(tmp_path):
     """Of the arms for the test patients alone stock nnU-Net is the one to keep up with."""
     paper = read_design(SHIPPED / "paper.yaml")
-    assert (paper.primary.metric, paper.primary.margin, paper.dedicated) == ("lesion_f1", 0.05, "nnU-Net")
-    assert read_design(written(tmp_path, MINIMAL)).dedicated == "B"
+    assert paper.endpoint == Endpoint("lesion_f1", "as_acquired", "metastasis", "nnU-Net", 0.05)
+    assert read_design(written(tmp_path, MINIMAL)).endpoint.dedicated == "B"
     named = read_design(written(tmp_path, MINIMAL + "primary: {metric: fp, dedicated: B, margin: 1}"))
-    assert (named.primary.metric, named.primary.margin, named.dedicated) == ("fp", 1, "B")
+    assert named.endpoint == Endpoint("fp", "as_acquired", "lesion", "B", 1)
     alone = MINIMAL.replace("sequences: available", "sequences: all")
-    assert read_design(written(tmp_path, alone)).dedicated is None
+    assert read_design(written(tmp_path, alone)).endpoint.dedicated is None
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,8 @@ def test_the_primary_endpoint_is_named_before_the_run(tmp_path):
         ("dedicated: A", "invalid dedicated: A. Choose among B"),
         ("margin: 0", "invalid margin: 0"),
         ("margin: true", "invalid margin: True"),
+        ("metric: fp", "fp is no share of 1 and has no default margin"),
+        ("metric: hd95_mm", "hd95_mm is no share of 1 and has no default margin"),
         ("p: 1", "unexpected keyword argument 'p'"),
     ],
 )
@@ -152,6 +155,8 @@ def test_a_seed_of_one_arm_with_the_name_of_another_arm_is_refused(tmp_path):
         (MINIMAL + "test: cross_validation", "argmax"),
         (MINIMAL + "test: cross-validation", "imagesTs or cross_validation"),
         (MINIMAL + "threshold: yuoden", "dice, youden, argmax"),
+        (MINIMAL + "threshold: -3", "invalid threshold: -3"),
+        (MINIMAL + "threshold: true", "invalid threshold: True"),
         (MINIMAL + "subset_tables: first", "first_seed or none"),
         (MINIMAL + "folds: [all]", "numbers"),
         (MINIMAL + "folds: []", "numbers"),

@@ -14,6 +14,7 @@ from pages import Page
 from evaluation.figures.evaluation import learning_figure
 from evaluation.tables.summaries import averages, strata
 from nnunet_seqdropout.study.commands import prepare_study
+from nnunet_seqdropout.study.endpoint import declare, not_as_declared
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.report import write_study_report
 from nnunet_seqdropout.study.runs import Run
@@ -85,6 +86,25 @@ def test_who_was_left_out_is_said_with_the_seed(reported):
     page = Page(reported / "report.html")
     assert "lesion, as acquired, DropOut_seed3: without P4." in page.text
     assert "DropOut: without" not in page.text
+
+
+def test_an_endpoint_that_was_changed_after_the_start_is_said(reported, tmp_path):
+    """The first run writes the endpoint down, and no later one."""
+    assert "named is not recorded: there is no endpoint.json" in Page(reported / "report.html").text
+    named = DESIGN.endpoint
+    declare(named, tmp_path, n_results=0)
+    assert list(not_as_declared(named, tmp_path)) == []
+    declare(replace(named, metric="dice", margin=0.1), tmp_path, n_results=2)
+    assert list(not_as_declared(replace(named, metric="dice", margin=0.1), tmp_path)) == [
+        "The primary endpoint was changed after the study had been started: metric lesion_f1, now dice; "
+        "margin 0.05, now 0.1."
+    ]
+
+
+def test_an_endpoint_that_was_named_after_results_is_said(tmp_path):
+    declare(DESIGN.endpoint, tmp_path, n_results=2)
+    (words,) = not_as_declared(DESIGN.endpoint, tmp_path)
+    assert words == "The primary endpoint was named when 2 evaluations of this study were already there."
 
 
 def test_the_table_of_subsets_has_the_means_over_seeds(reported):
