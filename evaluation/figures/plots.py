@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -129,7 +130,15 @@ def name_models(ax: Axes, evaluations: Sequence[Evaluation]) -> None:
         keys = []
         for evaluation, colour, line in zip(evaluations, cycle(MODELS), cycle(LINES)):
             keys += ax.plot([], [], linestyle=line, marker="o", color=colour, label=evaluation.name)
-        ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+        _legend_above(ax, keys)
+
+
+def _legend_above(ax: Axes, keys: Sequence[Artist]) -> None:
+    """Of many models in two columns: the picture keeps its size, and the axes theirs."""
+    shape: dict[str, Any] = (
+        {"ncols": 2, "fontsize": "small", "columnspacing": 1, "handlelength": 1.6} if len(keys) > 3 else {}
+    )
+    ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, **shape)
 
 
 def _aside(values: NDArray[np.float64]) -> NDArray:
@@ -151,4 +160,4 @@ def draw_learning(ax: Axes, learning: pd.DataFrame, names: Sequence[str]) -> Non
             ax.plot(curve["epoch"], curve["pseudo_dice"], linestyle=line, color=colour, linewidth=1.2, label=label)
     ax.set(xlabel="Epoch", ylabel="Pseudo Dice, moving average", ylim=(-0.02, 1.02))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+    _legend_above(ax, ax.get_legend_handles_labels()[0])
