@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.files.locks import lock
 
 log = logging.getLogger(__name__)
 
@@ -60,27 +60,22 @@ class State:
 
         The system frees it when all who hold it have ended, however they did. Raises Fault on Windows.
         """
+        file = self.folder / "locks" / name.replace("/", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            import fcntl
+            held = lock(file, waiting_for=lambda owner: self._say_waiting(name, owner))
         except ModuleNotFoundError as error:
             raise Fault(
                 "seqdropout study needs Linux or macOS", remedy="Run it there, or in the Windows Subsystem for Linux."
             ) from error
-        file = self.folder / "locks" / name.replace("/", ".")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(file, os.O_RDWR | os.O_CREAT)
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if name != "state":
-                    log.info("%s: waiting for %s", name, file.read_text(encoding="utf-8").strip() or "another process")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            os.truncate(lock, 0)
-            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-            yield lock
+            yield held
         finally:
-            os.close(lock)
+            os.close(held)
+
+    def _say_waiting(self, name: str, owner: str) -> None:
+        if name != "state":
+            log.info("%s: waiting for %s", name, owner)
 
     def _steps(self) -> dict[str, Any]:
         file = self.folder / "state.json"

@@ -1,0 +1,52 @@
+"""Keeps the SHA-256 of files beside them, so that a changed byte is found before a file is used."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.hashing import sha256_of
+from dataset_conversion.files.json_files import read_json_if_there, write_json
+
+NAME = "checksums.json"
+
+
+def replace_recorded(written: Path, final: Path) -> None:
+    """Moves a file that is whole to its final name in the same folder, and records its SHA-256 there.
+
+    A process that is killed between the two leaves both the old and the new one recorded: whichever file is there, it
+    is known.
+    """
+    new = sha256_of(written)
+    known = recorded(final.parent)
+    _write(final.parent, {**known, final.name: [*known.get(final.name, ()), new]})
+    written.replace(final)
+    _write(final.parent, {**known, final.name: [new]})
+
+
+def recorded(folder: Path) -> dict[str, list[str]]:
+    """File name -> the SHA-256 that it may have; empty where none was recorded. Raises Fault if it cannot be read."""
+    remedy = f"Restore {NAME} from a backup, or remove it: the files are then not checked."
+    found = read_json_if_there(folder / NAME, remedy=remedy).get("sha256", {})
+    lists = isinstance(found, dict) and all(isinstance(each, list) for each in found.values())
+    if not lists or not all(isinstance(value, str) for each in found.values() for value in each):
+        raise Fault("sha256 is not file name: list of SHA-256", file=folder / NAME, remedy=remedy)
+    return found
+
+
+def is_unchanged(file: Path) -> bool | None:
+    """Whether the file has a recorded SHA-256; None where none was recorded, as in models of version 0.1.0."""
+    known = recorded(file.parent).get(file.name)
+    return None if known is None else sha256_of(file) in known
+
+
+def forget(files: Sequence[Path]) -> None:
+    """Removes files of one folder, where they are there, and what was recorded of them."""
+    if there := [file for file in files if file.is_file()]:
+        for file in there:
+            file.unlink()
+        gone = {file.name for file in there}
+        _write(there[0].parent, {name: known for name, known in recorded(there[0].parent).items() if name not in gone})
+
+
+def _write(folder: Path, sha256: Mapping[str, Sequence[str]]) -> None:
+    write_json(folder / NAME, {"version": 1, "sha256": {name: list(known) for name, known in sha256.items()}})
