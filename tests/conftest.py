@@ -255,7 +255,10 @@ def make_trainer(in_host: Host) -> Callable:
     from nnunetv2.run.run_training import get_trainer_from_args
 
     def make(name: str, *, configuration: str = "2d", fold: int | str = 0):
-        return get_trainer_from_args("1", configuration, fold, name, device=torch.device("cpu"))
+        trainer = get_trainer_from_args("1", configuration, fold, name, device=torch.device("cpu"))
+        # a fold that an earlier test has finished would not be trained again
+        Path(trainer.output_folder, "checkpoint_final.pth").unlink(missing_ok=True)
+        return trainer
 
     return make
 
@@ -270,7 +273,7 @@ def made_models() -> dict[tuple, Path]:
 def make_model(make_trainer, made_models):
     """``make_model(trainer)`` -> the folder of a model with random weights, as nnU-Net leaves one; do not change it.
 
-    sequences: a model of fewer than the data set has is in a folder of its own.
+    sequences: of a model of fewer than the data set has.
     """
 
     def make(name: str, *, configuration: str = "2d", sequences: Sequence[str] = SEQUENCES) -> Path:
@@ -283,9 +286,8 @@ def make_model(make_trainer, made_models):
         trainer = make_trainer(name, configuration=configuration)
         trainer.dataset_json["channel_names"] = {str(i): sequence for i, sequence in enumerate(sequences)}
         trainer.initialize()
-        folder = Path(trainer.output_folder_base)
-        if sequences != SEQUENCES:
-            folder = folder.with_name(f"{'-'.join(sequences)}_{folder.name}")
+        results = Path(trainer.output_folder_base)
+        folder = results.parents[1] / "random_weights" / "-".join(sequences) / results.name
         (folder / "fold_0").mkdir(parents=True, exist_ok=True)
         save_json(trainer.plans_manager.plans, str(folder / "plans.json"), sort_keys=False)
         save_json(trainer.dataset_json, str(folder / "dataset.json"), sort_keys=False)

@@ -39,13 +39,12 @@ def is_unchanged(file: Path) -> bool | None:
     return None if known is None else sha256_of(file) in known
 
 
-def forget(files: Sequence[Path]) -> None:
-    """Removes files of one folder, where they are there, and what was recorded of them."""
-    if there := [file for file in files if file.is_file()]:
-        for file in there:
-            file.unlink()
-        gone = {file.name for file in there}
-        _write(there[0].parent, {name: known for name, known in recorded(there[0].parent).items() if name not in gone})
+def forget(folder: Path, names: Sequence[str]) -> None:
+    """Removes files of the folder, where they are there, and what was recorded of them."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    if (known := recorded(folder)).keys() & set(names):
+        _write(folder, {name: sha256 for name, sha256 in known.items() if name not in names})
 
 
 def _write(folder: Path, sha256: Mapping[str, Sequence[str]]) -> None:

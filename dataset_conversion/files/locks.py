@@ -13,12 +13,16 @@ log = logging.getLogger(__name__)
 
 NAME = ".seqdropout.lock"
 
+_not_for_workers: set[int] = set()
+"""Descriptors that a forked process closes: a lock is held as long as any process has it open."""
+
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Keeps other processes that ask for the same from writing into the folder; leaves nothing in it.
 
-    The system frees the lock of a process that has ended, however it did. Raises Fault where another process has it.
+    The system frees the lock of a process that has ended, however it did, even if workers that it forked live on.
+    Raises Fault where another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -27,11 +31,13 @@ def only_writer(folder: Path) -> Iterator[None]:
         log.warning("%s is not locked: Windows has no such locks. Run one command at a time in it.", folder)
         yield
         return
+    _not_for_workers.add(descriptor)
     try:
         yield
     finally:
         # before it is freed: whoever waits for the file finds that it is gone
         (folder / NAME).unlink(missing_ok=True)
+        _not_for_workers.remove(descriptor)
         os.close(descriptor)
 
 
@@ -68,3 +74,12 @@ def _is_still(file: Path, descriptor: int) -> bool:
         return os.path.samestat(os.fstat(descriptor), file.stat())
     except FileNotFoundError:
         return False
+
+
+def _close_in_worker() -> None:
+    while _not_for_workers:
+        os.close(_not_for_workers.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_worker)

@@ -1,9 +1,7 @@
 """Adapts nnU-Net's trainer: settings as class attributes, a few guards, and reproducible seeds."""
 
 import math
-import os
 import random
-from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -17,6 +15,7 @@ from nnunet_seqdropout.settings import require_not_negative, require_one_of
 from nnunet_seqdropout.training.lesion_sampling import BalancedByLesion
 from nnunet_seqdropout.training.optimisers import LEARNING_RATES, WEIGHT_DECAYS, OptimizerType, WarmedUpPolyLR
 from nnunet_seqdropout.training.patterns import DicePerPattern
+from nnunet_seqdropout.training.survival import SurvivingTrainer
 
 FOLDS_OF_NNUNET = 5
 """Number of splits that nnU-Net makes if none are declared."""
@@ -26,8 +25,10 @@ GPU_MEBIBYTES = "gpu_mebibytes"
 """The key in the checkpoints' ``logging``: the most memory that torch had reserved on the GPU, at every epoch's end."""
 
 
-class ConfiguredTrainer(DicePerPattern):
+class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
     """nnU-Net's trainer, set by class attributes, that rewrites its own copy of the plans before it builds anything.
+
+    It survives, see ``SurvivingTrainer``, and says how well each pattern of sequences is segmented.
 
     An attribute that is None leaves nnU-Net's value. Raises ValueError where a declared split lacks the fold asked for.
 
@@ -123,15 +124,6 @@ class ConfiguredTrainer(DicePerPattern):
             peak = torch.cuda.max_memory_reserved(self.device) / 2**20
             self.log_ours(GPU_MEBIBYTES, peak, nothing=math.nan)
         super().on_epoch_end()
-
-    def save_checkpoint(self, filename: str) -> None:
-        """As nnU-Net's, but whole or not at all: a killed training leaves the checkpoint before it."""
-        partial = f"{filename}.partial"
-        super().save_checkpoint(partial)
-        if self.local_rank == 0 and Path(partial).is_file():  # it is not, where checkpointing is switched off
-            with Path(partial).open("rb") as written:
-                os.fsync(written.fileno())
-            Path(partial).replace(filename)
 
     @property
     def _slices_per_batch(self) -> int:

@@ -54,7 +54,7 @@ def test_whenever_it_is_killed_the_file_that_is_there_is_known(tmp_path, monkeyp
 
 def test_what_is_removed_is_forgotten(tmp_path):
     one, other = put(tmp_path, "1", "one"), put(tmp_path, "2", "other")
-    forget([one, tmp_path / "never there"])
+    forget(tmp_path, ["one", "never there"])
     assert not one.exists()
     assert list(recorded(tmp_path)) == ["other"]
     assert is_unchanged(other) is True

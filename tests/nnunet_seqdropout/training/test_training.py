@@ -638,8 +638,8 @@ def test_planned_networks_with_dropout_interchange_checkpoints_with_stock_nnunet
     for source, target in ((ours, stock), (stock, ours)):
         with torch.no_grad():
             next(source.network.parameters()).add_(1)
-        source.save_checkpoint(str(tmp_path / "checkpoint.pth"))
-        target.load_checkpoint(str(tmp_path / "checkpoint.pth"))
+        source.save_checkpoint(file := str(tmp_path / f"{type(source).__name__}.pth"))
+        target.load_checkpoint(file)
         for name, weight in source.network.state_dict().items():
             assert torch.equal(weight, target.network.state_dict()[name])
     assert ours.network.decoder.deep_supervision
