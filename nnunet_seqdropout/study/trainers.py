@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, get_origin
+from typing import Any
 
 import nnunet_seqdropout.training
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
+from nnunet_seqdropout.settings import declared_settings
 from nnunet_seqdropout.study.design import BASES, Arm, Design
 from nnunet_seqdropout.study.runs import Run, all_runs
 
@@ -60,9 +61,7 @@ def write_trainers(folder: Path, design: Design) -> dict[str, Path]:
 
 def _settings_of(arm: Arm) -> set[str]:
     """The class attributes that our trainers declare as settings, without those that the budget of the design sets."""
-    classes = [each for base in BASES[arm.trainer] for each in _class(base).__mro__]
-    annotations = [item for each in classes for item in vars(each).get("__annotations__", {}).items()]
-    return {name for name, kind in annotations if get_origin(kind) is ClassVar} - _BUDGET
+    return set().union(*(declared_settings(_class(base)) for base in BASES[arm.trainer])) - _BUDGET
 
 
 def _attributes(run: Run, design: Design) -> Mapping[str, Any]:

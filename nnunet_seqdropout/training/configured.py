@@ -11,7 +11,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings
-from nnunet_seqdropout.settings import require_not_negative, require_one_of
+from nnunet_seqdropout.settings import require_not_negative, require_one_of, unknown_attributes
 from nnunet_seqdropout.training.lesion_sampling import BalancedByLesion
 from nnunet_seqdropout.training.optimisers import LEARNING_RATES, WEIGHT_DECAYS, OptimizerType, WarmedUpPolyLR
 from nnunet_seqdropout.training.patterns import DicePerPattern
@@ -20,6 +20,9 @@ from nnunet_seqdropout.training.survival import SurvivingTrainer
 FOLDS_OF_NNUNET = 5
 """Number of splits that nnU-Net makes if none are declared."""
 
+
+OURS = ("nnunet_seqdropout", "nnunetv2", "typing", "abc")
+"""Packages whose classes are not a user's."""
 
 GPU_MEBIBYTES = "gpu_mebibytes"
 """The key in the checkpoints' ``logging``: the most memory that torch had reserved on the GPU, at every epoch's end."""
@@ -56,6 +59,7 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
 
     def initialize(self) -> None:
         self._refuse_undeclared_fold()
+        self._say_what_nothing_reads()
         require_one_of("optimizer_type", self.optimizer_type, get_args(OptimizerType))
         require_one_of("forced_foreground", self.forced_foreground, ("voxels", "lesions"))
         require_not_negative("warmup_epochs", self.warmup_epochs)
@@ -153,6 +157,14 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
                 f"Fold {self.fold} is not declared: {splits_file} has {n_declared} split(s). nnU-Net would make up a "
                 f"random one and mix the cohorts. Choose a fold from 0 to {n_declared - 1}, or all."
             )
+
+    def _say_what_nothing_reads(self) -> None:
+        """Raises ValueError where a class attribute is a misspelt setting; others are named in the log."""
+        for name, meant in unknown_attributes(type(self), ours=OURS).items():
+            problem = f"{type(self).__name__}.{name} has no effect"
+            if meant:
+                raise ValueError(f"{problem}. Write {meant}.")
+            self.print_to_log_file(f"WARNING: {problem}, unless your own code reads it.")
 
     def on_validation_epoch_end(self, val_outputs: list[dict]) -> None:
         """As nnU-Net's, but an epoch without foreground (Dice 0/0) leaves the moving average where it was."""
