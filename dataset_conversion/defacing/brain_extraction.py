@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import LARGEST_DIRECTION_DIFFERENCE
+from dataset_conversion.files.grids import on_same_grid
 from dataset_conversion.files.images import read_image, write_image
 
 GROUP = "nnunet_seqdropout.brain_extractors"
@@ -61,7 +61,7 @@ def brain_mask_by(extractor: str, image: sitk.Image) -> sitk.Image:
             f"the brain extractor {entry.value} cannot be loaded ({error})", remedy="Reinstall its package."
         ) from error
     mask = extract(image)
-    if not mask.IsSameImageGeometryAs(image, LARGEST_DIRECTION_DIFFERENCE, LARGEST_DIRECTION_DIFFERENCE):
+    if not on_same_grid(image, mask):
         raise Fault(
             f"the mask of {extractor} (size {mask.GetSize()}) is not on the image's grid (size {image.GetSize()})",
             remedy="Give a brain mask, or choose another extractor.",

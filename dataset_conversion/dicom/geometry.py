@@ -10,7 +10,10 @@ import SimpleITK as sitk
 
 from dataset_conversion.dicom.series import DicomSeries, DicomSlice
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import LARGEST_DIRECTION_DIFFERENCE, LARGEST_DISTANCE_MM
+from dataset_conversion.files.grids import LARGEST_DISTANCE_MM
+
+LARGEST_DIFFERENCE = 1e-3
+"""Of the sizes, pixel spacings (mm) and direction cosines of slices in one plane."""
 
 REMEDY = "Export all slices of this series, and no others, or choose another series in a rules file."
 
@@ -43,6 +46,10 @@ def require_whole(series: DicomSeries) -> None:
     if len(gaps):
         where = _listed([f"from {along[k]:.1f} to {along[k + 1]:.1f} mm" for k in gaps])
         raise Fault(f"{series} has gaps: {where}, elsewhere a slice every {step:.1f} mm", remedy=REMEDY)
+    # steps that are all a little too long add up
+    off = np.abs(along - np.linspace(along[0], along[-1], len(along))).max()
+    if off > LARGEST_DISTANCE_MM:
+        raise Fault(f"{series} has uneven steps: a slice lies {off:.1f} mm from its place", remedy=REMEDY)
 
 
 def grid_of(series: DicomSeries) -> sitk.Image:
@@ -65,7 +72,7 @@ def _require_one_plane(series: DicomSeries) -> None:
         ("orientations", lambda one: one.direction),
     ):
         for one in series.slices:
-            if np.abs(np.subtract(of(one), of(first))).max() > LARGEST_DIRECTION_DIFFERENCE:
+            if np.abs(np.subtract(of(one), of(first))).max() > LARGEST_DIFFERENCE:
                 where = f"at {_along_normal(first):.1f} mm and at {_along_normal(one):.1f} mm"
                 raise Fault(f"{series} mixes stacks: two {name}, {where} along their normals", remedy=REMEDY)
 

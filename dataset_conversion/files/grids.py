@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -14,27 +14,26 @@ from dataset_conversion.faults import Fault
 log = logging.getLogger(__name__)
 
 LARGEST_DISTANCE_MM = 0.1
-
-
-LARGEST_DIRECTION_DIFFERENCE = 1e-3
+"""Between the same corner of two images that lie on one grid. A width that is too large adds up from voxel to voxel."""
 
 
 def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[Path, Path]) -> None:
-    """Raises Fault where two images differ in size, spacing, origin (0.1 mm) or direction (1e-3)."""
+    """Raises Fault where two images differ in size, or a corner lies farther than 0.1 mm from the other's."""
     remedy = "Resample one onto the grid of the other."
     if image.GetSize() != reference.GetSize():
         problem = f"size {image.GetSize()}, but {files[0]} has {reference.GetSize()}"
         raise Fault(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
-    remedy = f"{remedy[:-1]}, or use --trust-geometry if only the header is wrong."
-    for name, tolerance in (
-        ("Spacing", LARGEST_DISTANCE_MM),
-        ("Origin", LARGEST_DISTANCE_MM),
-        ("Direction", LARGEST_DIRECTION_DIFFERENCE),
-    ):
+    if not largest_distance_mm(reference, image) <= LARGEST_DISTANCE_MM:  # nor where it is NaN
+        remedy = f"{remedy[:-1]}, or use --trust-geometry if only the header is wrong."
+        differences = "; ".join(_differences(reference, image, files[0]))
+        raise Fault(f"{differences}{_apart(reference, image)}", file=files[1], remedy=remedy)
+
+
+def _differences(reference: sitk.Image, image: sitk.Image, file: Path) -> Iterator[str]:
+    for name in ("Spacing", "Origin", "Direction"):
         ours, theirs = (getattr(i, f"Get{name}")() for i in (image, reference))
-        if not np.abs(np.subtract(ours, theirs)).max() <= tolerance:  # nor where one is NaN
-            problem = f"{name.lower()} {_short(ours)}, but {files[0]} has {_short(theirs)}"
-            raise Fault(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
+        if not np.allclose(ours, theirs):
+            yield f"{name.lower()} {_short(ours)}, but {file} has {_short(theirs)}"
 
 
 def on_grid_of(
@@ -86,17 +85,21 @@ def on_same_grid(reference: sitk.Image, image: sitk.Image) -> bool:
 def _apart(*images: sitk.Image) -> str:
     if images[0].GetDimension() != images[1].GetDimension():
         return ""
-    return f"; the corners are up to {largest_distance_mm(*images):.1f} mm apart"
+    distance, (corner, _) = max(_between_corners(*images))
+    return f"; the corners are up to {distance:.1f} mm apart (that of voxel {corner})"
 
 
 def largest_distance_mm(*images: sitk.Image) -> float:
-    """How far a corner of one of two images is from the same corner of the other, at most."""
-    distances = []
+    """How far a corner of one of two images is from the same corner of the other, at most; NaN where one is."""
+    return float(np.max([distance for distance, _ in _between_corners(*images)]))
+
+
+def _between_corners(*images: sitk.Image) -> Iterator[tuple[float, tuple[tuple[int, ...], ...]]]:
+    """The distance in mm between each corner of two images and the same of the other, and the corners' voxels."""
     for ends in product((0, 1), repeat=images[0].GetDimension()):
-        corners = [[end * (n - 1) for end, n in zip(ends, image.GetSize(), strict=True)] for image in images]
+        corners = [tuple(end * (n - 1) for end, n in zip(ends, image.GetSize(), strict=True)) for image in images]
         points = [i.TransformIndexToPhysicalPoint(corner) for i, corner in zip(images, corners, strict=True)]
-        distances.append(math.dist(*points))
-    return max(distances)
+        yield math.dist(*points), tuple(corners)
 
 
 def _short(numbers: Sequence[float]) -> str:

@@ -226,6 +226,14 @@ def test_nothing_that_names_a_patient_leaves_the_source(source, convert, tmp_pat
             )
 
 
+def test_steps_that_are_all_a_little_uneven_are_named(source, convert):
+    """Four steps of 1.5 mm and four of 1.59: the fifth slice is at 6 mm, half of the way of 12.36 mm is 6.18."""
+    write_series(source, "FLAIR", positions_mm=(0, 1.5, 3, 4.5, 6, 7.59, 9.18, 10.77, 12.36), number=4)
+    _, outcomes = convert()
+    (outcome,) = outcomes.values()
+    assert outcome.problem == "series 4 'FLAIR' (9 slices) has uneven steps: a slice lies 0.2 mm from its place"
+
+
 def test_a_gap_is_named_in_mm(source, convert):
     write_series(source, "FLAIR", positions_mm=(0, 1.5, 3, 6, 7.5), number=4)
     images, outcomes = convert()

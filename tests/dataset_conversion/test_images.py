@@ -170,12 +170,27 @@ def test_a_header_of_nonsense_is_one_fault(tmp_path, offset, value):
 def test_two_grids_are_told_apart_with_both_files_and_the_distance(tmp_path):
     first, second, third = (sitk.Image([4, 5, 6], sitk.sitkUInt8) for _ in range(3))
     second.SetOrigin([0, 3, 4])
-    third.SetSpacing([1, 1, 1.05])
-    with pytest.raises(Fault, match=r"b: origin \(0, 3, 4\), but a has \(0, 0, 0\); .* up to 5\.0 mm apart"):
+    third.SetSpacing([1, 1, 1.01])  # five steps to the last slice: 0.05 mm
+    with pytest.raises(Fault, match=r"b: origin \(0, 3, 4\), but a has \(0, 0, 0\); .* up to 5\.0 mm apart \("):
         require_same_grid(first, second, files=FILES)
     require_same_grid(first, third, files=FILES)
     with pytest.raises(Fault, match=r"b: size \(4, 5, 7\), but a has \(4, 5, 6\)"):
         require_same_grid(first, sitk.Image([4, 5, 7], sitk.sitkUInt8), files=FILES)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        # 255 steps of 0.06 mm; the same turned by 0.0009: both differ by less than 0.1 mm or 0.001 at every voxel
+        (lambda image: image.SetSpacing([1.06, 1, 1]), r"spacing \(1.06, 1, 1\), .* up to 15\.3 mm apart"),
+        (lambda image: image.SetDirection([1, -0.0009, 0, 0.0009, 1, 0, 0, 0, 1]), r"up to 0\.3 mm apart"),
+    ],
+)
+def test_small_differences_that_add_up_from_voxel_to_voxel_are_another_grid(change, problem):
+    first, second = (sitk.Image([256, 256, 2], sitk.sitkUInt8) for _ in range(2))
+    change(second)
+    with pytest.raises(Fault, match=f"{problem} \\(that of voxel \\(255, 255, "):
+        require_same_grid(first, second, files=FILES)
 
 
 def test_a_probability_map_comes_back_within_half_a_step_on_its_grid(tmp_path):
