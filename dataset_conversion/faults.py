@@ -8,7 +8,9 @@ class Fault(ValueError):
     """Bad input, said in one line: file, problem, remedy. The case is added by whoever goes through the cases."""
 
     def __init__(self, problem: str, *, remedy: str, file: Path | None = None) -> None:
-        self.problem = " ".join(line.strip() for line in (f"{file}: {problem}" if file else problem).splitlines())
+        # a file's name may hold bytes that cannot be printed
+        said = (f"{file}: {problem}" if file else problem).encode("utf-8", "backslashreplace").decode("utf-8")
+        self.problem = " ".join(line.strip() for line in said.splitlines())
         self.remedy = remedy
         super().__init__(f"{self.problem}. {remedy}")
 

@@ -42,8 +42,8 @@ def each_case(
 ) -> Iterator[tuple[str, Outcome, Result]]:
     """Calls ``work`` on every case behind a progress bar: what became of each and what it returned, as soon as it has.
 
-    A Fault or OSError fails that case and is logged. With several workers ``work`` runs in processes of its own: what
-    it changes in memory is lost. None: as many as ``joblib.parallel_config`` says, on its backend.
+    Whatever stops the work on a case fails that case, and is logged. With several workers ``work`` runs in processes of
+    its own: what it changes in memory is lost. None: as many as ``joblib.parallel_config`` says, on its backend.
     Raises Fault where there are to be 0.
     """
     names = list(cases)
@@ -76,7 +76,7 @@ def for_each_case(
 
 
 def attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
-    """What became of ``work`` on a case, and what it returned; None where a Fault or OSError stopped it."""
+    """What became of ``work`` on a case, and what it returned; None where it was stopped, by whatever."""
     try:
         return Outcome("ok"), work(case)
     except Fault as fault:
@@ -84,6 +84,11 @@ def attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
     except OSError as error:
         remedy = "See that the file can be read and the disk has room."
         return Outcome("failed", str(error), remedy), None  # type: ignore[return-value]
+    except Exception as error:
+        # what a library throws at one odd case must not end the others
+        log.debug("%s", case, exc_info=True)
+        problem = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+        return Outcome("failed", problem, "Look at the case's files; if they are sound, report this."), None  # type: ignore[return-value]
 
 
 def write_summary(

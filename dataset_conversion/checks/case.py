@@ -117,8 +117,8 @@ def _read(file: Path) -> sitk.Image | Remark:
         return Remark.of(fault)
     except OSError as error:
         problem = f"it cannot be opened ({error.strerror or error})"
-    except (RuntimeError, ValueError, OverflowError) as error:
-        # a header so odd that nibabel or SimpleITK gave up in a way of its own
+    except Exception as error:
+        # a file so odd that nibabel or SimpleITK gave up in a way of its own
         problem = f"this is no readable image ({error})"
     return Remark.of(Fault(problem, file=file, remedy="Check that the file is readable, or copy it again."))
 

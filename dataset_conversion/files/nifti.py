@@ -20,6 +20,9 @@ LARGEST_IMAGE_VOXELS = 2**30
 PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]
 _AGAIN = "Copy it again from its source."
+_NO_USE = "SimpleITK cannot use the axes in its header"
+_MOST_INFLATED = 1032
+"""Deflate writes a byte for at most so many of its input (zlib's technical details): a larger promise is not kept."""
 _CHUNK = 1 << 24
 
 
@@ -36,7 +39,9 @@ def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
     try:
         _copy_geometry(path, result)
     except RuntimeError as error:
-        raise DoubtfulAxes("SimpleITK cannot use the axes in its header", affine=believed(header), file=path) from error
+        second = isinstance(header, nibabel.Nifti2Header)
+        doubt = "it is NIfTI-2, which SimpleITK, and so nnU-Net, does not read" if second else _NO_USE
+        raise DoubtfulAxes(doubt, affine=believed(header), file=path) from error
     return result
 
 
@@ -50,6 +55,7 @@ def _read(path: Path, content: bytes | None, *, sound_axes: bool) -> tuple[sitk.
         with _opened(path, content) as stream:
             image = _parse(stream, path)
             _require_volume(image.header, path)
+            _require_promised(image, path, len(content) if content is not None else path.stat().st_size)
             if sound_axes:
                 require_sound_axes(image.header, path)
             voxels = _scaled(image)
@@ -80,7 +86,12 @@ def _opened(path: Path, content: bytes | None) -> IOBase:
 
 
 def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:
-    first = stream.read(4)
+    try:
+        first = stream.read(4)
+    except gzip.BadGzipFile as error:
+        plain = path.with_suffix("")
+        remedy = f"Rename it to {plain.name}, or compress it with gzip; if it is no NIfTI: {_AGAIN}"
+        raise Fault("it is not compressed, though its name ends in .gz", file=path, remedy=remedy) from error
     if not first:
         raise Fault("the file is empty", file=path, remedy=_AGAIN)
     stream.seek(0)
@@ -107,13 +118,27 @@ def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
         raise Fault(f"this is not one volume (2D, {shape})", file=path, remedy="Combine its slices to one volume.")
     if any(n > 1 for n in shape[3:]):
         raise Fault(
-            f"this is not one volume (4D, t={shape[3]})",
+            f"this is not one volume ({_many(shape)})",
             file=path,
             remedy="Choose a volume and save it as a file of its own.",
         )
     if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
         problem = f"its header declares {' x '.join(map(str, shape))} voxels"
         raise Fault(problem, file=path, remedy=f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted. {_AGAIN}")
+
+
+def _many(shape: tuple[int, ...]) -> str:
+    if len(shape) == 4:
+        return f"4D, t={shape[3]}"
+    return f"{len(shape)}D, {' x '.join(map(str, shape))}: several values for every voxel"
+
+
+def _require_promised(image: nibabel.Nifti1Image, path: Path, n_bytes: int) -> None:
+    """Raises Fault where the file cannot hold what its header declares, before memory is taken for it."""
+    declared = int(np.prod(image.shape, dtype=object)) * image.header.get_data_dtype().itemsize
+    if declared > n_bytes * (_MOST_INFLATED if path.suffix.lower() == ".gz" else 1):
+        problem = f"the file is truncated: its header declares {declared} bytes of voxels, and it has {n_bytes} in all"
+        raise Fault(problem, file=path, remedy=_AGAIN)
 
 
 def stored_type(path: Path) -> str:

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images import read_image, without_nan
+from dataset_conversion.files.images import read_image, with_usable_values
 from dataset_conversion.files.nifti import LARGEST_IMAGE_VOXELS, read_voxels
 from dataset_conversion.files.nifti_axes import LARGEST_SKEW, DoubtfulAxes, skew, unit_axes
 from dataset_conversion.registration.rigid import resample
@@ -30,7 +30,7 @@ def read_straightened(
     except DoubtfulAxes as doubt:
         if doubt.affine is None:
             raise
-        voxels = without_nan(read_voxels(path, content), path, nan=nan)
+        voxels = with_usable_values(read_voxels(path, content), path, nan=nan)
         said, affine = doubt.doubt, np.diag([-1.0, -1.0, 1.0, 1.0]) @ doubt.affine  # RAS to LPS
     if skew(affine) <= LARGEST_SKEW:
         _place(voxels, affine, affine[:3, 3])

@@ -125,7 +125,7 @@ def put_nan(file):
         (truncate, "truncated or corrupt"),
         (flip_a_bit, "truncated or corrupt"),
         (lambda file: file.write_bytes(b""), "the file is empty"),
-        (lambda file: file.write_text("no image\n" * 99), "truncated or corrupt"),
+        (lambda file: file.write_text("no image\n" * 99), "it is not compressed"),
         (declare_a_giant, "declares 30000 x 30000 x 30000 voxels"),
         (begin_nowhere, "A_0003.nii.gz: "),
         (mirror_the_spacing, "A_0003.nii.gz: "),
