@@ -11,6 +11,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
+from dataset_conversion.files.storage_order import storage_order, stored_like
 from dataset_conversion.raw.placeholders import constant_value, treated_as_absent
 from dataset_conversion.sequences import Pattern
 
@@ -36,13 +37,15 @@ class CaseCheck:
     """The findings on one case.
 
     pattern: the sequences that have an image; a broken one counts, a constant one does not. labelled_voxels: those
-    that are not background, None where no label could be read.
+    that are not background, None where no label could be read. storage_order: that of the axes of its first usable
+    image, such as LPS.
     """
 
     pattern: str = ""
     faults: tuple[Remark, ...] = ()
     notes: tuple[Remark, ...] = ()
     labelled_voxels: int | None = None
+    storage_order: str = ""
 
 
 def check_case(
@@ -77,6 +80,8 @@ def check_case(
     on_grid = [(files[channel], images[channel]) for channel in _on_one_grid(images, constant, complete=complete)]
     if label is not None and isinstance(read_label, sitk.Image):
         on_grid.append((label, read_label))
+    if on_grid and on_grid[0][1].GetDimension() == 3:
+        check = replace(check, storage_order=storage_order(on_grid[0][1]))
     for other in on_grid[1:]:
         check = _with_grid(check, on_grid[0], other, trust_geometry=trust_geometry, trained_on=complete)
     return check if label is None else _with_label(check, label, read_label, label_values)
@@ -138,6 +143,13 @@ def _with_grid(
     files, images = (reference[0], other[0]), (reference[1], other[1])
     spacings = [image.GetSpacing() for image in images]
     refused = trained_on and len(spacings[0]) == len(spacings[1]) and not np.allclose(*spacings)
+    if (stored := stored_like(*images)) is not images[1]:
+        orders = f"stored as {storage_order(images[1])}, but {files[0]} as {storage_order(images[0])}"
+        if trained_on:
+            remedy = "Convert the data set again: nnU-Net does not reorder axes."
+            return replace(check, faults=(*check.faults, Remark(f"{files[1]}: {orders}", remedy)))
+        images = (images[0], stored)
+        check = replace(check, notes=(*check.notes, Remark(f"{files[1]}: {orders}; brought into the same order")))
     try:
         require_same_grid(*images, files=files)
     except Fault as fault:

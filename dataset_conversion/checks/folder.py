@@ -39,6 +39,16 @@ class FolderCheck:
 
         return {pattern: table[pattern] for pattern in sorted(table, key=place)}
 
+    @property
+    def notes(self) -> tuple[Remark, ...]:
+        """What is odd about the whole, though every case is sound by itself."""
+        orders = Counter(check.storage_order for check in self.cases.values() if check.storage_order)
+        if len(orders) < 2:
+            return ()
+        counts = ", ".join(f"{n} as {order}" for order, n in orders.most_common())
+        remedy = "Convert the data set again: nnU-Net does not reorder axes: it would see heads lie in several ways."
+        return (Remark(f"the cases are stored in different orders of axes ({counts})", remedy),)
+
 
 @dataclass(frozen=True)
 class _Task:

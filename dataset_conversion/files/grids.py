@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.storage_order import stored_like
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,10 @@ def on_grid_of(
 ) -> sitk.Image:
     """The image with the reference's geometry, if it lies on its grid; else under ``trust_geometry``, with a warning.
 
-    Itself, where nnU-Net would see no difference. Raises Fault as ``require_same_grid`` does, for another size always.
+    An image stored in another order of axes is brought into the reference's first (``stored_like``). Itself, where
+    nnU-Net would see no difference. Raises Fault as ``require_same_grid`` does, for another size always.
     """
+    image = stored_like(reference, image)
     try:
         require_same_grid(reference, image, files=files)
     except Fault as fault:

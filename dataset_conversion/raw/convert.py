@@ -1,16 +1,20 @@
 """Converts a hospital's folder to an nnU-Net raw data set, or adds it to an existing one."""
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.grids import stored_geometry
+from dataset_conversion.files.images import require_usable_name
 from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.storage_order import storage_order
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.quality.page import write_quality_page
 from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.preparation import EMPTY_LABEL, Preparation
-from dataset_conversion.raw.writer import RawDataset, write_raw_dataset
+from dataset_conversion.raw.writer import FILE_ENDING, RawDataset, write_raw_dataset
 from dataset_conversion.sequences import require_channel
 
 
@@ -28,15 +32,33 @@ def dataset_of(
     linked, not copied, where the file system can. The reference series, on which the label is drawn, is used all the
     same. Raises Fault for a sequence that the layout does not have.
     """
+    order = sorted(layout.channels, key=lambda name: name != layout.reference)
     return RawDataset(
         folder,
         source,
         layout.channels if sequences is None else _limited(layout, sequences),
         layout.labels,
-        sorted(layout.channels, key=lambda name: name != layout.reference),
+        order,
         link=sequences is not None,
         synthetic=any(patient.is_synthetic for patient in patients.values()),
+        storage_order=_storage_order(folder, patients, order),
     )
+
+
+def _storage_order(folder: Path, patients: Mapping[str, Patient], order: Sequence[str]) -> str | None:
+    """That of the images in the folder; in a new data set that of most reference series, so that few are rewritten."""
+    there = [file for subset in ("Tr", "Ts") for file in sorted((folder / f"images{subset}").glob(f"*{FILE_ENDING}"))]
+    if there:
+        return storage_order(stored_geometry(there[0]))
+    orders: Counter[str] = Counter()
+    for patient in patients.values():
+        if (file := next((patient.images[name] for name in order if name in patient.images), None)) is not None:
+            try:
+                require_usable_name(file)
+                orders[storage_order(stored_geometry(file))] += 1
+            except (Fault, RuntimeError):
+                continue  # what is wrong with it is said when it is read
+    return orders.most_common(1)[0][0] if orders else None
 
 
 def convert(

@@ -26,6 +26,8 @@ from dataset_conversion.files.grids import (
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.label_values import label_array, value_faults, voxels_of_value
+from dataset_conversion.files.storage_order import storage_order as order_of
+from dataset_conversion.files.storage_order import stored_as, stored_like
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import is_constant
 from dataset_conversion.registration.checkerboard import checkerboard
@@ -88,10 +90,13 @@ class Unregistered(Fault):
         super().__init__(problem, remedy=remedy)
 
 
-def prepare_patient(case: str, patient: Patient, preparation: Preparation, *, order: Sequence[str]) -> Prepared:
+def prepare_patient(
+    case: str, patient: Patient, preparation: Preparation, *, order: Sequence[str], storage_order: str | None = None
+) -> Prepared:
     """Reads and checks everything first, so that a faulty patient leaves no file.
 
     order: the sequences, the reference series first; the first one that the patient has takes its place.
+    storage_order: that of the axes of all images written, such as LPS; None leaves the reference series its own.
     Raises Fault where an image cannot be used, none is left, grids differ that may not, or a step fails.
     """
     warnings: list[str] = []
@@ -108,6 +113,8 @@ def prepare_patient(case: str, patient: Patient, preparation: Preparation, *, or
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
     reference = next(iter(usable))
     label, label_sha256 = _read_label(patient, preparation, warnings) if patient.label else (None, "")
+    usable = _in_one_order(usable, storage_order, warnings)
+    label = None if label is None else stored_like(usable[reference].image, label)
     if preparation.trust_geometry:
         usable, label = _trusted(usable, reference, label, warnings)
     if label is not None:
@@ -136,6 +143,22 @@ def _read(file: Path, preparation: Preparation) -> tuple[PreparedSeries, str]:
     image, said = read_straightened(file, nan=preparation.nan, content=content)
     kept = content if preparation.nan == "refuse" and not said else None
     return PreparedSeries(image, file, sha256_of(content), kept), said
+
+
+def _in_one_order(
+    usable: Mapping[str, PreparedSeries], order: str | None, warnings: list[str]
+) -> dict[str, PreparedSeries]:
+    """The series, the first with its axes in this order, the others nearest to it; the warnings say of which."""
+    first = next(iter(usable.values())).image
+    reference = first if order is None else stored_as(order, first)
+    stored = {name: (series, stored_like(reference, series.image)) for name, series in usable.items()}
+    for name, (series, image) in stored.items():
+        if image is not series.image:
+            warnings.append(f"{name}: stored as {order_of(series.image)}, written as {order_of(image)}")
+    return {
+        name: series if image is series.image else replace(series, image=image, original=None)
+        for name, (series, image) in stored.items()
+    }
 
 
 def _trusted(

@@ -38,7 +38,7 @@ class RawDataset:
     labels: name -> value, consecutive, background 0, as nnU-Net has it. order: the sequences in which patients are
     prepared, the reference series first; those that are no channel are used for registration only. link: an image that
     stays as it is becomes a link to the source's file in place of a copy. synthetic: the patients are made up, which
-    every report says.
+    every report says. storage_order: that of the axes of all images, such as LPS; None: that of the first.
     """
 
     folder: Path
@@ -48,6 +48,7 @@ class RawDataset:
     order: Sequence[str]
     link: bool = False
     synthetic: bool = False
+    storage_order: str | None = None
 
     @property
     def settings(self) -> dict[str, object]:
@@ -156,7 +157,7 @@ def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation
             with staged(dataset.folder) as stage:
                 _save(fault.picture, stage / PICTURES, f"{case}_{fault.name}")
         raise
-    except (Fault, OSError):
+    except Exception:
         _remove(dataset, case)
         raise
 
@@ -178,7 +179,7 @@ def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation
     if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
         return entry
     _remove(dataset, case)
-    prepared = prepare_patient(case, patient, preparation, order=dataset.order)
+    prepared = prepare_patient(case, patient, preparation, order=dataset.order, storage_order=dataset.storage_order)
     if not prepared.series.keys() & set(dataset.channel_names):
         raise Fault("no usable sequence", remedy=f"Give at least one of {', '.join(dataset.channel_names)}.")
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)

@@ -52,22 +52,17 @@ def read_npz(
     regions: those that the model has, in the order of its channels; none where it has labels. Raises Fault where the
     file cannot be used, lies on another grid, or does not hold the label or region.
     """
-    _require_grid_of_header(grid, label_map)
     try:
         with zipfile.ZipFile(file) as archive, archive.open("probabilities.npy") as stream:
             probabilities = np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:
         raise Fault(f"not a probability file of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
-    expected = grid.image.GetSize()[::-1]
-    if probabilities.shape[1:] != expected:
-        problem = f"shape {probabilities.shape[1:]}, but the reference has {expected}"
-        raise Fault(problem, file=file, remedy=_AGAIN)
     channels = _channels(labels, regions)
     if not channels or max(channels) >= len(probabilities):
         named = ",".join(map(str, labels))
         raise Fault(f"no probability of {named}", file=file, remedy="Choose a label or region of the model.")
     of_target = probabilities[channels[0]] if len(channels) == 1 else probabilities[channels].sum(axis=0)
-    return _from_0_to_1(of_target, file)
+    return _on_grid(_from_0_to_1(of_target, file), file, label_map, grid)
 
 
 def _channels(labels: Sequence[int], regions: Sequence[set[int]]) -> list[int]:
@@ -86,14 +81,22 @@ def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floatin
     return values
 
 
-def _require_grid_of_header(grid: ReferenceGrid, file: Path) -> None:
-    """As ``on_grid_of``, of a file whose voxels are not needed: they are read only where its header differs."""
+def _on_grid(values: NDArray[np.floating], file: Path, label_map: Path, grid: ReferenceGrid) -> NDArray[np.floating]:
+    """Values that lie on the grid of a label map on the reference's. The map's voxels are read only if headers differ.
+
+    Raises Fault as ``on_grid_of`` does, and where the shape is not the label map's.
+    """
     header = sitk.ImageFileReader()
-    header.SetFileName(str(file))
+    header.SetFileName(str(label_map))
     try:
         header.ReadImageInformation()
     except RuntimeError as error:
-        raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
+        raise Fault("this is no readable image", file=label_map, remedy=_AGAIN) from error
+    if values.shape != (expected := header.GetSize()[::-1]):
+        raise Fault(f"shape {values.shape}, but {label_map} has {expected}", file=file, remedy=_AGAIN)
     ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (grid.image, header))
-    if ours != theirs:
-        grid.take(read_image(file), file)
+    if ours == theirs:
+        return values
+    image = sitk.GetImageFromArray(values.astype(np.float32) if values.dtype == np.float16 else values)
+    image.CopyInformation(read_image(label_map))
+    return sitk.GetArrayFromImage(grid.take(image, label_map))

@@ -62,6 +62,8 @@ def _print_findings(found: "FolderCheck") -> None:
     for case, check in found.cases.items():
         for fault in check.faults:
             print(f"{case}: {fault}")
+    for note in found.notes:
+        print(f"note: {note}")
     for case, check in found.cases.items():
         for note in check.notes:
             print(f"note: {case}: {note}")
@@ -90,6 +92,7 @@ def _as_json(found: "FolderCheck", folder: Path, *, trust_geometry: bool) -> dic
         "version": version("nnunet_seqdropout"),
         "settings": {"i": str(folder), "trust_geometry": trust_geometry},
         "faults": [asdict(fault) for fault in found.faults],
+        "notes": [asdict(note) for note in found.notes],
         "availability": found.availability,
         "cases": {
             case: {
