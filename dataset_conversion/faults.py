@@ -1,5 +1,6 @@
 """Defines the exception for bad input: it names the file, the problem and the remedy."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,3 +18,8 @@ class Fault(ValueError):
     def __reduce__(self) -> tuple:
         """It can come back from another process."""
         return partial(Fault, self.problem, remedy=self.remedy), ()
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names for a message, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -263,8 +263,10 @@ def test_the_manifest_of_a_series_that_was_registered(tmp_path):
 
 
 def test_what_check_writes(tmp_path, images):
-    """P1 is faulty, P0 has a note, and the data set is not what its description says."""
+    """P1 is faulty, P0 has a note, P2 is stored another way, and the data set is not what its description says."""
     save(VOXELS, tmp_path / "imagesTr" / "P0_0000.nii.gz")
+    save(VOXELS, turned := tmp_path / "imagesTr" / "P2_0000.nii.gz")
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(turned)), "RAS"), str(turned))
     save(np.full_like(VOXELS, 7), tmp_path / "imagesTr" / "P0_0001.nii.gz")
     (tmp_path / "imagesTr" / "P1_0000.nii.gz").write_bytes(b"")
     save(VOXELS, tmp_path / "labelsTr" / "P0.nii.gz")

@@ -3,13 +3,11 @@
 Positions are in mm along the slices' normal: for axial slices that is z, from feet to head.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.dicom.series import DicomSeries, DicomSlice
-from dataset_conversion.faults import Fault
+from dataset_conversion.faults import Fault, listed
 from dataset_conversion.files.grids import LARGEST_DISTANCE_MM
 
 LARGEST_DIFFERENCE = 1e-3
@@ -39,12 +37,12 @@ def require_whole(series: DicomSeries) -> None:
     steps = np.diff(along)
     twice = along[1:][steps < LARGEST_DISTANCE_MM]
     if len(twice):
-        where = _listed([f"{position:.1f}" for position in twice])
+        where = listed([f"{position:.1f}" for position in twice])
         raise Fault(f"{series} mixes stacks: two slices each at {where} mm", remedy=REMEDY)
     step = np.quantile(steps, 0.5, method="lower")
     gaps = np.flatnonzero(np.abs(steps - step) > LARGEST_DISTANCE_MM)
     if len(gaps):
-        where = _listed([f"from {along[k]:.1f} to {along[k + 1]:.1f} mm" for k in gaps])
+        where = listed([f"from {along[k]:.1f} to {along[k + 1]:.1f} mm" for k in gaps])
         raise Fault(f"{series} has gaps: {where}, elsewhere a slice every {step:.1f} mm", remedy=REMEDY)
     # steps that are all a little too long add up
     off = np.abs(along - np.linspace(along[0], along[-1], len(along))).max()
@@ -83,7 +81,3 @@ def _normal(one: DicomSlice) -> np.ndarray:
 
 def _along_normal(one: DicomSlice) -> float:
     return float(np.dot(one.position, _normal(one)))
-
-
-def _listed(places: Sequence[str], most: int = 5) -> str:
-    return ", ".join(places[:most]) + (f" and {len(places) - most} more" if len(places) > most else "")

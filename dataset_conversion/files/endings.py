@@ -1,4 +1,4 @@
-"""Lists the file name endings of supported images."""
+"""Lists the file name endings of supported images, and of images that have to be converted first."""
 
 VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 """File name endings of volumes that can be converted and evaluated."""
@@ -6,3 +6,6 @@ VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 IMAGE_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".png", ".tif", ".tiff", ".bmp")
 """File name endings of all images that nnU-Net can be trained on."""
+
+MEDICAL_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".nhdr", ".mgz", ".mgh", ".hdr", ".img", ".img.gz", ".dcm", ".ima", ".mnc")
+"""File name endings of medical images of any kind: one that is not used must not be passed over in silence."""

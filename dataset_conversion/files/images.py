@@ -33,6 +33,11 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
     return with_usable_values(image, path, nan=nan)
 
 
+def printable(name: str) -> str:
+    """The name; bytes that are no UTF-8 are written out, as in \\udcfc."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def require_usable_name(path: Path) -> None:
     """Raises Fault where the name is not UTF-8: handed to a C++ library it would end the process."""
     try:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.endings import IMAGE_ENDINGS
+from dataset_conversion.files.endings import IMAGE_ENDINGS, MEDICAL_ENDINGS
+from dataset_conversion.files.images import printable
 
 
 @dataclass
@@ -30,10 +31,11 @@ def find_cases(folder: Path, *, channel_names: Sequence[str], file_ending: str) 
     cases: dict[str, CaseFiles] = defaultdict(CaseFiles)
     misnamed: dict[str, list[Fault]] = defaultdict(list)
     for file in sorted(folder.iterdir()):
-        ending = next((e for e in (file_ending, *IMAGE_ENDINGS) if file.name.lower().endswith(e)), None)
-        if ending is None or file.name.startswith(".") or not file.is_file():
+        endings = (file_ending, *IMAGE_ENDINGS, *MEDICAL_ENDINGS)
+        ending = next((e for e in endings if file.name.lower().endswith(e)), None)
+        if ending is None or file.name.startswith(".") or file.is_dir():
             continue
-        stem = file.name[: -len(ending)]
+        stem = printable(file.name[: -len(ending)])
         if (fault := _misnamed(file, stem, ending, channel_names, file_ending)) is not None:
             misnamed[stem].append(fault)
         else:
@@ -48,6 +50,11 @@ def find_cases(folder: Path, *, channel_names: Sequence[str], file_ending: str) 
 
 
 def _misnamed(file: Path, stem: str, ending: str, channel_names: Sequence[str], file_ending: str) -> Fault | None:
+    if not file.exists():
+        remedy = "Fetch the file that it points to (git annex get), or remove the link."
+        return Fault("it is a link to a file that is not there", file=file, remedy=remedy)
+    if stem != file.name[: len(stem)]:
+        return Fault("its name is not written in UTF-8", file=file, remedy="Rename it, with letters that UTF-8 knows.")
     expected = ", ".join(f"{i:04d} {name}" for i, name in enumerate(channel_names))
     if not file.name.endswith(file_ending):
         remedy = f"Rename it to {stem}{file_ending}" if ending == file_ending else f"Convert it to {file_ending}"

@@ -7,14 +7,12 @@ Patterns of a sequence stand in order of preference.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.endings import VOLUME_ENDINGS
 from dataset_conversion.files.yaml_files import read_yaml
-from dataset_conversion.sequences import channels_of
 
 SHIPPED = Path(__file__).with_name("layouts")
 REMEDY = "Write it as described in docs/layouts.md."
@@ -22,11 +20,19 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
+class NamePattern:
+    """A pattern as it is written, and as a regular expression of the path without its ending."""
+
+    written: str
+    expression: re.Pattern
+
+
+@dataclass(frozen=True)
 class LabelFiles:
     """A label's files and the meaning of its values: stored value -> the data set's; 0 stays 0. unite: several files of
     a patient, one lesion each, are one label."""
 
-    patterns: tuple[re.Pattern, ...]
+    patterns: tuple[NamePattern, ...]
     mapping: Mapping[int, int]
     unite: bool = False
 
@@ -40,26 +46,13 @@ class Layout:
     about: str
     channels: tuple[str, ...]
     labels: Mapping[str, int]
-    images: Mapping[str, tuple[re.Pattern, ...]]
+    images: Mapping[str, tuple[NamePattern, ...]]
     label: tuple[LabelFiles, ...]
     reference: str | None = None
     registered: bool = False
     default_split: str = "train"
     unlabelled_split: str | None = None
     split_of_folder: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file of the source that the layout knows. sequence: None for a label."""
-
-    file: Path
-    patient: str
-    time: str
-    sequence: str | None
-    label: LabelFiles | None
-    preference: int
-    """The place among the patterns of the sequence, or of all kinds of labels: the lower one is taken."""
 
 
 def shipped_layouts() -> list[str]:
@@ -98,38 +91,6 @@ def read_layout(file: Path) -> Layout:
     return layout
 
 
-def find_files(source: Path, layout: Layout) -> Iterator[Found]:
-    """Every file below the source that the layout knows, in order of their paths; hidden ones are passed over."""
-    for file in sorted(source.rglob("*")):
-        path = file.relative_to(source).as_posix()
-        ending = next((e for e in VOLUME_ENDINGS if path.lower().endswith(e)), None)
-        if ending is None or any(part.startswith(".") for part in path.split("/")) or not file.is_file():
-            continue
-        if (found := _identify(path[: -len(ending)], file, layout)) is not None:
-            yield found
-
-
-def _identify(stem: str, file: Path, layout: Layout) -> Found | None:
-    of_labels = [(label, pattern) for label in layout.label for pattern in label.patterns]
-    for preference, (label, pattern) in enumerate(of_labels):
-        if match := pattern.fullmatch(stem):
-            return Found(file, *_who(match), sequence=None, label=label, preference=preference)
-    for sequence, patterns in layout.images.items():
-        for preference, pattern in enumerate(patterns):
-            match = pattern.fullmatch(stem)
-            if match is None:
-                continue
-            named = match.groupdict().get("sequence")
-            if named is None or channels_of(named, layout.channels) == [layout.channels.index(sequence)]:
-                return Found(file, *_who(match), sequence=sequence, label=None, preference=preference)
-    return None
-
-
-def _who(match: re.Match) -> tuple[str, str]:
-    names = match.groupdict()
-    return names["patient"], names.get("time") or ""
-
-
 def _image_patterns(images: str | Mapping[str, Sequence[str]], channels: Sequence[str]) -> dict[str, tuple]:
     if isinstance(images, str):
         return {channel: (_compiled(images),) for channel in channels}
@@ -139,8 +100,7 @@ def _image_patterns(images: str | Mapping[str, Sequence[str]], channels: Sequenc
 _TOKEN = re.compile(r"\*\*/|\*|\{(?P<name>[a-z]*)(?P<shape>:(?:[^{}]|\{\d+(?:,\d*)?\})+)?\}")
 
 
-def _compiled(pattern: str) -> re.Pattern:
-    """A regular expression of the pattern."""
+def _compiled(pattern: str) -> NamePattern:
     expression, end = "", 0
     for token in _TOKEN.finditer(pattern):
         expression += re.escape(pattern[end : token.start()])
@@ -152,7 +112,7 @@ def _compiled(pattern: str) -> re.Pattern:
         else:
             shape = token["shape"][1:] if token["shape"] else "[^/]+"
             expression += f"(?P<{token['name']}>{shape})" if token["name"] else f"(?:{shape})"
-    return re.compile(expression + re.escape(pattern[end:]), re.IGNORECASE)
+    return NamePattern(pattern, re.compile(expression + re.escape(pattern[end:]), re.IGNORECASE))
 
 
 def _require_sound(layout: Layout) -> None:
@@ -170,5 +130,5 @@ def _require_sound(layout: Layout) -> None:
         raise ValueError(f"every split must be one of {', '.join(SPLITS)}")
     of_labels = [label.patterns for label in layout.label]
     for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
-        if "patient" not in pattern.groupindex:
+        if "patient" not in pattern.expression.groupindex:
             raise ValueError("a pattern does not contain {patient}")

@@ -25,6 +25,7 @@ def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Seque
             }
     # "flair: ..." speaks of flair
     warnings = [warning for warning in prepared.warnings if warning.split(":")[0] in (*channel_names, "label")]
+    warnings += patient.unused
     if patient.is_synthetic:
         warnings.append("synthetic patient")
     label = None

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
 
-from dataset_conversion.faults import Fault
-from dataset_conversion.raw.layout import Found, LabelFiles, Layout, find_files
+from dataset_conversion.faults import Fault, listed
+from dataset_conversion.files.images import printable
+from dataset_conversion.raw.layout import LabelFiles, Layout
+from dataset_conversion.raw.listing import Found, Unused, find_files
+from dataset_conversion.raw.unused import sort_unused
 
 Split = Literal["train", "val", "test"]
 TRUTH = "truth.json"
@@ -20,6 +23,7 @@ class Patient:
     """One case: a file for each sequence present, and the files of its label, none if it has no label.
 
     person: the patient, who may have cases of several time points. fault: the problem with the files' names, if any.
+    unused: a sentence for each image that lies with the patient's and is not used.
     """
 
     person: str
@@ -28,6 +32,7 @@ class Patient:
     label: tuple[Path, ...] = ()
     label_mapping: Mapping[int, int] | None = None
     fault: Fault | None = None
+    unused: tuple[str, ...] = ()
 
     @property
     def known_fault(self) -> Fault | None:
@@ -52,16 +57,18 @@ def find_patients(
     one image has a ``fault``. Raises Fault where there is nobody, ``val`` or ``test`` name somebody who is not there,
     two cases have one id, or the time points of a patient would come into different splits.
     """
+    if not source.is_dir():
+        raise Fault(f"{source} is not a folder", remedy="Give the folder above the patients.")
+    listing = find_files(source, layout)
     by_case: dict[tuple[str, str], list[Found]] = defaultdict(list)
-    for found in find_files(source, layout):
+    for found in listing.found:
         by_case[found.patient, found.time].append(found)
+    alone = [found.file for files in by_case.values() if not any(f.sequence for f in files) for found in files]
+    unused = [*listing.unused, *(Unused(file, "a label without images") for file in alone)]
     by_case = {who: files for who, files in by_case.items() if any(f.sequence for f in files)}
     if not by_case:
-        patterns = ", ".join(sorted({p.pattern for patterns in layout.images.values() for p in patterns}))
-        raise Fault(
-            f"no image below {source} matches {patterns}",
-            remedy="Give the folder above the patients, or another layout.",
-        )
+        raise _nothing_found(source, layout, unused)
+    val, test = ({normalize("NFC", name) for name in names} for names in (val, test))
     ids = {who: "_".join(filter(None, who)) for who in by_case}
     _require_different(ids)
     persons = {person for person, _ in by_case}
@@ -79,8 +86,43 @@ def find_patients(
         folders = {part for found in files for part in found.file.relative_to(source).parts[:-1]}
         has_label = any(found.label for found in files)
         split = _split(layout, {person, case}, folders, has_label=has_label, val=val, test=test)
-        patients[case] = Patient(person, split, images, label, mapping, fault)
-    return _whole_persons(patients)
+        fault = fault or _dead_link(files)
+        patients[case] = Patient(person, split, images, label, mapping, fault, _not_chosen(files, images, label))
+    return _with_unused(_whole_persons(patients), unused, source)
+
+
+def _nothing_found(source: Path, layout: Layout, unused: Sequence[Unused]) -> Fault:
+    """Says in words what was searched, and what is there."""
+    written = dict.fromkeys(pattern.written for each in layout.images.values() for pattern in each)
+    expected = " ".join(layout.about.split()) or ", ".join(written)
+    there = [printable(each.file.relative_to(source).as_posix()) for each in unused]
+    shown = f"There are {listed(there)}" if there else "There is no image at all"
+    problem = f"no image below {source} is named as the layout says: {expected.rstrip('.')}. {shown}"
+    return Fault(problem, remedy="Give the folder above the patients, or another layout.")
+
+
+def _dead_link(files: Sequence[Found]) -> Fault | None:
+    """A link to nowhere is no absent sequence: the image exists, and is not here."""
+    dead = next((found.file for found in files if not found.file.exists()), None)
+    remedy = "Fetch the file that it points to (git annex get), or remove the link."
+    return None if dead is None else Fault("it is a link to a file that is not there", file=dead, remedy=remedy)
+
+
+def _not_chosen(files: Sequence[Found], images: Mapping[str, Path], label: Sequence[Path]) -> tuple[str, ...]:
+    chosen = {*images.values(), *label}
+    others = [found for found in files if found.file not in chosen]
+    return tuple(
+        printable(f"{found.file} is not used: another {found.sequence or 'label'} is preferred") for found in others
+    )
+
+
+def _with_unused(patients: Mapping[str, Patient], unused: Sequence[Unused], source: Path) -> dict[str, Patient]:
+    """The patients with what lies among their images and is not used, and a fault for each folder without any other."""
+    files = {case: (patient.person, (*patient.images.values(), *patient.label)) for case, patient in patients.items()}
+    said, faults = sort_unused(unused, files, source)
+    result = {case: replace(each, unused=(*each.unused, *said.get(case, ()))) for case, each in patients.items()}
+    strangers = {name: Patient(name, "test", {}, fault=fault) for name, fault in faults.items()}
+    return dict(sorted({**strangers, **result}.items()))
 
 
 def _require_different(ids: Mapping[tuple[str, str], str]) -> None:

@@ -57,12 +57,17 @@ def read_npz(
             probabilities = np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:
         raise Fault(f"not a probability file of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
+    header = _header(label_map)
+    if probabilities.shape[1:] != (expected := header.GetSize()[::-1]):
+        raise Fault(f"shape {probabilities.shape[1:]}, but {label_map} has {expected}", file=file, remedy=_AGAIN)
     channels = _channels(labels, regions)
     if not channels or max(channels) >= len(probabilities):
         named = ",".join(map(str, labels))
         raise Fault(f"no probability of {named}", file=file, remedy="Choose a label or region of the model.")
     of_target = probabilities[channels[0]] if len(channels) == 1 else probabilities[channels].sum(axis=0)
-    return _on_grid(_from_0_to_1(of_target, file), file, label_map, grid)
+    values = _from_0_to_1(of_target, file)
+    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (grid.image, header))
+    return values if ours == theirs else _moved(values, label_map, grid)
 
 
 def _channels(labels: Sequence[int], regions: Sequence[set[int]]) -> list[int]:
@@ -81,22 +86,18 @@ def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floatin
     return values
 
 
-def _on_grid(values: NDArray[np.floating], file: Path, label_map: Path, grid: ReferenceGrid) -> NDArray[np.floating]:
-    """Values that lie on the grid of a label map on the reference's. The map's voxels are read only if headers differ.
-
-    Raises Fault as ``on_grid_of`` does, and where the shape is not the label map's.
-    """
+def _header(file: Path) -> sitk.ImageFileReader:
     header = sitk.ImageFileReader()
-    header.SetFileName(str(label_map))
+    header.SetFileName(str(file))
     try:
         header.ReadImageInformation()
     except RuntimeError as error:
-        raise Fault("this is no readable image", file=label_map, remedy=_AGAIN) from error
-    if values.shape != (expected := header.GetSize()[::-1]):
-        raise Fault(f"shape {values.shape}, but {label_map} has {expected}", file=file, remedy=_AGAIN)
-    ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (grid.image, header))
-    if ours == theirs:
-        return values
+        raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
+    return header
+
+
+def _moved(values: NDArray[np.floating], label_map: Path, grid: ReferenceGrid) -> NDArray[np.floating]:
+    """Values that lie on the label map's grid, on the reference's. Raises Fault as ``on_grid_of`` does."""
     image = sitk.GetImageFromArray(values.astype(np.float32) if values.dtype == np.float16 else values)
     image.CopyInformation(read_image(label_map))
     return sitk.GetArrayFromImage(grid.take(image, label_map))

@@ -18,6 +18,7 @@ from nnunet_seqdropout.cli.command import main
 
 ORDERS = ["".join(letters) for axes in permutations(("LR", "PA", "SI")) for letters in product(*axes)]
 FILES = (Path("a"), Path("b"))
+ANGLES = st.floats(-0.6, 0.6, allow_subnormal=False)
 
 
 def head(seed: int = 0, direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)) -> sitk.Image:
@@ -43,7 +44,7 @@ def test_every_order_comes_back_to_the_voxel(order):
     assert (stored is image) == (back is stored) == (order == "LPS")
 
 
-@given(st.sampled_from(ORDERS), st.floats(-0.6, 0.6), st.floats(-0.6, 0.6))
+@given(st.sampled_from(ORDERS), ANGLES, ANGLES)
 def test_an_oblique_head_comes_back_too(order, around_x, around_z):
     """Turned by up to 34 degrees about two axes, so that near 45 degrees in space two letters are as good."""
     turn = sitk.Euler3DTransform((0, 0, 0), around_x, 0.3, around_z).GetMatrix()

@@ -40,13 +40,13 @@ def save_2d(file):
     ("file", "content", "problem"),
     [
         (REFERENCE, b"", "the file is empty"),
-        (REFERENCE, b"no image" * 100, "truncated or corrupt"),
+        (REFERENCE, b"no image" * 100, "it is not compressed"),
         (PREDICTED, b"", "not a probability file of nnU-Net (File is not a zip file)"),
         (PREDICTED, b"no archive", "not a probability file of nnU-Net (File is not a zip file)"),
         ("test_p/P0.nii.gz", b"no image", "no readable image"),
         ("test_p/P0.json", b"nothing", "not the record of a prediction"),
         ("test_p/P0.json", b'{"pattern": null}', "not the record of a prediction"),
-        ("test_p/P0_prob.nii.gz", b"no image" * 100, "truncated or corrupt"),
+        ("test_p/P0_prob.nii.gz", b"no image" * 100, "it is not compressed"),
     ],
 )
 def test_a_file_that_is_something_else_is_named(folders, file, content, problem):

@@ -179,13 +179,15 @@ def test_patients_are_named_with_all_their_time_points(tmp_path):
         summary(tmp_path, SHIPPED / "ucsf_bmsr.yaml", val=["100101_A"])
 
 
-def test_hidden_files_and_what_fits_no_pattern_are_passed_over(tmp_path):
-    write(tmp_path, "P1/flair", "P1/localizer", ".trash/P2/flair", "P3/seg")
+def test_hidden_files_are_passed_over(tmp_path):
+    write(tmp_path, "P1/flair", ".trash/P2/flair")
     assert list(summary(tmp_path, SHIPPED / "hospital_a.yaml")) == ["P1"]
 
 
 def test_nobody_there_says_what_was_looked_for(tmp_path):
-    with pytest.raises(Fault, match=r"no image below .* matches"):
+    with pytest.raises(
+        Fault, match=r"no image below .* is named as the layout says: BIDS: sub-01.*There is no image at all"
+    ):
         summary(tmp_path, SHIPPED / "bids.yaml")
 
 

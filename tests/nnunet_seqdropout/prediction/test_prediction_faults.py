@@ -137,7 +137,7 @@ ROWS = [
     Row(8, "Truncated", truncated, "truncated or corrupt"),
     Row(9, "Flipped", flipped, "truncated or corrupt"),
     Row(10, "Empty", lambda file: file.write_bytes(b""), "empty"),
-    Row(10, "Text", lambda file: file.write_text("no image\n"), "truncated or corrupt"),
+    Row(10, "Text", lambda file: file.write_text("no image\n"), "it is not compressed"),
     Row(10, "Magic", with_header(344, "4s", b"abcd"), "no readable image"),
     Row(11, "Huge", with_header(42, "hhh", 30000, 30000, 30000), "30000 x 30000 x 30000"),
     Row(12, "NotANumber", with_value(np.nan), "NaN or infinite"),

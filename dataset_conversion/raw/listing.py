@@ -1,0 +1,100 @@
+"""Lists the images below a folder: those that a layout knows, with patient and sequence, and those that it does not."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+from dataset_conversion.files.endings import MEDICAL_ENDINGS, VOLUME_ENDINGS
+from dataset_conversion.files.images import printable
+from dataset_conversion.raw.layout import LabelFiles, Layout
+from dataset_conversion.sequences import channels_of
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of the source that the layout knows. sequence: None for a label."""
+
+    file: Path
+    patient: str
+    time: str
+    sequence: str | None
+    label: LabelFiles | None
+    preference: int
+    """The place among the patterns of the sequence, or of all kinds of labels: the lower one is taken."""
+
+
+@dataclass(frozen=True)
+class Unused:
+    """An image of the source that is not used. known: what the layout takes it for, if its ending alone is wrong."""
+
+    file: Path
+    why: str
+    known: Found | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images below a source: those that the layout knows, and the others."""
+
+    found: Sequence[Found]
+    unused: Sequence[Unused]
+
+
+def find_files(source: Path, layout: Layout) -> Listing:
+    """Every image below the source in order of their paths, links followed; hidden ones are passed over."""
+    found, unused = [], []
+    for file in sorted(_files_below(source)):
+        path = file.relative_to(source).as_posix()
+        ending = next((e for e in MEDICAL_ENDINGS if path.lower().endswith(e)), None)
+        if ending is None:
+            continue
+        if (known := _identify(path[: -len(ending)], file, layout)) is None:
+            unused.append(Unused(file, "its name is none that the layout knows"))
+        elif ending in VOLUME_ENDINGS:
+            found.append(known)
+        else:
+            remedy = "seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
+            unused.append(Unused(file, f"{ending} is not read: convert {remedy}", known))
+    return Listing(found, unused)
+
+
+def _files_below(source: Path) -> Iterator[Path]:
+    """Links are followed, to a folder once on each way down: a link to a folder above it has no end."""
+    waiting: list[tuple[Path, frozenset[Path]]] = [(source, frozenset())]
+    while waiting:
+        folder, above = waiting.pop()
+        here = folder.resolve()
+        if here in above:
+            continue
+        for entry in folder.iterdir():
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                waiting.append((entry, above | {here}))
+            else:
+                yield entry
+
+
+def _identify(stem: str, file: Path, layout: Layout) -> Found | None:
+    of_labels = [(label, pattern) for label in layout.label for pattern in label.patterns]
+    for preference, (label, pattern) in enumerate(of_labels):
+        if match := pattern.expression.fullmatch(stem):
+            return Found(file, *_who(match), sequence=None, label=label, preference=preference)
+    for sequence, patterns in layout.images.items():
+        for preference, pattern in enumerate(patterns):
+            match = pattern.expression.fullmatch(stem)
+            if match is None:
+                continue
+            named = match.groupdict().get("sequence")
+            if named is None or channels_of(named, layout.channels) == [layout.channels.index(sequence)]:
+                return Found(file, *_who(match), sequence=sequence, label=None, preference=preference)
+    return None
+
+
+def _who(match: re.Match) -> tuple[str, str]:
+    """Patient and time point, spelled one way: a disk may keep u and its dots as two letters."""
+    names = match.groupdict()
+    patient, time = (normalize("NFC", printable(names.get(name) or "")) for name in ("patient", "time"))
+    return patient, time

@@ -1,0 +1,54 @@
+"""Says of every image that is not used whose it is, and of every folder of which no image is used that it is none."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dataset_conversion.faults import Fault, listed
+from dataset_conversion.files.images import printable
+from dataset_conversion.raw.listing import Unused
+
+log = logging.getLogger(__name__)
+
+NOT_PATIENTS = ("derivatives", "sourcedata", "code", "phenotype")
+"""Folders of BIDS beside the patients'."""
+
+Files = Mapping[str, tuple[str, Sequence[Path]]]
+"""Case -> the patient and the files that are used of it."""
+
+
+def sort_unused(unused: Sequence[Unused], files: Files, source: Path) -> tuple[dict[str, list[str]], dict[str, Fault]]:
+    """Sentences by case, which are logged, too; and by the name of a folder that is no case's what is wrong with it."""
+    said: dict[str, list[str]] = defaultdict(list)
+    strangers: dict[str, list[str]] = defaultdict(list)
+    owners = _owners(files, source)
+    for each in unused:
+        path, sentence = each.file.relative_to(source), printable(f"{each.file} is not used: {each.why}")
+        case = next((owners[folder] for folder in path.parents if folder in owners), None)
+        if case is not None:
+            said[case].append(sentence)
+            log.warning("%s: %s", case, sentence)
+        elif each.known is None and (len(path.parts) == 1 or path.parts[0] in NOT_PATIENTS):
+            log.warning("%s", sentence)
+        else:
+            strangers[printable("_".join(path.parts[:-1]) or path.name)].append(f"{path.name} ({each.why})")
+    return said, {name: _none_used(name, names) for name, names in strangers.items() if name not in files}
+
+
+def _none_used(name: str, files: Sequence[str]) -> Fault:
+    remedy = "Rename them as the layout says (docs/layouts.md), move them out of the folder, or use another layout."
+    return Fault(f"none of the images of {name} is used: {listed(files)}", remedy=remedy)
+
+
+def _owners(files: Files, source: Path) -> dict[Path, str]:
+    """Folders below the source -> whose they are: images of one case alone lie there, or its patient is their name."""
+    cases_below: dict[Path, set[str]] = defaultdict(set)
+    own: set[Path] = set()
+    for case, (person, used) in files.items():
+        for file in used:
+            *folders, _ = file.relative_to(source).parents
+            own.update(folders[:1], (each for each in folders if person.casefold() in each.name.casefold()))
+            for folder in folders:
+                cases_below[folder].add(case)
+    return {folder: next(iter(cases)) for folder, cases in cases_below.items() if folder in own and len(cases) == 1}
