@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.endings import VOLUME_ENDINGS
+from dataset_conversion.files.names import require_name
 from dataset_conversion.files.yaml_files import read_yaml
 from dataset_conversion.sequences import channels_of
 
@@ -156,6 +157,8 @@ def _compiled(pattern: str) -> re.Pattern:
 
 
 def _require_sound(layout: Layout) -> None:
+    for channel in layout.channels:
+        require_name(channel, what="the channel")
     if unknown := layout.images.keys() - set(layout.channels):
         raise ValueError(f"images of {', '.join(sorted(unknown))}, which is not among the channels")
     if layout.reference is not None and layout.reference not in layout.channels:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, named_description, processes
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, named_description, output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
 
 if TYPE_CHECKING:
@@ -24,14 +24,17 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder whose channels the images have")
     add_trust_geometry(check)
     check.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
-    check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to this file")
+    check.add_argument("--json", type=output, metavar="FILE", help="also write the findings to this file")
     check.set_defaults(run=_check)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from dataset_conversion.checks.folder import check_dataset, check_folder, is_raw_dataset
+    from dataset_conversion.files.disk import require_room_for_file
     from dataset_conversion.files.json_files import write_json
 
+    if arguments.json is not None:
+        require_room_for_file(arguments.json)
     if is_raw_dataset(arguments.i):
         found = check_dataset(arguments.i, trust_geometry=arguments.trust_geometry, n_workers=arguments.np)
     elif arguments.d is None and arguments.m is None:

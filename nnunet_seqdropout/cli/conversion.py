@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, named_description, processes
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, named_description, output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
@@ -24,7 +24,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "fill", help="add placeholder images of zeros, so that stock nnUNetv2_predict accepts a folder"
     )
     fill.add_argument("-i", type=Path, required=True, metavar="IN", help="folder of <case>_XXXX images, some missing")
-    fill.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for images and placeholders")
+    fill.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for images and placeholders")
     model = fill.add_mutually_exclusive_group(required=True)
     model.add_argument("-d", metavar="ID", help="data set (number or name) whose channels the images have")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
@@ -76,9 +76,9 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
     dicom = commands.add_parser("dicom", help="convert DICOM to <pseudonym>/<sequence>.nii.gz, as input for convert")
     dicom.add_argument("source", type=Path, metavar="SOURCE", help="folder that contains the DICOM files, at any depth")
-    dicom.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for the patients")
+    dicom.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for the patients")
     dicom.add_argument(
-        "--key", type=Path, required=True, metavar="FILE", help="secret key of the pseudonyms; created if missing"
+        "--key", type=output, required=True, metavar="FILE", help="secret key of the pseudonyms; created if missing"
     )
     dicom.add_argument(
         "--rules",
@@ -90,7 +90,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
     phantom = commands.add_parser("phantom", help="write synthetic patients of a Hospital A and B")
     phantom.add_argument(
-        "-o", type=Path, required=True, metavar="DIR", help="output folder for hospital_a and hospital_b"
+        "-o", type=output, required=True, metavar="DIR", help="output folder for hospital_a and hospital_b"
     )
     for name, does in (
         ("train", "number of training patients of Hospital A. Default: 24"),

@@ -12,7 +12,6 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import write_json
-from dataset_conversion.files.staging import remove_abandoned
 from dataset_conversion.outcomes import Outcome, attempt, map_cases, write_summary
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.thresholds import Thresholds
@@ -82,7 +81,6 @@ def predict_folder(
     """
     choices = choices or Choices()
     target.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(target)
     writer = Writer(model, target, choices)
     outcomes = dict(known_faulty or {})
     for case, found in cases.items():

@@ -23,7 +23,7 @@ from nnunet_seqdropout.study.steps import Steps
 
 def write_study_report(study: Study, steps: Steps) -> Path:
     """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``primary.csv``, ``table.csv``, ``seeds.csv``,
-    ``comparisons.csv`` and the figures."""
+    ``comparisons.csv`` and the figures; all or none."""
     trained = trained_models(study)
     arms, learning = arms_table(study, steps, trained), learning_table(trained)
     questions = list(_questions(study))
@@ -48,9 +48,10 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         compared = [question.comparison.assign(question=question.title) for question in questions]
         pd.concat(compared).to_csv(stage / "comparisons.csv", index=False)
         learning_figure(learning, study.design.names).savefig(stage / "learning.png", dpi=150)
-    for question in questions:
-        write_figures(study.folder / "evaluations" / question.folder, question.evaluations)
-    return write_study_page(study.folder, results)
+        for question in questions:
+            write_figures(stage / "evaluations" / question.folder, question.evaluations)
+        write_study_page(stage, results)
+    return study.folder / "report.html"
 
 
 def _questions(study: Study) -> Iterator[Question]:
