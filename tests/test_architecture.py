@@ -21,7 +21,7 @@ dataset_conversion.files: faults sequences
 dataset_conversion.defacing: faults files
 dataset_conversion.outcomes: faults files
 dataset_conversion.registration: faults files
-dataset_conversion.dicom: faults files outcomes sequences
+dataset_conversion.dicom: faults files outcomes plurals sequences
 dataset_conversion.phantom: faults files outcomes
 dataset_conversion.quality: files outcomes sequences
 dataset_conversion.raw: defacing faults files outcomes quality registration sequences

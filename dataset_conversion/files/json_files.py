@@ -7,26 +7,44 @@ from typing import Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.text_files import read_text
+
+LARGEST_BYTES = 2**28
+"""A manifest has some kilobytes for each case."""
+DEEPEST = 100
 
 
-def read_json(
-    path: Path, kind: type[dict] | type[list] = dict, *, keys: Sequence[str] = (), remedy: str = "Write it again."
-) -> Any:
-    """The content of a file: an object (dict) that has these keys, or an array (list).
+def read_json(path: Path, kind: type = dict, *, keys: Sequence[str] = (), remedy: str = "Write it again.") -> Any:
+    """The content of a file: an object (dict) that has these keys, an array (list), or anything (object).
 
-    Raises Fault where there is no file, it cannot be read, holds something else, or lacks a key.
+    Raises Fault where there is no file, it cannot be read, is larger or nested deeper than any of ours, holds something
+    else, or lacks a key.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path, most_bytes=LARGEST_BYTES))
+        _require_shallow(content)
     except OSError as error:
         raise Fault(f"it cannot be opened ({error.strerror or error})", file=path, remedy=remedy) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise Fault(
+            f"not readable as JSON (it is nested more than {DEEPEST} deep)", file=path, remedy=remedy
+        ) from error
+    except ValueError as error:
         raise Fault(f"not readable as JSON ({error})", file=path, remedy=remedy) from error
     if not isinstance(content, kind):
         raise Fault(f"it holds no {kind.__name__}", file=path, remedy=remedy)
     if missing := [key for key in keys if key not in content]:
         raise Fault(f"it has no key {', '.join(missing)}", file=path, remedy=remedy)
     return content
+
+
+def _require_shallow(content: object) -> None:
+    level = [content]
+    for _ in range(DEEPEST):
+        values = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for of_one in values for value in of_one]
+    if level:
+        raise ValueError(f"it is nested more than {DEEPEST} deep")
 
 
 def read_json_if_there(path: Path, kind: type[dict] | type[list] = dict, *, remedy: str = "Write it again.") -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.endings import VOLUME_ENDINGS
 from dataset_conversion.files.names import require_name
+from dataset_conversion.files.patterns import LONGEST, BoundedPattern, bounded, limited_time
 from dataset_conversion.files.yaml_files import read_yaml
 from dataset_conversion.sequences import channels_of
 
@@ -27,7 +28,7 @@ class LabelFiles:
     """A label's files and the meaning of its values: stored value -> the data set's; 0 stays 0. unite: several files of
     a patient, one lesion each, are one label."""
 
-    patterns: tuple[re.Pattern, ...]
+    patterns: tuple[BoundedPattern, ...]
     mapping: Mapping[int, int]
     unite: bool = False
 
@@ -41,7 +42,7 @@ class Layout:
     about: str
     channels: tuple[str, ...]
     labels: Mapping[str, int]
-    images: Mapping[str, tuple[re.Pattern, ...]]
+    images: Mapping[str, tuple[BoundedPattern, ...]]
     label: tuple[LabelFiles, ...]
     reference: str | None = None
     registered: bool = False
@@ -106,7 +107,9 @@ def find_files(source: Path, layout: Layout) -> Iterator[Found]:
         ending = next((e for e in VOLUME_ENDINGS if path.lower().endswith(e)), None)
         if ending is None or any(part.startswith(".") for part in path.split("/")) or not file.is_file():
             continue
-        if (found := _identify(path[: -len(ending)], file, layout)) is not None:
+        with limited_time():
+            found = _identify(path[: -len(ending)], file, layout)
+        if found is not None:
             yield found
 
 
@@ -140,8 +143,10 @@ def _image_patterns(images: str | Mapping[str, Sequence[str]], channels: Sequenc
 _TOKEN = re.compile(r"\*\*/|\*|\{(?P<name>[a-z]*)(?P<shape>:(?:[^{}]|\{\d+(?:,\d*)?\})+)?\}")
 
 
-def _compiled(pattern: str) -> re.Pattern:
+def _compiled(pattern: str) -> BoundedPattern:
     """A regular expression of the pattern."""
+    if len(pattern) > LONGEST:
+        raise ValueError(f"the pattern {pattern[:40]}... has more than {LONGEST} characters")
     expression, end = "", 0
     for token in _TOKEN.finditer(pattern):
         expression += re.escape(pattern[end : token.start()])
@@ -153,7 +158,7 @@ def _compiled(pattern: str) -> re.Pattern:
         else:
             shape = token["shape"][1:] if token["shape"] else "[^/]+"
             expression += f"(?P<{token['name']}>{shape})" if token["name"] else f"(?:{shape})"
-    return re.compile(expression + re.escape(pattern[end:]), re.IGNORECASE)
+    return bounded(expression + re.escape(pattern[end:]))
 
 
 def _require_sound(layout: Layout) -> None:
@@ -173,5 +178,5 @@ def _require_sound(layout: Layout) -> None:
         raise ValueError(f"every split must be one of {', '.join(SPLITS)}")
     of_labels = [label.patterns for label in layout.label]
     for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
-        if "patient" not in pattern.groupindex:
+        if "patient" not in pattern.names:
             raise ValueError("a pattern does not contain {patient}")

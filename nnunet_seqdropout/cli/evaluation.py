@@ -180,6 +180,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from evaluation.figures.evaluation import write_figures
     from evaluation.report.evaluation import write_report
     from evaluation.tables.comparison import compare
+    from evaluation.tables.csv_files import write_csv
     from evaluation.tables.results import read_evaluation
     from nnunet_seqdropout.cli.outputs import require_output
 
@@ -187,7 +188,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     a, b = (read_evaluation(folder) for folder in (arguments.a, arguments.b))
     table = compare(a, b, allow_missing=arguments.allow_missing)
     with staged(arguments.o) as stage:
-        table.to_csv(stage / "comparison.csv", index=False)
+        write_csv(table, stage / "comparison.csv")
         write_figures(stage, [a, b])
         write_report(stage, [a, b], comparison=table)
     print(f"a: {a.name}, b: {b.name}")

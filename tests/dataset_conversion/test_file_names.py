@@ -13,7 +13,19 @@ from dataset_conversion.files.names import LONGEST_BYTES, require_name
 
 @pytest.mark.parametrize(
     "name",
-    ["P1", "Müller, Jane ^2", "sub-01_ses-02", "日本", "(1)", "P.1", "ab:c", "=1+1", "console", "com", "x" * LONGEST_BYTES],
+    [
+        "P1",
+        "Müller, Jane ^2",
+        "sub-01_ses-02",
+        "日本",
+        "(1)",
+        "P.1",
+        "ab:c",
+        "=1+1",
+        "console",
+        "com",
+        "x" * LONGEST_BYTES,
+    ],
 )
 def test_what_works_as_the_name_of_a_file_is_allowed(name):
     assert require_name(name, what="the case") == name
