@@ -47,7 +47,7 @@ class DicomSeries:
     slices: tuple[DicomSlice, ...]
 
     def __str__(self) -> str:
-        """Says which one without its description, a free text that may name the patient, into whose summary this goes."""
+        """Without its description: that is free text and may name the patient, and this goes into summaries."""
         number = self.number if self.number.isdecimal() else "without a number"
         return f"series {number} ({n_of(len(self.slices), 'slice')})"
 
