@@ -2,7 +2,7 @@
 
 
 def n_of(n: float, noun: str) -> str:
-    """The number, with thousands separated, and the noun, in the plural unless there is one; a mean with one decimal."""
+    """The number, a mean with one decimal, and the noun, in the plural unless there is one."""
     number = f"{n:,.0f}" if float(n).is_integer() else f"{n:,.1f}"
     return f"{number} {plural(n, noun)}"
 

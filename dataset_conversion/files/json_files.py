@@ -14,27 +14,31 @@ LARGEST_BYTES = 2**28
 DEEPEST = 100
 
 
-def read_json(path: Path, kind: type = dict, *, keys: Sequence[str] = (), remedy: str = "Write it again.") -> Any:
-    """The content of a file: an object (dict) that has these keys, an array (list), or anything (object).
+def read_json(
+    path: Path, kind: type[dict] | type[list] = dict, *, keys: Sequence[str] = (), remedy: str = "Write it again."
+) -> Any:
+    """The content of a file: an object (dict) that has these keys, or an array (list).
 
-    Raises Fault where there is no file, it cannot be read, is larger or nested deeper than any of ours, holds something
-    else, or lacks a key.
+    Raises Fault where there is no file, it cannot be read, holds something else, or lacks a key.
     """
+    content = read_any_json(path, remedy=remedy)
+    if not isinstance(content, kind):
+        raise Fault(f"it holds no {kind.__name__}", file=path, remedy=remedy)
+    if missing := [key for key in keys if key not in content]:
+        raise Fault(f"it has no key {', '.join(missing)}", file=path, remedy=remedy)
+    return content
+
+
+def read_any_json(path: Path, *, remedy: str) -> Any:
+    """Whatever a file holds. Raises Fault where it cannot be read, or is larger or nested deeper than any of ours."""
     try:
         content = json.loads(read_text(path, most_bytes=LARGEST_BYTES))
         _require_shallow(content)
     except OSError as error:
         raise Fault(f"it cannot be opened ({error.strerror or error})", file=path, remedy=remedy) from error
-    except RecursionError as error:
-        raise Fault(
-            f"not readable as JSON (it is nested more than {DEEPEST} deep)", file=path, remedy=remedy
-        ) from error
-    except ValueError as error:
-        raise Fault(f"not readable as JSON ({error})", file=path, remedy=remedy) from error
-    if not isinstance(content, kind):
-        raise Fault(f"it holds no {kind.__name__}", file=path, remedy=remedy)
-    if missing := [key for key in keys if key not in content]:
-        raise Fault(f"it has no key {', '.join(missing)}", file=path, remedy=remedy)
+    except (ValueError, RecursionError) as error:
+        reason = f"it is nested more than {DEEPEST} deep" if isinstance(error, RecursionError) else error
+        raise Fault(f"not readable as JSON ({reason})", file=path, remedy=remedy) from error
     return content
 
 

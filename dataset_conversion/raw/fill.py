@@ -34,8 +34,8 @@ def fill(
 
     Beside each case stands ``<case>.json`` with its availability pattern and the factor by which the model multiplies
     the sequences present: ``factor(n_present, n_sequences)``. The whole is summed up in ``summary.json``. A case whose
-    images cannot be used has no file in ``target``. trust_geometry: images of one size get the geometry of the case's first. An image
-    that gets another geometry is written anew, the others are copied.
+    images cannot be used has no file in ``target``. trust_geometry: images of one size get the geometry of the case's
+    first. An image that gets another geometry is written anew, the others are copied.
     Raises Fault where ``source`` has no image or is ``target``, or ``target`` has no room.
     """
     if source.resolve() == target.resolve():

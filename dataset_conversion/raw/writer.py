@@ -68,7 +68,7 @@ def write_raw_dataset(
 
     Training and validation patients go to ``imagesTr``/``labelsTr``, test patients to ``imagesTs``/``labelsTs``.
     ``splits_final.json`` declares what ``declared_splits`` says.
-    Raises Fault where the data set has other channels, or has one of the patients in another split, or there is no room.
+    Raises Fault where the data set has other channels, or has one of the patients in another split, or has no room.
     """
     preparation = preparation or Preparation()
     if strangers := set((preparation.label_mapping or {}).values()) - set(dataset.labels.values()):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.json_files import read_any_json
 
 
 def read_record(file: Path) -> Mapping[str, Any]:
@@ -17,7 +17,7 @@ def read_record(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
-        content = read_json(file, object, remedy=remedy)
+        content = read_any_json(file, remedy=remedy)
     except Fault as fault:
         raise Fault(f"not the record of a prediction: {fault.problem}", remedy=remedy) from fault
     if not isinstance(content, dict) or "pattern" not in content:

@@ -1,7 +1,7 @@
 """Writes tables as CSV that no spreadsheet takes for formulas, and reads them again.
 
-A patient may be called ``=1+2`` or ``@x``: a spreadsheet would compute that, or follow it. A text that begins so gets an
-apostrophe in front, as OWASP advises; one that had apostrophes there gets another, so that every text comes back.
+A patient may be called ``=1+2`` or ``@x``: a spreadsheet would compute that, or follow it. A text that begins so gets
+an apostrophe in front, as OWASP advises; one that had apostrophes there gets another, so that every text comes back.
 """
 
 import re

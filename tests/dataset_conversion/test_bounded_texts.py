@@ -1,7 +1,6 @@
 """Layouts, rules and JSON that would take for ever, or all memory, are refused in one line."""
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -113,7 +112,7 @@ def test_json_that_is_nested_too_deep_is_refused_in_one_line(tmp_path, deep):
 
 
 def test_a_file_without_end_is_read_no_further_than_the_bound():
-    if not os.path.exists("/dev/zero"):
+    if not Path("/dev/zero").exists():
         pytest.skip("there is no file without end here")
     with pytest.raises(Fault, match="larger than 1,048,576 bytes"):
         read_yaml(Path("/dev/zero"), what="it", remedy="")

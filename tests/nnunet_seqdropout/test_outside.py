@@ -1,4 +1,4 @@
-"""No name makes a command write outside of its output: each is refused, and the folder around the output is as before."""
+"""No name makes a command write outside of its output: each is refused, and all around is as before."""
 
 import json
 import os
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from conftest import write_case, write_dataset
 from example_folders import save
 
