@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 from nnunet_seqdropout.cli.arguments import add_trust_geometry, named_description, output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
 
@@ -82,8 +83,8 @@ def _print_availability(found: "FolderCheck") -> None:
 
 def _summary(found: "FolderCheck", n_faults: int) -> str:
     faulty = sum(bool(check.faults) for check in found.cases.values())
-    in_all = f"; {n_faults} fault{'s' if n_faults > 1 else ''} in all" if n_faults else ""
-    return f"{len(found.cases)} cases, {f'{faulty} of them' if faulty else 'none'} with faults{in_all}"
+    in_all = f"; {n_of(n_faults, 'fault')} in all" if n_faults else ""
+    return f"{n_of(len(found.cases), 'case')}, {f'{faulty} of them' if faulty else 'none'} with faults{in_all}"
 
 
 def _as_json(found: "FolderCheck", folder: Path, *, trust_geometry: bool) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 from nnunet_seqdropout.cli.arguments import (
     add_fp_budget,
     add_given_threshold,
@@ -201,8 +202,9 @@ def _print_metrics(summary: "Mapping[str, Any]") -> None:
     from evaluation.metrics.names import printed
 
     totals = summary["totals"]
-    print(f"{summary['name']}: {totals['n_patients']} patients; threshold: {summary['threshold']['source']}")
-    print(f"{totals['n_found']} of {totals['n_lesions']} lesions found, {totals['fp']} false positives")
+    print(f"{summary['name']}: {n_of(totals['n_patients'], 'patient')}; threshold: {summary['threshold']['source']}")
+    found = f"{totals['n_found']} of {n_of(totals['n_lesions'], 'lesion')} found"
+    print(f"{found}, {n_of(totals['fp'], 'false positive')}")
     for metric, average in summary["metrics"].items():
         if average["n"]:
             undefined = f", undefined in {average['n_undefined']}" if average["n_undefined"] else ""

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from dataset_conversion.plurals import n_of
 from nnunet_seqdropout.cli.arguments import output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE
 
@@ -84,7 +85,7 @@ def _study(arguments: argparse.Namespace) -> int:
         print(steps.shell(arguments.only))
         return ALL_DONE
     if arguments.device != machine.device and (training := steps.not_done("train", arguments.only)):
-        problem = f"{arguments.device} is not available, and {len(training)} models are still to be trained"
+        problem = f"{arguments.device} is not available, and {n_of(len(training), 'model')} still to be trained"
         raise Fault(problem, remedy="Run it on a machine that has it, or with -device cpu (see also --small).")
     steps.run(arguments.only)
     if arguments.only is None:

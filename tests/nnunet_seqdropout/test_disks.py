@@ -226,7 +226,9 @@ def test_a_report_is_not_written_over_that_of_another_command(tmp_path, capsys):
         assert evaluate(folders, out=out) == 0
     before = contents(folders)
     assert run("compare", folders / "a", folders / "b", "-o", folders / "a") == 2
-    said = f"{folders / 'a'} holds what seqdropout evaluate wrote, and would be overwritten. Give another folder with -o"
+    said = (
+        f"{folders / 'a'} holds what seqdropout evaluate wrote, and would be overwritten. Give another folder with -o"
+    )
     assert said in capsys.readouterr().err
     assert contents(folders) == before
     assert run("compare", folders / "a", folders / "b", "-o", folders / "c") == 0
