@@ -166,4 +166,8 @@ def _run(
     def run(case: str) -> CaseCheck:
         return pickle.loads(packed[case]).run(description, trust_geometry=trust_geometry)
 
-    return map_cases(tasks, run, doing="Checking", n_workers=n_workers)[1]
+    outcomes, checks = map_cases(tasks, run, doing="Checking", n_workers=n_workers)
+    return {
+        case: checks[case] if case in checks else CaseCheck(faults=(Remark(outcome.problem, outcome.remedy),))
+        for case, outcome in outcomes.items()
+    }

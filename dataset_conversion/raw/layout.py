@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.names import require_name
+from dataset_conversion.files.patterns import LONGEST, BoundedPattern, bounded
 from dataset_conversion.files.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).with_name("layouts")
@@ -24,7 +26,7 @@ class NamePattern:
     """A pattern as it is written, and as a regular expression of the path without its ending."""
 
     written: str
-    expression: re.Pattern
+    expression: BoundedPattern
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ _TOKEN = re.compile(r"\*\*/|\*|\{(?P<name>[a-z]*)(?P<shape>:(?:[^{}]|\{\d+(?:,\d
 
 
 def _compiled(pattern: str) -> NamePattern:
+    if len(pattern) > LONGEST:
+        raise ValueError(f"the pattern {pattern[:40]}... has more than {LONGEST} characters")
     expression, end = "", 0
     for token in _TOKEN.finditer(pattern):
         expression += re.escape(pattern[end : token.start()])
@@ -112,10 +116,12 @@ def _compiled(pattern: str) -> NamePattern:
         else:
             shape = token["shape"][1:] if token["shape"] else "[^/]+"
             expression += f"(?P<{token['name']}>{shape})" if token["name"] else f"(?:{shape})"
-    return NamePattern(pattern, re.compile(expression + re.escape(pattern[end:]), re.IGNORECASE))
+    return NamePattern(pattern, bounded(expression + re.escape(pattern[end:])))
 
 
 def _require_sound(layout: Layout) -> None:
+    for channel in layout.channels:
+        require_name(channel, what="the channel")
     if unknown := layout.images.keys() - set(layout.channels):
         raise ValueError(f"images of {', '.join(sorted(unknown))}, which is not among the channels")
     if layout.reference is not None and layout.reference not in layout.channels:
@@ -130,5 +136,5 @@ def _require_sound(layout: Layout) -> None:
         raise ValueError(f"every split must be one of {', '.join(SPLITS)}")
     of_labels = [label.patterns for label in layout.label]
     for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
-        if "patient" not in pattern.expression.groupindex:
+        if "patient" not in pattern.expression.names:
             raise ValueError("a pattern does not contain {patient}")

@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 from dataset_conversion.files.endings import MEDICAL_ENDINGS, VOLUME_ENDINGS
 from dataset_conversion.files.images import printable
+from dataset_conversion.files.patterns import limited_time
 from dataset_conversion.raw.layout import LabelFiles, Layout
 from dataset_conversion.sequences import channels_of
 
@@ -50,7 +51,9 @@ def find_files(source: Path, layout: Layout) -> Listing:
         ending = next((e for e in MEDICAL_ENDINGS if path.lower().endswith(e)), None)
         if ending is None:
             continue
-        if (known := _identify(path[: -len(ending)], file, layout)) is None:
+        with limited_time():
+            known = _identify(path[: -len(ending)], file, layout)
+        if known is None:
             unused.append(Unused(file, "its name is none that the layout knows"))
         elif ending in VOLUME_ENDINGS:
             found.append(known)

@@ -147,7 +147,7 @@ def test_a_name_that_is_no_utf_8_fails_its_patient_alone(tmp_path, raw):
     assert convert(tmp_path / "in") == 1
     outcomes = json.loads((raw / "summary.json").read_text())["cases"]
     assert outcomes["P1"]["status"] == "ok"
-    assert "its name is not written in UTF-8" in outcomes["M\\udcfcller"]["problem"]
+    assert "its name is not written in UTF-8" in outcomes["M?ller"]["problem"]
 
 
 BIDS = {
