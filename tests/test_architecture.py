@@ -21,10 +21,11 @@ dataset_conversion.files: faults plurals sequences
 dataset_conversion.defacing: faults files
 dataset_conversion.outcomes: faults files
 dataset_conversion.registration: faults files
-dataset_conversion.dicom: faults files outcomes plurals sequences
+dataset_conversion.pseudonyms: faults files
+dataset_conversion.dicom: faults files outcomes plurals pseudonyms sequences
 dataset_conversion.phantom: faults files outcomes
 dataset_conversion.quality: files outcomes sequences
-dataset_conversion.raw: defacing faults files outcomes quality registration sequences
+dataset_conversion.raw: defacing faults files outcomes pseudonyms quality registration sequences
 dataset_conversion.checks: faults files outcomes raw sequences
 evaluation.lesion_table: metrics
 evaluation.patient: lesion_table metrics
@@ -53,7 +54,7 @@ nnunet_seqdropout.training_25d: training
 nnunet_seqdropout.cli: dropout models prediction study subsets evaluation.figures evaluation.inputs
     evaluation.metrics evaluation.report evaluation.tables dataset_conversion.checks dataset_conversion.dicom
     dataset_conversion.faults dataset_conversion.files dataset_conversion.outcomes dataset_conversion.phantom
-    dataset_conversion.plurals dataset_conversion.raw dataset_conversion.sequences
+    dataset_conversion.plurals dataset_conversion.pseudonyms dataset_conversion.raw dataset_conversion.sequences
 """
 """Shelf: the shelves that it may import, without the room where it is the same one; from the ground up. Whatever lies
 directly below a room, file or folder, is a shelf."""

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import require_same_grid
+from dataset_conversion.files.hashing import fingerprint_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
 from dataset_conversion.files.storage_order import storage_order, stored_like
@@ -38,7 +39,7 @@ class CaseCheck:
 
     pattern: the sequences that have an image; a broken one counts, a constant one does not. labelled_voxels: those
     that are not background, None where no label could be read. storage_order: that of the axes of its first usable
-    image, such as LPS.
+    image, such as LPS. contents: fingerprints of its usable images.
     """
 
     pattern: str = ""
@@ -46,6 +47,7 @@ class CaseCheck:
     notes: tuple[Remark, ...] = ()
     labelled_voxels: int | None = None
     storage_order: str = ""
+    contents: frozenset[str] = frozenset()
 
 
 def check_case(
@@ -76,6 +78,9 @@ def check_case(
         ),
         notes=tuple(Remark(treated_as_absent(files[channel], value)) for channel, value in constant.items() if value),
     )
+    usable = [image for channel, image in images.items() if channel not in constant]
+    contents = frozenset(fingerprint_of(sitk.GetArrayViewFromImage(image)) for image in usable)
+    check = replace(check, contents=contents)
     read_label = None if label is None else _read(label)
     on_grid = [(files[channel], images[channel]) for channel in _on_one_grid(images, constant, complete=complete)]
     if label is not None and isinstance(read_label, sitk.Image):

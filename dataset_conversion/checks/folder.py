@@ -2,27 +2,31 @@
 
 import pickle
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dataset_conversion.checks.case import CaseCheck, Remark, check_case
-from dataset_conversion.checks.splits import read_splits
+from dataset_conversion.checks.splits import Splits, read_splits
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import IMAGE_ENDINGS
 from dataset_conversion.outcomes import map_cases
 from dataset_conversion.raw.cases import find_cases
+from dataset_conversion.raw.persons import names_note
+from dataset_conversion.raw.splits import folds_note
 from dataset_conversion.sequences import Pattern
 
 
 @dataclass(frozen=True)
 class FolderCheck:
-    """Findings on every case; ``faults``: on the whole data set; ``splits``: the split of each case, if known."""
+    """Findings on every case; ``faults``: on the whole data set; ``splits``: the split of each case, if known;
+    ``on_the_whole``: notes on the whole data set that do not follow from its cases."""
 
     cases: Mapping[str, CaseCheck]
     splits: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Remark, ...] = ()
+    on_the_whole: tuple[Remark, ...] = ()
 
     @property
     def availability(self) -> dict[str, Counter[str]]:
@@ -44,10 +48,10 @@ class FolderCheck:
         """What is odd about the whole, though every case is sound by itself."""
         orders = Counter(check.storage_order for check in self.cases.values() if check.storage_order)
         if len(orders) < 2:
-            return ()
+            return self.on_the_whole
         counts = ", ".join(f"{n} as {order}" for order, n in orders.most_common())
         remedy = "Convert the data set again: nnU-Net does not reorder axes: it would see heads lie in several ways."
-        return (Remark(f"the cases are stored in different orders of axes ({counts})", remedy),)
+        return (Remark(f"the cases are stored in different orders of axes ({counts})", remedy), *self.on_the_whole)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ def check_folder(
     """Checks a folder of ``<case>_XXXX`` images, some absent. Raises Fault where it has none."""
     description = Description(tuple(channel_names), file_ending)
     tasks = _image_tasks(folder, description)
-    return FolderCheck(_run(tasks, description, trust_geometry=trust_geometry, n_workers=n_workers))
+    cases = _run(tasks, description, trust_geometry=trust_geometry, n_workers=n_workers)
+    return FolderCheck(cases, on_the_whole=tuple(_on_names(cases)))
 
 
 def is_raw_dataset(folder: Path) -> bool:
@@ -112,8 +117,29 @@ def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int 
         tasks[case] = tasks.get(case, _Task()).with_fault(remark.problem, remark.remedy)
     apart = {f"{case} (imagesTs)" if case in training else case: task for case, task in test.items()}
     cases = _run({**training, **apart}, description, trust_geometry=trust_geometry, n_workers=n_workers)
+    cases = _with_same_images(cases, splits, [*ids[0], *(case for case in ids[1] if case not in ids[0])])
     split_of = {**{case: splits.of(case) for case in training}, **dict.fromkeys(apart, "test")}
-    return FolderCheck(cases, split_of, tuple(_faults_of_the_whole(folder, description, [cases[c] for c in ids[0]])))
+    faults = _faults_of_the_whole(folder, description, [cases[case] for case in ids[0]])
+    folds = folds_note(len(ids[0]), splits.declared)
+    notes = [*([Remark(*folds)] if folds else []), *_on_names({*ids[0], *ids[1]})]
+    return FolderCheck(cases, split_of, tuple(faults), tuple(notes))
+
+
+def _with_same_images(cases: Mapping[str, CaseCheck], splits: Splits, ids: Sequence[str]) -> dict[str, CaseCheck]:
+    """The cases with a fault for each image that is another's in another split, and a note within one."""
+    checked = dict(cases)
+    for case, remark, is_fault in splits.same_images({case: cases[case].contents for case in ids}):
+        check = checked[case]
+        if is_fault:
+            checked[case] = replace(check, faults=(*check.faults, remark))
+        else:
+            checked[case] = replace(check, notes=(*check.notes, remark))
+    return checked
+
+
+def _on_names(cases: Collection[str]) -> list[Remark]:
+    note = names_note(cases)
+    return [Remark(*note)] if note else []
 
 
 def _faults_of_the_whole(folder: Path, description: Description, training: Sequence[CaseCheck]) -> list[Remark]:

@@ -9,7 +9,8 @@ from typing import Any
 from dataset_conversion.checks.case import Remark
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json_if_there
-from dataset_conversion.raw.splits import shared_between_splits
+from dataset_conversion.raw.persons import person_of
+from dataset_conversion.raw.splits import sources_of, with_an_image_in_common
 
 _ONE_SIDE = "A patient belongs to one split: keep one of the two."
 
@@ -33,13 +34,12 @@ class Splits:
         return next((half for half in ("train", "val") if case in self.declared[0][half]), "unused")
 
     def person(self, case: str) -> str:
-        """Whose case it is, where the manifest knows of several time points."""
-        return self.manifest.get(case, {}).get("person", case)
+        """Whose case it is: as the manifest says, or else as public data sets name time points."""
+        return person_of(self.manifest.get(case, {}).get("person", case))
 
     def faults(self) -> Iterator[tuple[str, Remark]]:
         """Every fault with its case."""
         yield from self._on_both_sides()
-        yield from self._same_images()
         yield from self._same_spelling()
         for case in sorted({c for split in self.declared for half in split.values() for c in half} - {*self.training}):
             yield case, Remark("it is in splits_final.json, but not in imagesTr", "Remove it from the split.")
@@ -66,10 +66,25 @@ class Splits:
                     name = "" if other == case else f" as {other}"
                     yield case, Remark(f"the patient is in {here} and{name} in {there}", _ONE_SIDE)
 
-    def _same_images(self) -> Iterator[tuple[str, Remark]]:
-        there = {case: self.manifest[case] for case in self.manifest.keys() & {*self.training, *self.test}}
-        for first, second in shared_between_splits(there):
-            yield first, Remark(f"it has the same image as {second}, which is in another split", _ONE_SIDE)
+    def parts(self, first: str, second: str) -> bool:
+        """Whether one of the cases trains where the other validates or tests."""
+        if (first in self.test) != (second in self.test):
+            return True
+        halves = [{half: {first, second} & {*split[half]} for half in ("train", "val")} for split in self.declared]
+        return any(half["train"] and half["val"] for half in halves)
+
+    def same_images(self, contents: Mapping[str, Collection[str]]) -> Iterator[tuple[str, Remark, bool]]:
+        """Cases with an image of another, by the fingerprints of each one's images and by the manifest; whether it is
+        a fault."""
+        sources = {case: sources_of(self.manifest.get(case, {"sequences": {}})) for case in contents}
+        images = {case: {*fingerprints, *sources[case]} for case, fingerprints in contents.items()}
+        for first, second in with_an_image_in_common(images):
+            said = f"it has the same image as {second}"
+            if self.parts(first, second):
+                yield first, Remark(f"{said}, which is in another split", _ONE_SIDE), True
+            else:
+                remedy = "If they are one patient under two names, keep one: folds would part them."
+                yield first, Remark(said, remedy), False
 
     def _same_spelling(self) -> Iterator[tuple[str, Remark]]:
         spelled: dict[str, str] = {}

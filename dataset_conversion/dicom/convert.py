@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import SimpleITK as sitk
 
 from dataset_conversion.dicom.geometry import grid_of, require_whole
-from dataset_conversion.dicom.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.dicom.roles import choose_series
 from dataset_conversion.dicom.rules import read_rules
 from dataset_conversion.dicom.series import DicomSeries, find_series
@@ -24,6 +23,7 @@ from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
+from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.sequences import ALIASES
 
 log = logging.getLogger(__name__)

@@ -7,13 +7,14 @@ from pathlib import Path
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import stored_geometry
 from dataset_conversion.files.images import require_usable_name
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.json_files import read_json, read_json_if_there
 from dataset_conversion.files.storage_order import storage_order
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.quality.page import write_quality_page
 from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.preparation import EMPTY_LABEL, Preparation
+from dataset_conversion.raw.splits import folds_note
 from dataset_conversion.raw.writer import FILE_ENDING, RawDataset, write_raw_dataset
 from dataset_conversion.sequences import require_channel
 
@@ -72,6 +73,13 @@ def convert(
     outcomes = write_raw_dataset(dataset, patients, preparation, n_workers=n_workers)
     write_quality_page(dataset.folder, n_workers=n_workers)
     return outcomes
+
+
+def missing_folds(folder: Path) -> tuple[str, str] | None:
+    """``folds_note`` of a data set."""
+    entries = read_json(folder / "manifest.json", keys=("patients",))["patients"].values()
+    declared = read_json_if_there(folder / "splits_final.json", list)
+    return folds_note(sum(entry["split"] != "test" for entry in entries), declared)
 
 
 def require_a_lesion(folder: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.preparation import Prepared
+from dataset_conversion.raw.pseudonymised import without_names
 
 
 def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Sequence[str], source: Path) -> dict:
@@ -14,7 +15,7 @@ def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Seque
         if (series := prepared.series.get(name)) is None:
             sequences[name] = {"present": False}
             continue
-        sequences[name] = {"present": True, "source": str(series.file.relative_to(source)), "sha256": series.sha256}
+        sequences[name] = {"present": True, **_origin([series.file], patient, source), "sha256": series.sha256}
         if (found := series.registration) is not None:
             sequences[name] |= {
                 "transform": found.matrix,
@@ -26,14 +27,13 @@ def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Seque
     # "flair: ..." speaks of flair
     warnings = [warning for warning in prepared.warnings if warning.split(":")[0] in (*channel_names, "label")]
     warnings += patient.unused
+    if patient.has_pseudonym:
+        warnings = [without_names(warning, patient) for warning in warnings]
     if patient.is_synthetic:
         warnings.append("synthetic patient")
     label = None
     if patient.label:
-        label = {
-            "source": " ".join(str(file.relative_to(source)) for file in patient.label),
-            "sha256": prepared.label_sha256,
-        }
+        label = {**_origin(patient.label, patient, source), "sha256": prepared.label_sha256}
     return {
         "person": patient.person,
         "split": patient.split,
@@ -41,3 +41,10 @@ def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Seque
         "label": label,
         "warnings": warnings,
     }
+
+
+def _origin(files: Sequence[Path], patient: Patient, source: Path) -> dict[str, str]:
+    """Where an image or a label comes from; nothing of a patient with a pseudonym, whose folder may be a name."""
+    if patient.has_pseudonym:
+        return {}
+    return {"source": " ".join(str(file.relative_to(source)) for file in files)}

@@ -11,6 +11,7 @@ from dataset_conversion.faults import Fault, listed
 from dataset_conversion.files.images import printable
 from dataset_conversion.raw.layout import LabelFiles, Layout
 from dataset_conversion.raw.listing import Found, Unused, find_files
+from dataset_conversion.raw.persons import person_of
 from dataset_conversion.raw.unused import sort_unused
 
 Split = Literal["train", "val", "test"]
@@ -23,7 +24,8 @@ class Patient:
     """One case: a file for each sequence present, and the files of its label, none if it has no label.
 
     person: the patient, who may have cases of several time points. fault: the problem with the files' names, if any.
-    unused: a sentence for each image that lies with the patient's and is not used.
+    unused: a sentence for each image that lies with the patient's and is not used. has_pseudonym: nothing that is
+    written may name the source or carry text of its headers.
     """
 
     person: str
@@ -33,6 +35,7 @@ class Patient:
     label_mapping: Mapping[int, int] | None = None
     fault: Fault | None = None
     unused: tuple[str, ...] = ()
+    has_pseudonym: bool = False
 
     @property
     def known_fault(self) -> Fault | None:
@@ -71,13 +74,18 @@ def find_patients(
     val, test = ({normalize("NFC", name) for name in names} for names in (val, test))
     ids = {who: "_".join(filter(None, who)) for who in by_case}
     _require_different(ids)
-    persons = {person for person, _ in by_case}
+    person_of_case = {who: who[0] if who[1] else person_of(who[0]) for who in by_case}
+    persons = {*person_of_case.values()}
     if strangers := {*val, *test} - {*persons, *ids.values()}:
         remedy = f"Choose among {', '.join(sorted(persons))}."
         raise Fault(f"no such patient: {', '.join(sorted(strangers))}", remedy=remedy)
     patients = {}
-    for (person, time), files in sorted(by_case.items()):
-        case = ids[person, time]
+    for who, files in sorted(by_case.items()):
+        person, case = person_of_case[who], ids[who]
+        if {person, case} & val and {person, case} & test:
+            raise Fault(
+                f"{case} is listed under --val and --test", remedy="A patient belongs to one split: list it once."
+            )
         fault = None
         try:
             images, (label, mapping) = _images(case, files), _label(case, files)

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
 N_FOLDS = 5
@@ -33,12 +33,25 @@ def declared_splits(in_split: Mapping[str, Sequence[str]], person_of: Mapping[st
     ]
 
 
-def shared_between_splits(manifest: Mapping[str, Mapping]) -> list[tuple[str, str]]:
-    """Pairs of the manifest's cases that are in different splits and have an image in common, by its SHA-256."""
+def folds_note(n_training: int, declared: Sequence[Mapping]) -> tuple[str, str] | None:
+    """What to know, and what to do, where nnU-Net cannot make its five folds of the training cases; else None."""
+    remedy = "Add patients, name some for validation (convert --val), or train on all (-f all)."
+    if 1 < len(declared) < N_FOLDS:
+        return f"{len(declared)} folds in place of nnU-Net's {N_FOLDS}: there are no more training patients", remedy
+    if not declared and 0 < n_training < N_FOLDS:
+        return f"too few training cases for nnU-Net's {N_FOLDS} folds: {n_training}", remedy
+    return None
+
+
+def with_an_image_in_common(images: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+    """Pairs of cases, given the fingerprints of each one's images."""
     owners: dict[str, set[str]] = defaultdict(set)
-    for case, entry in manifest.items():
-        for sequence in entry["sequences"].values():
-            if "sha256" in sequence:
-                owners[sequence["sha256"]].add(case)
-    pairs = {pair for cases in owners.values() for pair in combinations(sorted(cases), 2)}
-    return sorted((one, other) for one, other in pairs if manifest[one]["split"] != manifest[other]["split"])
+    for case, fingerprints in images.items():
+        for fingerprint in fingerprints:
+            owners[fingerprint].add(case)
+    return sorted({pair for cases in owners.values() for pair in combinations(sorted(cases), 2)})
+
+
+def sources_of(entry: Mapping) -> set[str]:
+    """The SHA-256 of each image that the manifest says a case was made of."""
+    return {sequence["sha256"] for sequence in entry["sequences"].values() if "sha256" in sequence}

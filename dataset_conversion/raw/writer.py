@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import SimpleITK as sitk
 from matplotlib.figure import Figure
 
 from dataset_conversion.faults import Fault
@@ -25,7 +26,8 @@ from dataset_conversion.raw.manifest import manifest_entry
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import placeholder
 from dataset_conversion.raw.preparation import Preparation, Prepared, PreparedSeries, Unregistered, prepare_patient
-from dataset_conversion.raw.splits import declared_splits, shared_between_splits
+from dataset_conversion.raw.pseudonymised import without_names
+from dataset_conversion.raw.splits import declared_splits, sources_of, with_an_image_in_common
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,15 @@ def write_raw_dataset(
     require_room(dataset.folder, _bytes_needed(dataset, patients))
 
     def write_patient(case: str) -> dict:
-        return _write_patient(dataset, case, patients[case], preparation)
+        patient = patients[case]
+        if not patient.has_pseudonym:
+            return _write_patient(dataset, case, patient, preparation)
+        try:
+            return _write_patient(dataset, case, patient, preparation)
+        except Fault as fault:
+            raise Fault(without_names(fault.problem, patient), remedy=without_names(fault.remedy, patient)) from None
+        except OSError as error:
+            raise OSError(without_names(str(error), patient)) from None
 
     outcomes, entries = map_cases(patients, write_patient, doing="Converting", n_workers=n_workers)
     for case, outcome in outcomes.items():
@@ -149,9 +159,11 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
 def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> dict[str, Fault]:
     """Those of the patients who share an image with a case of another split: one person under two names."""
     faults = {}
-    for pair in shared_between_splits(manifest):
+    for pair in with_an_image_in_common({case: sources_of(entry) for case, entry in manifest.items()}):
         for case, other in (pair, pair[::-1]):
-            if case in patients:
+            if case in patients and manifest[case]["split"] == manifest[other]["split"]:
+                log.warning("%s has the same image as %s: they may be one patient under two names", case, other)
+            elif case in patients:
                 problem = f"it has the same image as {other}, which is in another split"
                 faults[case] = Fault(problem, remedy="A patient belongs to one split: keep one of the two.")
     return faults
@@ -167,7 +179,8 @@ def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation
         before = _require_same(dataset, case, patient)
         inputs = _inputs(dataset, patient, preparation)
         if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
-            return entry
+            # an earlier version may have taken a time point for a person
+            return {**entry, "person": patient.person}
         prepared = _prepared(dataset, case, patient, preparation)
     except NotTheSame:
         raise
@@ -284,7 +297,10 @@ def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, 
     for channel, name in enumerate(dataset.channel_names):
         file = stage / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}"
         if name in prepared.series:
-            _write_series(prepared.series[name], file, link=dataset.link)
+            if patient.has_pseudonym:
+                write_image(_bare(prepared.series[name].image), file)
+            else:
+                _write_series(prepared.series[name], file, link=dataset.link)
         else:
             write_image(placeholder(reference), file)
     if prepared.label is not None:
@@ -292,6 +308,14 @@ def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, 
         write_image(prepared.label, stage / f"labels{subset}" / f"{case}{FILE_ENDING}")
     for name, picture in prepared.pictures.items():
         _save(picture, stage / PICTURES, f"{case}_{name}")
+
+
+def _bare(image: sitk.Image) -> sitk.Image:
+    """Voxels and geometry alone: a header may name the patient in its description."""
+    bare = sitk.Image(image)
+    for key in bare.GetMetaDataKeys():
+        bare.EraseMetaData(key)
+    return bare
 
 
 def _write_series(series: PreparedSeries, target: Path, *, link: bool) -> None:

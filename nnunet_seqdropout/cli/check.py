@@ -103,7 +103,7 @@ def _as_json(found: "FolderCheck", folder: Path, *, trust_geometry: bool) -> dic
                 "status": "failed" if check.faults else "ok",
                 **(asdict(check.faults[0]) if check.faults else {"problem": "", "remedy": ""}),
                 "split": found.splits.get(case, ""),
-                **asdict(check),
+                **{name: value for name, value in asdict(check).items() if name != "contents"},
             }
             for case, check in found.cases.items()
         },

@@ -71,6 +71,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     convert.add_argument(
         "--map", type=mapping, default={}, metavar="255=1", help="replace label values: STORED=NEW,... Default: none"
     )
+    convert.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="give pseudonyms, made with this secret key; created if missing. Default: patients keep their ids",
+    )
     convert.add_argument("--dry-run", action="store_true", help="print what would be converted, and write nothing")
     convert.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     convert.set_defaults(run=_convert)
@@ -132,9 +138,12 @@ def _fill(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.raw.convert import convert, dataset_of, require_a_lesion
+    from dataset_conversion.pseudonyms import read_or_make_key
+    from dataset_conversion.raw.convert import convert, dataset_of, missing_folds, require_a_lesion
     from dataset_conversion.raw.patients import find_patients
+    from dataset_conversion.raw.persons import names_note
     from dataset_conversion.raw.preparation import Preparation
+    from dataset_conversion.raw.pseudonymised import pseudonym_of, under_pseudonyms
 
     if (arguments.layout == "generic") != (arguments.layout_file is not None):
         raise Fault(
@@ -148,15 +157,27 @@ def _convert(arguments: argparse.Namespace) -> int:
     register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
     folder = folder_for_dataset(arguments.d, arguments.n)
     patients = find_patients(arguments.source, layout, val=arguments.val, test=arguments.test)
-    dataset = dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
     if arguments.dry_run:
-        return _print_patients(patients, layout)
+        dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
+        code = _print_patients(patients, layout)
+        if arguments.key is not None and arguments.key.exists():
+            key = read_or_make_key(arguments.key, away_from=folder)
+            for case, patient in patients.items():
+                print(f"{case:30s} becomes {pseudonym_of(case, patient, key)}")
+        return code
+    if arguments.key is not None:
+        patients = under_pseudonyms(patients, read_or_make_key(arguments.key, away_from=folder))
+    elif note := names_note(patients):
+        print("note: {}. {}".format(*note))
+    dataset = dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
     preparation = Preparation(
         register, arguments.deface, arguments.nan, arguments.map, trust_geometry=arguments.trust_geometry
     )
     outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)
     n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
     print(f"{folder}: {n_done} of {n_of(len(outcomes), 'case')}; look at {folder / 'qc.html'}")
+    if note := missing_folds(folder):
+        print("note: {}. {}".format(*note))
     require_a_lesion(folder)
     return exit_code(outcomes)
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from dataset_conversion.dicom.convert import from_dicom
 from dataset_conversion.dicom.geometry import require_whole
-from dataset_conversion.dicom.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.dicom.roles import choose_series
 from dataset_conversion.dicom.rules import Rule, read_rules
 from dataset_conversion.dicom.series import DicomSeries, DicomSlice, find_series
 from dataset_conversion.faults import Fault
+from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.raw.layout import SHIPPED, read_layout
 from dataset_conversion.raw.patients import find_patients
 from nnunet_seqdropout.cli.command import main

@@ -180,16 +180,6 @@ def test_of_two_unenhanced_images_the_3d_turbo_spin_echo_is_preferred_and_the_ot
     assert "sub-01_acq-mprage_T1w.nii.gz is not used: another t1_pre is preferred" in patient.unused[0]
 
 
-@pytest.mark.parametrize("family", ["GLI", "PED", "SSA", "MEN"])
-def test_time_points_of_a_person_stay_together_in_every_family_of_brats(tmp_path, family):
-    for time in ("000", "001"):
-        case = f"BraTS-{family}-00001-{time}"
-        write(tmp_path, *(f"{case}/{case}-{name}" for name in ("t1c", "t2f", "seg")))
-    found = find_patients(tmp_path, read_layout(SHIPPED / "brats.yaml"))
-    assert list(found) == [f"BraTS-{family}-00001_000", f"BraTS-{family}-00001_001"]
-    assert {patient.person for patient in found.values()} == {f"BraTS-{family}-00001"}
-
-
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
