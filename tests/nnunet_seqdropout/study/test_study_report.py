@@ -19,6 +19,7 @@ from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.report import write_study_report
 from nnunet_seqdropout.study.runs import Run
 from nnunet_seqdropout.study.state import Record
+from nnunet_seqdropout.study.steps import Steps
 
 
 def evaluate(study: Study, run: Run) -> None:
@@ -36,7 +37,7 @@ def evaluate(study: Study, run: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory) -> Path:
+def evaluated(tmp_path_factory) -> tuple[Study, Steps]:
     """DropOut and nnU-Net with the seeds 0 and 3, zeros with 0 alone."""
     folder = tmp_path_factory.mktemp("study")
     design = replace(DESIGN, arms=(*ARMS[:2], replace(ARMS[2], seeds=(0,))), seeds=(0, 3))
@@ -47,7 +48,12 @@ def reported(tmp_path_factory) -> Path:
         evaluate(study, run)
         predicted = Record("", seconds=4 + run.seed, mebibytes=10 + run.seed)
         steps.state.write(f"predict/as_acquired/{run.name}/test", predicted)
-    return write_study_report(study, steps).parent
+    return study, steps
+
+
+@pytest.fixture(scope="module")
+def reported(evaluated) -> Path:
+    return write_study_report(*evaluated).parent
 
 
 def test_learning_and_arms_know_the_seed(reported):
@@ -122,3 +128,15 @@ def test_every_seed_has_a_learning_curve_of_its_own(reported):
     legend = ax.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == names
+
+
+@pytest.mark.parametrize("step", ["write_figures", "write_study_page"])
+def test_a_report_that_cannot_be_written_whole_leaves_the_last_one(evaluated, reported, monkeypatch, step):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"nnunet_seqdropout.study.report.{step}", fail)
+    before = {file: file.stat().st_ino for file in reported.rglob("*") if file.is_file()}
+    with pytest.raises(OSError, match=str(reported)):
+        write_study_report(*evaluated)
+    assert {file: file.stat().st_ino for file in reported.rglob("*") if file.is_file()} == before
