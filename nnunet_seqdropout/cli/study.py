@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nnunet_seqdropout.cli.arguments import processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE
+from nnunet_seqdropout.cli.model_arguments import add_trust_checkpoint
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -45,6 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         metavar="K",
         help=f"number of processes for planning and evaluation. Default: {cores}",
     )
+    add_trust_checkpoint(study)
     study.set_defaults(run=_study)
 
 
@@ -76,7 +78,7 @@ def _study(arguments: argparse.Namespace) -> int:
         )
     # a script for a cluster may be printed where there is no GPU
     named = arguments.device if arguments.dry_run else device(arguments.device).type
-    machine = Machine(named, arguments.num_gpus, arguments.np)
+    machine = Machine(named, arguments.num_gpus, arguments.np, arguments.trust_checkpoint)
     study = Study(arguments.o, design, cohort, machine)
     steps = prepare_study(study)
     if arguments.dry_run:
