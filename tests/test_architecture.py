@@ -37,7 +37,7 @@ evaluation.figures: inputs metrics tables dataset_conversion.faults dataset_conv
 evaluation.report: figures metrics tables dataset_conversion.files dataset_conversion.sequences
 nnunet_seqdropout.dropout: settings subsets
 nnunet_seqdropout.network: layers
-nnunet_seqdropout.models: dropout subsets dataset_conversion.faults dataset_conversion.files
+nnunet_seqdropout.models: dropout subsets evaluation.inputs dataset_conversion.faults dataset_conversion.files
     dataset_conversion.sequences
 nnunet_seqdropout.plans: network
 nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.lesion_table

@@ -3,7 +3,7 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import add_given_threshold, given_thresholds, numbers
@@ -35,8 +35,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add_trust_checkpoint(parser)
 
 
-def add_model_names(parser: argparse.ArgumentParser) -> None:
-    """Adds nnU-Net's flags that select a model."""
+def add_model_names(parser: argparse.ArgumentParser, *, several_checkpoints: bool = False) -> None:
+    """Adds nnU-Net's flags that select a model. several_checkpoints: ``-chk`` is a list, as nnU-Net's export has it."""
     model = parser.add_argument_group("model: -m, or -d with -c, -tr and -p")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
     model.add_argument("-d", metavar="ID", help="data set (number or name) the model was trained on")
@@ -44,9 +44,9 @@ def add_model_names(parser: argparse.ArgumentParser) -> None:
     model.add_argument("-tr", default="SeqDropoutTrainer", metavar="T", help="trainer. Default: SeqDropoutTrainer")
     model.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans identifier. Default: nnUNetPlans")
     model.add_argument("-f", nargs="+", metavar="FOLD", help="folds to ensemble. Default: all trained folds")
-    model.add_argument(
-        "-chk", default="checkpoint_final.pth", metavar="NAME", help="checkpoint file. Default: checkpoint_final.pth"
-    )
+    final = "checkpoint_final.pth"
+    many: dict[str, Any] = {"nargs": "+", "default": [final]} if several_checkpoints else {"default": final}
+    model.add_argument("-chk", **many, metavar="NAME", help=f"checkpoint file. Default: {final}")
 
 
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:

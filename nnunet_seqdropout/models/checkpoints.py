@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 REMEDY = "Restore it from a backup, choose another checkpoint with -chk, or train the model again."
 
-_numpy_scalar: Callable = np.float64(0).__reduce__()[0]
+_numpy_scalar: Any = np.float64(0).__reduce__()[0]
 _SAFE: list[Any] = [
     # numpy 1 and 2 write it under different names
     (_numpy_scalar, "numpy.core.multiarray.scalar"),
@@ -81,7 +81,7 @@ def _loaded(file: Path, *, trusted: bool) -> Any:
         log.warning("%s is trusted: if it holds code, the code is run.", file)
     try:
         # mapped, so that the state of the optimiser, twice the weights, is not read
-        how = {"map_location": "cpu", "mmap": zipfile.is_zipfile(file), "weights_only": not trusted}
+        how: dict[str, Any] = {"map_location": "cpu", "mmap": zipfile.is_zipfile(file), "weights_only": not trusted}
         with torch.serialization.safe_globals(_SAFE), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other pickles than torch writes
             return torch.load(file, **how)

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite, prod
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -109,4 +108,4 @@ def _is_module_of(name: object, packages: tuple[str, ...]) -> bool:
 
 
 def _is_positive(number: object) -> bool:
-    return isinstance(number, Real) and not isinstance(number, bool) and number > 0 and isfinite(number)
+    return isinstance(number, int | float) and not isinstance(number, bool) and number > 0 and isfinite(number)
