@@ -18,7 +18,8 @@ setup(
     package_data={"": ["*.yaml", "designs/*.yaml", "layouts/*.yaml", "templates/*", "py.typed"]},
     install_requires=[
         "nnunetv2>=2.8.1,<2.9",
-        "torch",
+        # earlier ones run code of a checkpoint even with weights_only=True (CVE-2025-32434)
+        "torch>=2.6",
         "torchvision",
         "timm",
         "batchgenerators",
@@ -35,6 +36,7 @@ setup(
         "pillow",
         "jinja2",
         "PyYAML",
+        "safetensors",
         "tqdm",
     ],
     extras_require={

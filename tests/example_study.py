@@ -47,6 +47,7 @@ def train(study: Study, run: Run) -> None:
     curves = {"train_losses": [1.0, 0.5], "val_losses": [1.0, 0.5], "ema_fg_dice": [0.1, run.seed / 10]}
     curves |= {"epoch_start_timestamps": [0.0, 60.0], "epoch_end_timestamps": [60.0, 120.0]}
     network = {"layer.weight": torch.zeros(2, 3), "layer.running_mean": torch.zeros(2)}
-    torch.save({"network_weights": network, "logging": curves}, fold / "checkpoint_final.pth")
+    how = {"trainer_name": "T", "init_args": {"configuration": "2d"}, "inference_allowed_mirroring_axes": None}
+    torch.save({"network_weights": network, "logging": curves, **how}, fold / "checkpoint_final.pth")
     trained = {"epochs": 2, "iterations_per_epoch": 3, "slices_per_iteration": 4}
     (fold.parent / "plans.json").write_text(json.dumps({"seqdropout": trained}))

@@ -39,7 +39,8 @@ evaluation.report: figures metrics tables dataset_conversion.files dataset_conve
     dataset_conversion.sequences
 nnunet_seqdropout.dropout: settings subsets
 nnunet_seqdropout.network: layers
-nnunet_seqdropout.models: dropout dataset_conversion.faults dataset_conversion.files
+nnunet_seqdropout.models: dropout subsets evaluation.inputs dataset_conversion.faults dataset_conversion.files
+    dataset_conversion.sequences
 nnunet_seqdropout.plans: network
 nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.lesion_table
     evaluation.metrics

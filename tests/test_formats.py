@@ -148,9 +148,8 @@ class Predicted(Model):
 
     def __init__(self, folder: Path) -> None:
         dataset = {"channel_names": {str(i): name for i, name in enumerate(NAMES)}, "file_ending": ".nii.gz"}
-        predictor = SimpleNamespace(
-            dataset_json=dataset, use_mirroring=True, tile_step_size=0.5, network=torch.nn.Identity()
-        )
+        how = {"plans_manager": SimpleNamespace(plans={}), "use_mirroring": True, "tile_step_size": 0.5}
+        predictor = SimpleNamespace(dataset_json=dataset, network=torch.nn.Identity(), **how)
         super().__init__(predictor, folder, ["0"], "checkpoint_final.pth")
 
     def preprocess(self, images):

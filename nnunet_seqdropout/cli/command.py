@@ -11,6 +11,7 @@ from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli import check as cli_check
 from nnunet_seqdropout.cli import conversion as cli_conversion
 from nnunet_seqdropout.cli import evaluation as cli_evaluation
+from nnunet_seqdropout.cli import models as cli_models
 from nnunet_seqdropout.cli import prediction as cli_prediction
 from nnunet_seqdropout.cli import study as cli_study
 from nnunet_seqdropout.cli import subsets as cli_subsets
@@ -55,4 +56,5 @@ def build_parser() -> argparse.ArgumentParser:
     cli_subsets.add_commands(commands)
     cli_evaluation.add_commands(commands)
     cli_study.add_commands(commands)
+    cli_models.add_commands(commands)
     return parser

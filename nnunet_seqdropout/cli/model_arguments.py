@@ -3,7 +3,7 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import add_given_threshold, given_thresholds, numbers
@@ -21,16 +21,7 @@ log = logging.getLogger(__name__)
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Adds nnU-Net's flags that select a model and control prediction."""
-    model = parser.add_argument_group("model: -m, or -d with -c, -tr and -p")
-    model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
-    model.add_argument("-d", metavar="ID", help="data set (number or name) the model was trained on")
-    model.add_argument("-c", default="2d", metavar="CONF", help="configuration. Default: 2d")
-    model.add_argument("-tr", default="SeqDropoutTrainer", metavar="T", help="trainer. Default: SeqDropoutTrainer")
-    model.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans identifier. Default: nnUNetPlans")
-    model.add_argument("-f", nargs="+", metavar="FOLD", help="folds to ensemble. Default: all trained folds")
-    model.add_argument(
-        "-chk", default="checkpoint_final.pth", metavar="NAME", help="checkpoint file. Default: checkpoint_final.pth"
-    )
+    add_model_names(parser)
     parser.add_argument(
         "-device",
         default="cuda",
@@ -41,6 +32,29 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "-step_size", type=float, default=0.5, help="step of the sliding window as a fraction of its size. Default: 0.5"
     )
     parser.add_argument("--disable_tta", action="store_true", help="disable test-time mirroring: faster")
+    add_trust_checkpoint(parser)
+
+
+def add_model_names(parser: argparse.ArgumentParser, *, several_checkpoints: bool = False) -> None:
+    """Adds nnU-Net's flags that select a model. several_checkpoints: ``-chk`` is a list, as nnU-Net's export has it."""
+    model = parser.add_argument_group("model: -m, or -d with -c, -tr and -p")
+    model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
+    model.add_argument("-d", metavar="ID", help="data set (number or name) the model was trained on")
+    model.add_argument("-c", default="2d", metavar="CONF", help="configuration. Default: 2d")
+    model.add_argument("-tr", default="SeqDropoutTrainer", metavar="T", help="trainer. Default: SeqDropoutTrainer")
+    model.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans identifier. Default: nnUNetPlans")
+    model.add_argument("-f", nargs="+", metavar="FOLD", help="folds to ensemble. Default: all trained folds")
+    final = "checkpoint_final.pth"
+    many: dict[str, Any] = {"nargs": "+", "default": [final]} if several_checkpoints else {"default": final}
+    model.add_argument("-chk", **many, metavar="NAME", help=f"checkpoint file. Default: {final}")
+
+
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="run code that a checkpoint or its plans hold, as nnU-Net does: only if you trust whoever made them",
+    )
 
 
 def named_model(arguments: argparse.Namespace) -> Path:
@@ -131,6 +145,7 @@ def load(arguments: argparse.Namespace, folder: Path) -> "Model":
         device=device(arguments.device),
         use_mirroring=not arguments.disable_tta,
         tile_step_size=arguments.step_size,
+        trust_checkpoint=arguments.trust_checkpoint,
     )
 
 

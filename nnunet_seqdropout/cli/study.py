@@ -7,6 +7,7 @@ from pathlib import Path
 from dataset_conversion.plurals import n_of
 from nnunet_seqdropout.cli.arguments import output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE
+from nnunet_seqdropout.cli.model_arguments import add_trust_checkpoint
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -46,6 +47,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         metavar="K",
         help=f"number of processes for planning and evaluation. Default: {cores}",
     )
+    add_trust_checkpoint(study)
     study.set_defaults(run=_study)
 
 
@@ -79,7 +81,7 @@ def _study(arguments: argparse.Namespace) -> int:
         )
     # a script for a cluster may be printed where there is no GPU
     named = arguments.device if arguments.dry_run else device(arguments.device).type
-    machine = Machine(named, arguments.num_gpus, arguments.np)
+    machine = Machine(named, arguments.num_gpus, arguments.np, arguments.trust_checkpoint)
     study = Study(arguments.o, design, cohort, machine)
     steps = prepare_study(study)
     if arguments.dry_run:

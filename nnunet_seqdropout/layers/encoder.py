@@ -17,6 +17,8 @@ def dilated_encoder(backbone: str, in_channels: int, output_stride: int, *, low_
     last map alone. Raises ValueError where timm does not know the backbone, cannot dilate it to this stride, or it has
     no map at a stride of ``low_level``.
     """
+    if ":" in backbone:
+        raise ValueError(f"Backbone '{backbone}' would be fetched from elsewhere. {REMEDY}")
     if output_stride not in (8, 16):
         raise ValueError(f"output_stride is {output_stride}: choose 8 or 16.")
     levels: dict[str, Any] = {} if low_level else {"out_indices": (-1,)}

@@ -128,7 +128,10 @@ def _one_ahead(
     def prepare(case: str) -> Ready:
         images = cases[case].read()
         preprocessed = model.preprocess(images)
-        warnings = (*cases[case].warnings(images), *model.warnings(preprocessed.present))
+        of_model = model.warnings(preprocessed.present)
+        for warning in of_model:
+            log.warning("%s: %s", case, warning)
+        warnings = (*cases[case].warnings(images), *of_model)
         return Ready(next(iter(images.values())), preprocessed, warnings)
 
     ahead: list[tuple[str, Future]] = []

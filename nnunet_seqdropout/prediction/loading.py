@@ -9,6 +9,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.models.folders import folds_there
+from nnunet_seqdropout.models.networks import load_network
 from nnunet_seqdropout.prediction.model import Model
 
 
@@ -20,10 +21,12 @@ def load_model(
     device: torch.device | None = None,
     use_mirroring: bool = True,
     tile_step_size: float = 0.5,
+    trust_checkpoint: bool = False,
 ) -> Model:
     """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there, as ``folds_there`` says.
 
-    Raises Fault where it is incomplete, is a cascade, or reads images otherwise than with SimpleITK.
+    trust_checkpoint: see ``load_network``. Raises Fault where it is incomplete, broken or not to be trusted, is a
+    cascade, or reads images otherwise than with SimpleITK.
     """
     remedy = "Select a trained model with -m, or -d, -c, -tr and -p, and its folds with -f."
     chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
@@ -32,18 +35,27 @@ def load_model(
     for name in ("plans.json", "dataset.json", *(f"fold_{fold}/{checkpoint}" for fold in chosen)):
         if not (folder / name).is_file():
             raise Fault(f"no file {folder / name}", remedy=remedy)
+    trained = load_network(folder, chosen, checkpoint, trust_checkpoint=trust_checkpoint)
+    if trained.configuration.previous_stage_name is not None:
+        raise Fault("the model is a cascade", file=folder, remedy="Use its first stage, or a 2d or 3d_fullres model.")
+    reader = trained.plans.image_reader_writer_class
+    if reader is not SimpleITKIO:
+        remedy = "Run: seqdropout fill, then nnUNetv2_predict."
+        raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
     predictor = nnUNetPredictor(
         tile_step_size=tile_step_size,
         use_mirroring=use_mirroring,
         device=device or torch.device("cpu"),
         allow_tqdm=False,
     )
-    predictor.initialize_from_trained_model_folder(str(folder), tuple(chosen), checkpoint)
+    predictor.manual_initialization(
+        trained.network,
+        trained.plans,
+        trained.configuration,
+        [each.weights for each in trained.checkpoints],
+        trained.dataset_json,
+        trained.checkpoints[0].trainer,
+        trained.checkpoints[0].mirroring_axes,
+    )
     predictor.network.to(predictor.device).eval()
-    if predictor.configuration_manager.previous_stage_name is not None:
-        raise Fault("the model is a cascade", file=folder, remedy="Use its first stage, or a 2d or 3d_fullres model.")
-    reader = predictor.plans_manager.image_reader_writer_class
-    if reader is not SimpleITKIO:
-        remedy = "Run: seqdropout fill, then nnUNetv2_predict."
-        raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
     return Model(predictor, folder, chosen, checkpoint)

@@ -6,7 +6,7 @@ absent; only the reading of files, which cannot do without one, is ours.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import channel_names
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import case_present, factor, rescaling_of
+from nnunet_seqdropout.models.dropout_law import can_be_drawn, dropout_of_plans
+from nnunet_seqdropout.models.plans_file import blamed_on
 from nnunet_seqdropout.prediction.stacking import by_channel, properties_of, stacked
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Model:
     def __init__(self, predictor: nnUNetPredictor, folder: Path, folds: Sequence[str], checkpoint: str) -> None:
         self.predictor, self.folder, self.folds, self.checkpoint = predictor, folder, tuple(folds), checkpoint
         self.channel_names = channel_names(predictor.dataset_json["channel_names"])
+        self._dropout = dropout_of_plans(predictor.plans_manager.plans, self.channel_names)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -76,11 +79,18 @@ class Model:
         """What the sequences that are there are multiplied by, all exactly once."""
         return factor(sum(present), len(present), rescaling_of(self._network) or "none")
 
+    def pattern_trained(self, present: Sequence[bool]) -> bool:
+        """Whether training could show the model exactly these sequences of a patient who has all."""
+        return can_be_drawn(self._dropout, present)
+
     def warnings(self, present: Sequence[bool]) -> list[str]:
         """What to say of a case with these sequences."""
-        if all(present) or self.rescales:
+        if self.pattern_trained(present):
             return []
-        return ["a sequence is absent, and the model was trained without sequence dropout"]
+        if self._dropout is None:
+            return ["a sequence is absent, and the model was trained without sequence dropout"]
+        pattern = Pattern.of(present, self.channel_names)
+        return [f"the model was never trained on {pattern} alone: {self._dropout.why_not(present)}"]
 
     def preprocess(self, images: Mapping[int, sitk.Image] | Mapping[str, sitk.Image]) -> Preprocessed:
         """Images by channel, all of one grid, that hold more than one value -> what the network takes.
@@ -92,14 +102,15 @@ class Model:
         channels = by_channel(images, self.channel_names)
         predictor = self.predictor
         preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
-        data, _, properties = preprocessor.run_case_npy(
-            stacked(channels, len(self.channel_names)),
-            None,
-            properties_of(next(iter(channels.values()))),
-            predictor.plans_manager,
-            predictor.configuration_manager,
-            predictor.dataset_json,
-        )
+        with self._steps_of_nnunet("preprocessing"):
+            data, _, properties = preprocessor.run_case_npy(
+                stacked(channels, len(self.channel_names)),
+                None,
+                properties_of(next(iter(channels.values()))),
+                predictor.plans_manager,
+                predictor.configuration_manager,
+                predictor.dataset_json,
+            )
         present = tuple(channel in channels for channel in range(len(self.channel_names)))
         return Preprocessed(torch.from_numpy(data), properties, present)
 
@@ -121,14 +132,15 @@ class Model:
     def segmentation(self, logits: torch.Tensor, case: Preprocessed) -> Segmentation:
         """Back on the grid of the images, by nnU-Net's export."""
         predictor = self.predictor
-        labels, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
-            logits,
-            predictor.plans_manager,
-            predictor.configuration_manager,
-            predictor.label_manager,
-            case.properties,
-            return_probabilities=True,
-        )
+        with self._steps_of_nnunet("export"):
+            labels, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
+                logits,
+                predictor.plans_manager,
+                predictor.configuration_manager,
+                predictor.label_manager,
+                case.properties,
+                return_probabilities=True,
+            )
         return Segmentation(labels, probabilities)
 
     def predict(self, images: Mapping[int, sitk.Image] | Mapping[str, sitk.Image]) -> Segmentation:
@@ -151,6 +163,11 @@ class Model:
         if set(labels) not in regions:
             raise Fault(f"the model has no region {set(labels)}", remedy=f"Choose among {regions}.")
         return segmentation.probabilities[regions.index(set(labels))]
+
+    def _steps_of_nnunet(self, step: str) -> AbstractContextManager[None]:
+        """Within it whatever goes wrong is the case's Fault: nnU-Net takes the values of the plans unchecked."""
+        remedy = "Look at the images, and see that this file is the one that nnU-Net wrote (seqdropout model verify)."
+        return blamed_on(self.folder / "plans.json", f"nnU-Net's {step} by these plans", remedy)
 
     def _fits_one_tile(self, data: torch.Tensor) -> bool:
         """Whether nnU-Net's sliding window has one position, for a 2D patch one in each slice."""

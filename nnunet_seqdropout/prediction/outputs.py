@@ -128,6 +128,7 @@ class Writer:
             "case": case,
             "pattern": shown,
             "absent": absent,
+            "pattern_trained": model.pattern_trained(present),
             "factor": model.factor(present),
             "target": str(self.choices.target),
             "threshold": value,

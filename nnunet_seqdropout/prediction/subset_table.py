@@ -61,6 +61,8 @@ def measure_subsets(
     folders = Folders(how.references, how.references, how.target)
     thresholds = threshold_of_each(how.thresholds, patterns, model.channel_names)
     task = _Task(model, folders, patterns, thresholds, how.min_volumes_mm3)
+    for pattern in task.never_trained:
+        log.warning("The model was never trained on %s: what it makes of it may be anything.", pattern)
     rows: list[dict] = []
     outcomes = dict(known_faulty or {})
     with logging_redirect_tqdm(), ThreadPoolExecutor(1) as measuring:
@@ -92,6 +94,12 @@ class _Task:
     patterns: Sequence[Sequence[bool]]
     thresholds: Mapping[str, tuple[str, float]]
     min_volumes_mm3: Sequence[float]
+
+    @property
+    def never_trained(self) -> list[str]:
+        """The patterns that training could not draw."""
+        names = self.model.channel_names
+        return [str(Pattern.of(p, names)) for p in self.patterns if not self.model.pattern_trained(p)]
 
     def rows(self, case: str, found: CaseInput, measuring: ThreadPoolExecutor) -> list[dict]:
         """A row per pattern that the case has; while one pattern is measured the next is predicted."""
@@ -179,6 +187,7 @@ def _summary(task: _Task) -> dict[str, Any]:
         "name": model.folder.resolve().name,
         "synthetic": folders.synthetic,
         "channel_names": list(model.channel_names),
+        "never_trained": task.never_trained,
         "settings": {
             "model": str(model.folder),
             **model.settings,

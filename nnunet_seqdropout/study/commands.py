@@ -124,7 +124,7 @@ def _predict_part(study: Study, run: Run, scenario: str, part: str, inputs: Mapp
     return Step(
         name=f"predict/{scenario}/{run.name}/{part}",
         commands=commands,
-        how=("--continue_prediction", "-device", study.machine.device),
+        how=("--continue_prediction", *study.machine.predicting),
         inputs=[study.images(sequences, images) for images in inputs],
         after=study.training_steps(run, scenario),
         outputs=[target],
@@ -181,7 +181,7 @@ def _subsets(study: Study, run: Run) -> Step:
     return Step(
         name=f"subsets/{run.name}",
         commands=commands,
-        how=("-device", study.machine.device),
+        how=study.machine.predicting,
         inputs=[*images.values(), study.references / "test"],
         after=after,
         outputs=[output],

@@ -17,11 +17,20 @@ from nnunet_seqdropout.study.trainers import trainer_name
 
 @dataclass(frozen=True)
 class Machine:
-    """The resources of the commands, which do not affect their results. device: cuda, cpu or mps."""
+    """How the commands are run, which does not affect their results. device: cuda, cpu or mps.
+
+    trust_checkpoint: as ``predict`` has it.
+    """
 
     device: str = "cpu"
     n_gpus: int = 1
     n_workers: int = 2
+    trust_checkpoint: bool = False
+
+    @property
+    def predicting(self) -> tuple[str, ...]:
+        """Words for commands that load a model."""
+        return ("-device", self.device, *(["--trust-checkpoint"] if self.trust_checkpoint else []))
 
 
 class Study:

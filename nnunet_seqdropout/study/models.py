@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from dataset_conversion.files.json_files import read_json
 from dataset_conversion.sequences import Pattern
+from nnunet_seqdropout.models.checkpoints import read_checkpoint
 from nnunet_seqdropout.study.design import Arm
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.runs import runs_of
@@ -41,18 +41,10 @@ class TrainedModel:
         return max((peak for peak in self.curves.get(GPU_MEBIBYTES, ()) if not math.isnan(peak)), default=math.nan)
 
 
-def _read(fold: Path, seed: int) -> TrainedModel:
-    """From the study's own checkpoint, written by nnU-Net.
-
-    Running statistics are no parameters; nor does what nnU-Net's decoder holds of its encoder count twice.
-    """
-    checkpoint = torch.load(fold / "checkpoint_final.pth", map_location="cpu", weights_only=False)
-    counted = {
-        tensor.data_ptr(): tensor.numel()
-        for name, tensor in checkpoint["network_weights"].items()
-        if name.rpartition(".")[2] in ("weight", "bias")
-    }
-    return TrainedModel(fold, seed, sum(counted.values()), checkpoint["logging"])
+def _read(fold: Path, seed: int, trusted: bool) -> TrainedModel:
+    """From the study's own checkpoint, written by nnU-Net."""
+    checkpoint = read_checkpoint(fold / "checkpoint_final.pth", trusted=trusted)
+    return TrainedModel(fold, seed, checkpoint.n_parameters, checkpoint.logging)
 
 
 def trained_models(study: Study) -> dict[str, dict[str, TrainedModel]]:
@@ -60,7 +52,7 @@ def trained_models(study: Study) -> dict[str, dict[str, TrainedModel]]:
     read = cache(_read)
     return {
         arm.name: {
-            step: read(study.model(run, scenario) / f"fold_{fold}", run.seed)
+            step: read(study.model(run, scenario) / f"fold_{fold}", run.seed, study.machine.trust_checkpoint)
             for run in runs_of(arm, study.design)
             for scenario in study.design.scenarios
             for step, fold in zip(study.training_steps(run, scenario), study.design.folds, strict=True)

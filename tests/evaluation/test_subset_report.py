@@ -136,6 +136,17 @@ def test_thresholds_stand_in_the_table_and_say_who_lent_them(tmp_path):
     assert [row[-1] for row in rows] == ["Threshold", "0.4", "0.4 of t1_gd, flair", "0.123"]
 
 
+def test_patterns_that_training_never_drew_are_said(tmp_path):
+    note = "Training never showed the model these subsets"
+    page(tmp_path, never_trained=["t1_gd", "flair"])
+    said = " ".join((tmp_path / "report.html").read_text().split())
+    assert f"{note}, so that its results on them may be anything: t1_gd; flair." in said
+    page(tmp_path, never_trained=[])
+    assert note not in (tmp_path / "report.html").read_text()
+    page(tmp_path)  # of version 0.1.0, which did not look
+    assert note not in (tmp_path / "report.html").read_text()
+
+
 def test_failed_cases_and_rows_of_other_patients_are_said(tmp_path):
     failed = {"P4": {"status": "failed", "problem": "no usable sequence", "remedy": "Give one."}}
     shown = Page(write_subset_report(tmp_path, subsets(drop_rows=[("P1", "flair")], cases=failed)))
