@@ -6,3 +6,6 @@ VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 IMAGE_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".png", ".tif", ".tiff", ".bmp")
 """File name endings of all images that nnU-Net can be trained on."""
+
+PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
+"""Those of images without a position in space. A picture in colour holds several channels."""
