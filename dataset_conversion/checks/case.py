@@ -1,8 +1,9 @@
 """Checks the files of one case and collects all faults in one pass."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,11 +11,13 @@ import SimpleITK as sitk
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.hashing import fingerprint_of
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images import read_channels, read_image
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
 from dataset_conversion.files.storage_order import storage_order, stored_like
 from dataset_conversion.raw.placeholders import constant_value, treated_as_absent
 from dataset_conversion.sequences import Pattern
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def check_case(
     have its file, be it of zeros, and all files one grid, as nnU-Net asks of the cases that it trains on.
     trust_geometry: another header on an image of the same size is a note.
     """
-    read = {channel: _read(file) for channel, file in sorted(files.items())}
+    files, read = _by_channel({channel: (file, _read(file)) for channel, file in sorted(files.items())})
     images = {channel: found for channel, found in read.items() if not isinstance(found, Remark)}
     constant = {channel: value for channel, image in images.items() if (value := constant_value(image)) is not None}
     present = [channel in files and channel not in constant for channel in range(len(channel_names))]
@@ -75,13 +78,14 @@ def check_case(
             *(found for found in read.values() if isinstance(found, Remark)),
             *([] if any(present) else [Remark("no usable sequence", "Give at least one image that is not empty.")]),
             *(_absent_files(files, channel_names) if complete else []),
+            *_unknown_channels(files, channel_names),
         ),
         notes=tuple(Remark(treated_as_absent(files[channel], value)) for channel, value in constant.items() if value),
     )
     usable = [image for channel, image in images.items() if channel not in constant]
     contents = frozenset(fingerprint_of(sitk.GetArrayViewFromImage(image)) for image in usable)
     check = replace(check, contents=contents)
-    read_label = None if label is None else _read(label)
+    read_label = None if label is None else _read_label(label)
     on_grid = [(files[channel], images[channel]) for channel in _on_one_grid(images, constant, complete=complete)]
     if label is not None and isinstance(read_label, sitk.Image):
         on_grid.append((label, read_label))
@@ -90,6 +94,31 @@ def check_case(
     for other in on_grid[1:]:
         check = _with_grid(check, on_grid[0], other, trust_geometry=trust_geometry, trained_on=complete)
     return check if label is None else _with_label(check, label, read_label, label_values)
+
+
+def _by_channel(
+    read: Mapping[int, tuple[Path, list[sitk.Image] | Remark]],
+) -> tuple[dict[int, Path], dict[int, sitk.Image | Remark]]:
+    """File and image, or what is wrong with it, of every channel.
+
+    Where a picture in colour holds several, nnU-Net counts the channels file by file, whatever the files' numbers.
+    """
+    each = [
+        (channel, file, image)
+        for channel, (file, found) in read.items()
+        for image in (found if isinstance(found, list) else [found])
+    ]
+    if len(each) > len(read):
+        each = [(i, file, image) for i, (_, file, image) in enumerate(each)]
+    return {channel: file for channel, file, _ in each}, {channel: image for channel, _, image in each}
+
+
+def _unknown_channels(files: Mapping[int, Path], channel_names: Sequence[str]) -> list[Remark]:
+    """At most one remark: a picture in colour that has more channels than the data set."""
+    if max(files, default=0) < len(channel_names):
+        return []
+    problem = f"{files[max(files)]}: with it there are {max(files) + 1} channels, but the data set has"
+    return [Remark(f"{problem} {len(channel_names)}", "Name each of them in dataset.json, or save it without alpha.")]
 
 
 def _on_one_grid(images: Collection[int], constant: Collection[int], *, complete: bool) -> list[int]:
@@ -120,9 +149,18 @@ def _with_label(
     )
 
 
-def _read(file: Path) -> sitk.Image | Remark:
+def _read(file: Path) -> list[sitk.Image] | Remark:
+    """The channels of a file, one but in pictures in colour, or what is wrong with it."""
+    return _or_remark(read_channels, file)
+
+
+def _read_label(file: Path) -> sitk.Image | Remark:
+    return _or_remark(read_image, file)
+
+
+def _or_remark(read: Callable[[Path], Found], file: Path) -> Found | Remark:
     try:
-        return read_image(file)
+        return read(file)
     except Fault as fault:
         return Remark.of(fault)
     except OSError as error:

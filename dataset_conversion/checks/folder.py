@@ -11,6 +11,7 @@ from dataset_conversion.checks.splits import Splits, read_splits
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import IMAGE_ENDINGS
+from dataset_conversion.files.json_files import read_json
 from dataset_conversion.outcomes import map_cases
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.persons import names_note
@@ -96,7 +97,10 @@ def check_folder(
 
 
 def is_raw_dataset(folder: Path) -> bool:
-    return (folder / "dataset.json").is_file() and any((folder / f"images{subset}").is_dir() for subset in ("Tr", "Ts"))
+    """Whether it has images in nnU-Net's folders, or a ``dataset.json`` that says where they are."""
+    if not (file := folder / "dataset.json").is_file():
+        return False
+    return any((folder / f"images{subset}").is_dir() for subset in ("Tr", "Ts")) or "dataset" in read_json(file)
 
 
 def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int | None = 1) -> FolderCheck:
@@ -106,7 +110,8 @@ def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int 
     where nothing can be checked: there is no image, or a JSON file of the data set is broken.
     """
     description = read_description(folder / "dataset.json", required=("channel_names", "file_ending", "labels"))
-    training, test = (_subset_tasks(folder, subset, description) for subset in ("Tr", "Ts"))
+    training = _listed_tasks(folder, description) or _subset_tasks(folder, "Tr", description)
+    test = _subset_tasks(folder, "Ts", description)
     ids = [[case for case, task in tasks.items() if task.files] for tasks in (training, test)]
     if not any(ids):
         searched = f"{folder}/imagesTr/<case>_XXXX{description.file_ending}"
@@ -161,6 +166,14 @@ def _image_tasks(folder: Path, description: Description) -> dict[str, _Task]:
     return {
         case: _Task(files.by_channel, tuple(Remark.of(fault) for fault in files.faults))
         for case, files in found.items()
+    }
+
+
+def _listed_tasks(folder: Path, description: Description) -> dict[str, _Task]:
+    """The training cases whose files ``dataset.json`` names one by one; empty where it names none."""
+    return {
+        case: _Task({i: folder / image for i, image in enumerate(images)}, label=folder / label, complete=True)
+        for case, (images, label) in description.listed.items()
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import expandvars
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
@@ -18,13 +19,15 @@ _NO_TARGETS = ("background", "ignore")
 class Description:
     """What ``dataset.json`` says. channel_names: ``distinct``, in order of the channels' numbers.
 
-    n_training: numTraining; None where it is not said.
+    n_training: numTraining; None where it is not said. listed: where the key ``dataset`` says where the training cases
+    are, the images of each, in channel order, and its label; paths are relative to the data set's folder.
     """
 
     channel_names: tuple[str, ...]
     file_ending: str
     labels: Labels = field(default_factory=dict)
     n_training: int | None = None
+    listed: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
 
     @property
     def label_values(self) -> set[int]:
@@ -79,13 +82,14 @@ def read_description(file: Path, *, required: Sequence[str] = ("channel_names", 
             str(content.get("file_ending", "")),
             dict(content.get("labels", {})),
             content.get("numTraining"),
+            _listed(content.get("dataset", {})),
         )
         for readable in (label_values, regions):
             readable(description.labels)
         description.ignore_label  # noqa: B018 - raises where it is no single number
     except Fault as fault:
         raise Fault(f"not a dataset.json of nnU-Net ({fault.problem})", remedy=remedy) from fault
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
     return description
 
@@ -111,6 +115,13 @@ def regions(labels: Labels) -> list[set[int]]:
     if not any(isinstance(value, list) for value in declared):
         return []
     return [set(value) if isinstance(value, list) else {value} for value in declared]
+
+
+def _listed(cases: Mapping[str, Mapping]) -> dict[str, tuple[tuple[str, ...], str]]:
+    """As nnU-Net takes them: environment variables in paths are filled in."""
+    return {
+        case: (tuple(map(expandvars, [*files["images"]])), expandvars(files["label"])) for case, files in cases.items()
+    }
 
 
 def _shown(value: int | list[int]) -> str:

@@ -9,3 +9,6 @@ IMAGE_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".png", ".tif", ".tiff", ".bmp")
 
 MEDICAL_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".nhdr", ".mgz", ".mgh", ".hdr", ".img", ".img.gz", ".dcm", ".ima", ".mnc")
 """File name endings of medical images of any kind: one that is not used must not be passed over in silence."""
+
+PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".bmp")
+"""Those of images without a position in space. A picture in colour holds several channels."""

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.endings import PICTURE_ENDINGS
 from dataset_conversion.files.nifti import read_nifti
 from dataset_conversion.files.promises import require_promised
 
@@ -33,6 +34,20 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
     require_usable_name(path)
     image = read_nifti(path, content) if path.name.lower().endswith((".nii", ".nii.gz")) else _read_other(path)
     return with_usable_values(image, path, nan=nan)
+
+
+def read_channels(path: Path) -> list[sitk.Image]:
+    """The channels of a picture in colour, as nnU-Net's NaturalImage2DIO takes them; of any other image the one.
+
+    Raises Fault as ``read_image`` does.
+    """
+    if not path.name.lower().endswith(PICTURE_ENDINGS):
+        return [read_image(path)]
+    require_usable_name(path)
+    image = _read_components(path)
+    n = image.GetNumberOfComponentsPerPixel()
+    channels = [sitk.VectorIndexSelectionCast(image, i) for i in range(n)] if n > 1 else [image]
+    return [with_usable_values(channel, path, nan="refuse") for channel in channels]
 
 
 def printable(name: str) -> str:
@@ -78,6 +93,17 @@ def _extremes(voxels: NDArray) -> NDArray[np.float64]:
 
 def _read_other(path: Path) -> sitk.Image:
     """Any other format that SimpleITK reads, such as NRRD, MetaImage or PNG."""
+    image = _read_components(path)
+    if image.GetDimension() > 3 or image.GetNumberOfComponentsPerPixel() > 1:
+        problem = f"this is not one volume (size {image.GetSize()})"
+        if (n := image.GetNumberOfComponentsPerPixel()) > 1:
+            problem = f"{problem[:-1]}, {n} values for every voxel)"
+        raise Fault(problem, file=path, remedy="Give a file with one volume.")
+    return image
+
+
+def _read_components(path: Path) -> sitk.Image:
+    """The image, of whatever number of values for each voxel. A picture has no position but that of its pixels."""
     header = sitk.ImageFileReader()
     header.SetFileName(str(path))
     try:
@@ -88,11 +114,21 @@ def _read_other(path: Path) -> sitk.Image:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise Fault(f"this is no readable image ({reason})", file=path, remedy="Copy it again.") from error
-    if image.GetDimension() > 3 or image.GetNumberOfComponentsPerPixel() > 1:
-        raise Fault(
-            f"this is not one volume (size {image.GetSize()})", file=path, remedy="Give a file with one volume."
-        )
+    if path.name.lower().endswith(".bmp") and _is_grey_bitmap(image, path):
+        # SimpleITK looks up its values in the table of greys, nnU-Net does not
+        image = sitk.VectorIndexSelectionCast(image, 0)
+    if path.name.lower().endswith(PICTURE_ENDINGS):
+        # SimpleITK makes a spacing of a resolution for printing, nnU-Net does not
+        image.CopyInformation(sitk.Image(image.GetSize(), sitk.sitkUInt8))
     return image
+
+
+def _is_grey_bitmap(image: sitk.Image, path: Path) -> bool:
+    """Whether it has one byte for each pixel, and a table of colours that holds greys only."""
+    with path.open("rb") as stream:
+        bits_per_pixel = int.from_bytes(stream.read(30)[28:], "little")
+    colours = np.atleast_3d(sitk.GetArrayViewFromImage(image))
+    return bits_per_pixel == 8 < 8 * colours.shape[2] and bool((colours == colours[..., :1]).all())
 
 
 def write_image(image: sitk.Image, path: Path) -> None:
