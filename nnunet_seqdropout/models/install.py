@@ -10,7 +10,7 @@ import torch
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import replace_recorded
 from dataset_conversion.files.json_files import write_json
-from dataset_conversion.files.staging import remove_abandoned, staged
+from dataset_conversion.files.staging import staged
 from evaluation.inputs.thresholds import read_thresholds
 from nnunet_seqdropout.models.archive import CARD, DATASET, Archive, open_archive
 from nnunet_seqdropout.models.information import read_model_folder
@@ -47,7 +47,6 @@ def install_archive(
             return Installed(target, before=True)
         _require_free_number(dataset)
         results.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(results)
         with staged(results) as stage:
             model = stage / target.name
             _write(archive, model, dataset)
