@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import has_geometry_of, stored_geometry
+from dataset_conversion.files.grids import has_geometry_of
+from dataset_conversion.files.headers import stored_geometry
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import write_json
 from dataset_conversion.files.staging import remove_abandoned, staged

@@ -32,6 +32,7 @@ from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import is_constant
 from dataset_conversion.registration.checkerboard import checkerboard
 from dataset_conversion.registration.rigid import Diverged, Registration, register, resample
+from dataset_conversion.registration.settling import settled
 from dataset_conversion.registration.straightening import read_straightened
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,8 @@ def prepare_patient(
         label = with_geometry_of(usable[reference].image, label)
     elif label is not None:
         drawn_on = next(name for name, series in usable.items() if on_same_grid(series.image, label))
-        label = resample(label, usable[reference].image, moved[drawn_on].registration.transform, is_label=True)  # type: ignore[union-attr]
+        transform = moved[drawn_on].registration.transform  # type: ignore[union-attr]
+        label = _moved(label, usable[reference].image, transform, is_label=True)
         warnings.append(f"label: drawn on {drawn_on}, brought to {reference} with it")
     if label is not None and not sitk.GetArrayViewFromImage(label).any():
         warnings.append(EMPTY_LABEL)
@@ -195,7 +197,8 @@ def _registered(
             moved[name] = _with_one_header(fixed, series)
             continue
         try:
-            found = register(fixed.image, series.image)
+            still = settled(fixed.image)
+            found = register(still, settled(series.image, still))
         except Diverged as fault:
             picture = _checkerboard(fixed, series, fault.attempt, f"{name} on {reference}: failed")
             problem = f"{name}: {fault.problem}"
@@ -203,11 +206,20 @@ def _registered(
         if found.skipped:
             moved[name] = replace(_with_one_header(fixed, series), registration=found)
             continue
-        image = resample(series.image, fixed.image, found.transform)
+        image = _moved(series.image, fixed.image, found.transform)
         moved[name] = PreparedSeries(image, series.file, series.sha256, None, found)
         title = f"{name} on {reference}: moved by {found.translation_mm:.1f} mm, {found.rotation_deg:.1f}°"
         pictures[name] = _checkerboard(fixed, series, found, title)
     return moved, pictures
+
+
+def _moved(
+    image: sitk.Image, reference: sitk.Image, transform: sitk.Transform, *, is_label: bool = False
+) -> sitk.Image:
+    """The image on the reference's grid by the transform between the two, as it was found: settled."""
+    still = settled(reference)
+    moved = resample(settled(image, still), still, transform, is_label=is_label)
+    return with_geometry_of(reference, stored_like(reference, moved))
 
 
 def _require_same_grid(fixed: PreparedSeries, series: PreparedSeries) -> None:

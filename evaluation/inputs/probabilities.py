@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import on_grid_of
+from dataset_conversion.files.headers import stored_geometry
 from dataset_conversion.files.images import read_image
 
 HIGHEST = 1 + 1e-3
@@ -86,12 +87,7 @@ def _on_grid(values: NDArray[np.floating], file: Path, label_map: Path, grid: Re
 
     Raises Fault as ``on_grid_of`` does, and where the shape is not the label map's.
     """
-    header = sitk.ImageFileReader()
-    header.SetFileName(str(label_map))
-    try:
-        header.ReadImageInformation()
-    except RuntimeError as error:
-        raise Fault("this is no readable image", file=label_map, remedy=_AGAIN) from error
+    header = stored_geometry(label_map)
     if values.shape != (expected := header.GetSize()[::-1]):
         raise Fault(f"shape {values.shape}, but {label_map} has {expected}", file=file, remedy=_AGAIN)
     ours, theirs = ((i.GetSize(), i.GetSpacing(), i.GetOrigin(), i.GetDirection()) for i in (grid.image, header))
