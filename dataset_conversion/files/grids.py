@@ -61,14 +61,6 @@ def has_geometry_of(reference: sitk.Image, image: sitk.Image | sitk.ImageFileRea
     return len(ours) == len(theirs) and np.allclose(ours, theirs)
 
 
-def stored_geometry(path: Path) -> sitk.ImageFileReader:
-    """The header of an image that ``read_image`` has read."""
-    header = sitk.ImageFileReader()
-    header.SetFileName(str(path))
-    header.ReadImageInformation()
-    return header
-
-
 def with_geometry_of(reference: sitk.Image, image: sitk.Image) -> sitk.Image:
     """A copy of the image with the header of another image of its size."""
     copy = sitk.Image(image)

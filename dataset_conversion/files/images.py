@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.endings import PICTURE_ENDINGS
+from dataset_conversion.files.headers import require_usable_name, stored_geometry
 from dataset_conversion.files.nifti import read_nifti
-from dataset_conversion.files.promises import require_promised
+from dataset_conversion.files.nifti_axes import LARGEST_SKEW, REMEDY, skew
+from dataset_conversion.files.text_headers import TEXT_HEADERS, read_header
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +57,6 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
-def require_usable_name(path: Path) -> None:
-    """Raises Fault where the name is not UTF-8: handed to a C++ library it would end the process."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError as error:
-        remedy = "Rename it, with letters that UTF-8 knows."
-        raise Fault("its name is not written in UTF-8", file=path, remedy=remedy) from error
-
-
 def with_usable_values(image: sitk.Image, path: Path, *, nan: Literal["refuse", "zero"]) -> sitk.Image:
     """The image, or a copy with 0 for NaN and infinity. Raises Fault where there is one and ``nan`` is "refuse", or a
     value beyond LARGEST_VALUE."""
@@ -104,12 +97,10 @@ def _read_other(path: Path) -> sitk.Image:
 
 def _read_components(path: Path) -> sitk.Image:
     """The image, of whatever number of values for each voxel. A picture has no position but that of its pixels."""
-    header = sitk.ImageFileReader()
-    header.SetFileName(str(path))
+    header = stored_geometry(path)
+    if path.name.lower().endswith(TEXT_HEADERS):
+        return _with_text_header(path, header)
     try:
-        header.ReadImageInformation()
-        if path.suffix.lower() in (".mha", ".mhd", ".nrrd", ".nhdr"):
-            require_promised(path, header)
         image = header.Execute()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -120,6 +111,21 @@ def _read_components(path: Path) -> sitk.Image:
     if path.name.lower().endswith(PICTURE_ENDINGS):
         # SimpleITK makes a spacing of a resolution for printing, nnU-Net does not
         image.CopyInformation(sitk.Image(image.GetSize(), sitk.sitkUInt8))
+    return image
+
+
+def _with_text_header(path: Path, header: sitk.ImageFileReader) -> sitk.Image:
+    """A MetaImage or NRRD: the voxels as its header declares them, where SimpleITK sees them, read to the last byte."""
+    voxels = read_header(path).read(path)
+    image = sitk.GetImageFromArray(voxels.astype(voxels.dtype.newbyteorder("="), copy=False))
+    seen = (header.GetSize(), header.GetPixelID(), header.GetNumberOfComponents())
+    if seen != (image.GetSize(), image.GetPixelID(), 1):
+        raise Fault("its header can be read in two ways", file=path, remedy="Save it again with its own program.")
+    if skew(np.reshape(header.GetDirection(), (len(header.GetSize()),) * 2)) > LARGEST_SKEW:
+        raise Fault("the axes in its header are not at right angles", file=path, remedy=REMEDY)
+    image.SetSpacing(header.GetSpacing())
+    image.SetOrigin(header.GetOrigin())
+    image.SetDirection(header.GetDirection())
     return image
 
 

@@ -1,7 +1,11 @@
 """Reads NIfTI files in one pass and checks for truncation, corruption and invalid headers; writes probability maps."""
 
 import gzip
+import math
+import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO, IOBase
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +25,10 @@ PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]
 _AGAIN = "Copy it again from its source."
 _NO_USE = "SimpleITK cannot use the axes in its header"
-_MOST_INFLATED = 1032
+MOST_INFLATED = 1032
 """Deflate writes a byte for at most so many of its input (zlib's technical details): a larger promise is not kept."""
 _CHUNK = 1 << 24
+_INFINITE_SLOPES = [struct.pack(f"{order}f", slope) for order in "<>" for slope in (math.inf, -math.inf)]
 
 
 def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
@@ -50,24 +55,38 @@ def read_voxels(path: Path, content: bytes | None = None) -> sitk.Image:
     return _read(path, content, sound_axes=False)[0]
 
 
+def require_sound_header(path: Path) -> None:
+    """Raises Fault where ``read_nifti`` would because of the header: SimpleITK does not return from some of them."""
+    with _faults_of(path), _opened(path, None) as stream:
+        image = _parse(stream, path)
+        _require_volume(image.header, path)
+        require_sound_axes(image.header, path)
+
+
 def _read(path: Path, content: bytes | None, *, sound_axes: bool) -> tuple[sitk.Image, nibabel.Nifti1Header]:
+    with _faults_of(path), _opened(path, content) as stream:
+        image = _parse(stream, path)
+        _require_volume(image.header, path)
+        _require_promised(image, path, len(content) if content is not None else path.stat().st_size)
+        if sound_axes:
+            require_sound_axes(image.header, path)
+        voxels = _scaled(image)
+        while stream.read(_CHUNK):
+            pass
+    return sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T), image.header
+
+
+@contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+    """What gzip and nibabel raise of a bad file becomes its Fault."""
     try:
-        with _opened(path, content) as stream:
-            image = _parse(stream, path)
-            _require_volume(image.header, path)
-            _require_promised(image, path, len(content) if content is not None else path.stat().st_size)
-            if sound_axes:
-                require_sound_axes(image.header, path)
-            voxels = _scaled(image)
-            while stream.read(_CHUNK):
-                pass
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Fault(f"the file is truncated or corrupt ({error})", file=path, remedy=_AGAIN) from error
     except Fault:
         raise
     except (ValueError, OverflowError) as error:
         raise Fault(f"its header cannot be used ({error})", file=path, remedy=_AGAIN) from error
-    return sitk.GetImageFromArray(voxels.reshape(image.shape[:3], copy=False).T), image.header
 
 
 def _copy_geometry(path: Path, image: sitk.Image) -> None:
@@ -87,15 +106,18 @@ def _opened(path: Path, content: bytes | None) -> IOBase:
 
 def _parse(stream: IOBase, path: Path) -> nibabel.Nifti1Image:
     try:
-        first = stream.read(4)
+        start = stream.read(116)
     except gzip.BadGzipFile as error:
         plain = path.with_suffix("")
         remedy = f"Rename it to {plain.name}, or compress it with gzip; if it is no NIfTI: {_AGAIN}"
         raise Fault("it is not compressed, though its name ends in .gz", file=path, remedy=remedy) from error
-    if not first:
+    if not start:
         raise Fault("the file is empty", file=path, remedy=_AGAIN)
+    if start[112:] in _INFINITE_SLOPES:
+        # nibabel takes it for none, SimpleITK multiplies by it
+        raise Fault("its header scales the voxels by infinity", file=path, remedy="Correct scl_slope in the header.")
     stream.seek(0)
-    kind = nibabel.Nifti2Image if 540 in (int.from_bytes(first, order) for order in ("little", "big")) else None
+    kind = nibabel.Nifti2Image if 540 in (int.from_bytes(start[:4], order) for order in ("little", "big")) else None
     try:
         return (kind or nibabel.Nifti1Image).from_stream(stream)
     except (nibabel.spatialimages.HeaderDataError, nibabel.filebasedimages.ImageFileError) as error:
@@ -136,7 +158,7 @@ def _many(shape: tuple[int, ...]) -> str:
 def _require_promised(image: nibabel.Nifti1Image, path: Path, n_bytes: int) -> None:
     """Raises Fault where the file cannot hold what its header declares, before memory is taken for it."""
     declared = int(np.prod(image.shape, dtype=object)) * image.header.get_data_dtype().itemsize
-    if declared > n_bytes * (_MOST_INFLATED if path.suffix.lower() == ".gz" else 1):
+    if declared > n_bytes * (MOST_INFLATED if path.suffix.lower() == ".gz" else 1):
         problem = f"the file is truncated: its header declares {declared} bytes of voxels, and it has {n_bytes} in all"
         raise Fault(problem, file=path, remedy=_AGAIN)
 

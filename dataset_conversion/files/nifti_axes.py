@@ -78,7 +78,7 @@ def skew(affine: NDArray) -> float:
     """The largest cosine of the angle between two axes: 0 at right angles."""
     axes = unit_axes(affine)
     # products of unit vectors are cosines
-    return float(np.abs(axes.T @ axes - np.eye(3)).max())
+    return float(np.abs(axes.T @ axes - np.eye(len(axes))).max())
 
 
 def _same_widths(affine: NDArray, spacing: NDArray) -> bool:

@@ -5,8 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import stored_geometry
-from dataset_conversion.files.images import require_usable_name
+from dataset_conversion.files.headers import stored_geometry
 from dataset_conversion.files.json_files import read_json, read_json_if_there
 from dataset_conversion.files.storage_order import storage_order
 from dataset_conversion.outcomes import Outcome
@@ -55,9 +54,8 @@ def _storage_order(folder: Path, patients: Mapping[str, Patient], order: Sequenc
     for patient in patients.values():
         if (file := next((patient.images[name] for name in order if name in patient.images), None)) is not None:
             try:
-                require_usable_name(file)
                 orders[storage_order(stored_geometry(file))] += 1
-            except (Fault, RuntimeError):
+            except Fault:
                 continue  # what is wrong with it is said when it is read
     return orders.most_common(1)[0][0] if orders else None
 

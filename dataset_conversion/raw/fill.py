@@ -9,7 +9,8 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import bytes_of, require_room
-from dataset_conversion.files.grids import has_geometry_of, stored_geometry
+from dataset_conversion.files.grids import has_geometry_of
+from dataset_conversion.files.headers import stored_geometry
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import write_json
 from dataset_conversion.files.staging import staged

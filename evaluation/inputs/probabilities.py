@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import on_grid_of
+from dataset_conversion.files.headers import stored_geometry
 from dataset_conversion.files.images import read_image
 
 HIGHEST = 1 + 1e-3
@@ -57,7 +58,7 @@ def read_npz(
             probabilities = np.lib.format.read_array(stream, allow_pickle=False)
     except _BROKEN as error:
         raise Fault(f"not a probability file of nnU-Net ({error})", file=file, remedy=_AGAIN) from error
-    header = _header(label_map)
+    header = stored_geometry(label_map)
     if probabilities.shape[1:] != (expected := header.GetSize()[::-1]):
         raise Fault(f"shape {probabilities.shape[1:]}, but {label_map} has {expected}", file=file, remedy=_AGAIN)
     channels = _channels(labels, regions)
@@ -84,16 +85,6 @@ def _from_0_to_1(values: NDArray[np.floating], file: Path) -> NDArray[np.floatin
         problem = f"its values go from {values.min():g} to {values.max():g}"
         raise Fault(problem, file=file, remedy="Give probabilities between 0 and 1.")
     return values
-
-
-def _header(file: Path) -> sitk.ImageFileReader:
-    header = sitk.ImageFileReader()
-    header.SetFileName(str(file))
-    try:
-        header.ReadImageInformation()
-    except RuntimeError as error:
-        raise Fault("this is no readable image", file=file, remedy=_AGAIN) from error
-    return header
 
 
 def _moved(values: NDArray[np.floating], label_map: Path, grid: ReferenceGrid) -> NDArray[np.floating]:

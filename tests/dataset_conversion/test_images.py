@@ -226,6 +226,11 @@ def test_no_scale_in_the_header_is_no_scale(tmp_path, slope):
     assert np.array_equal(sitk.GetArrayFromImage(read).T, noise())
 
 
+def test_an_infinite_scale_is_refused(tmp_path):
+    with pytest.raises(Fault, match="scales the voxels by infinity"):
+        read_image(save(tmp_path / "image.nii", noise(), slope=np.inf))
+
+
 def test_forms_that_disagree_and_skewed_axes_are_named(tmp_path):
     image = nibabel.Nifti1Image(noise(), np.eye(4))
     image.set_qform(np.eye(4), 1)

@@ -1,0 +1,35 @@
+"""Lets SimpleITK read the header of an image file, once what would end its process is excluded."""
+
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from dataset_conversion.faults import Fault
+from dataset_conversion.files.nifti import require_sound_header
+from dataset_conversion.files.text_headers import TEXT_HEADERS, read_header
+
+
+def require_usable_name(path: Path) -> None:
+    """Raises Fault where the name is not UTF-8: handed to a C++ library it would end the process."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        remedy = "Rename it, with letters that UTF-8 knows."
+        raise Fault("its name is not written in UTF-8", file=path, remedy=remedy) from error
+
+
+def stored_geometry(path: Path) -> sitk.ImageFileReader:
+    """Size and position as SimpleITK, and so nnU-Net, takes them from the header. Raises Fault where it cannot."""
+    require_usable_name(path)
+    if path.name.lower().endswith(TEXT_HEADERS):
+        read_header(path)
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        require_sound_header(path)
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(path))
+    try:
+        header.ReadImageInformation()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise Fault(f"this is no readable image ({reason})", file=path, remedy="Copy it again.") from error
+    return header
