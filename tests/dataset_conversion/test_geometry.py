@@ -226,7 +226,7 @@ def test_the_files_of_one_label_are_put_together_on_trust(tmp_path, raw):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [([], "none of 1 cases can be predicted"), ([TRUST], "no fold has the file checkpoint")]
+    ("options", "said"), [([], "none of 1 case can be predicted"), ([TRUST], "no fold has the file checkpoint")]
 )
 def test_predict_passes_on_trust_to_the_loading_of_the_model(dataset, tmp_path, capsys, options, said):
     """Every case is looked at before the model is loaded, of which only dataset.json is there."""

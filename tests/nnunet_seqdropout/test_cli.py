@@ -123,10 +123,10 @@ def run_by_themselves(tmp_path_factory) -> dict[str, subprocess.CompletedProcess
     [
         ("env", 0, "export nnUNet_extTrainer="),
         ("phantom", 0, ""),
-        ("convert", 0, "1 of 1 cases"),
+        ("convert", 0, "1 of 1 case;"),
         ("check", 0, "none with faults"),
-        ("fill", 0, "cases done"),
-        ("evaluate", 0, "lesions found"),
+        ("fill", 0, " done: "),
+        ("evaluate", 0, " found, "),
         ("compare", 2, "both models are called a"),
         ("calibrate", 2, "nowhere is not a folder"),
         ("predict", 2, "no model folder"),

@@ -206,7 +206,7 @@ def test_rows_1_and_2_what_is_missing_is_logged_recorded_and_summed_up(make_mode
     assert record(tmp_path / "out", "R")["absent"] == ["bravo", "t1_gd"]
     printed = capsys.readouterr().out
     for shown in (SEQUENCES, SEQUENCES[:3], ("t1_pre", "flair")):
-        assert f"1 cases with {'+'.join(shown)}" in printed
+        assert f"1 case with {'+'.join(shown)}" in printed
 
 
 def test_row_4_a_constant_image_is_treated_as_absent_and_the_record_warns_of_it(make_model, images, tmp_path, caplog):
