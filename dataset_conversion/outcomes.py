@@ -12,6 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.names import require_name
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +77,12 @@ def for_each_case(
 
 
 def attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
-    """What became of ``work`` on a case, and what it returned; None where it was stopped, by whatever."""
+    """What became of ``work`` on a case, and what it returned; None where it was stopped, by whatever.
+
+    A case whose id cannot be the name of a file fails before ``work`` is called, whatever the command.
+    """
     try:
-        return Outcome("ok"), work(case)
+        return Outcome("ok"), work(require_name(case, what="the case"))
     except Fault as fault:
         return Outcome("failed", fault.problem, fault.remedy), None  # type: ignore[return-value]
     except OSError as error:

@@ -16,11 +16,12 @@ from dataset_conversion.dicom.roles import choose_series
 from dataset_conversion.dicom.rules import read_rules
 from dataset_conversion.dicom.series import DicomSeries, find_series
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.disk import bytes_of, require_room
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
-from dataset_conversion.files.staging import remove_abandoned, staged
+from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.sequences import ALIASES
@@ -40,6 +41,7 @@ def from_dicom(
     in a patient's folder, a label for instance, are left as they are.
     Raises Fault where nothing can be done: no dcm2niix, no DICOM, no rules, no key that will do.
     """
+    require_room(work)
     converter = _find_dcm2niix()
     chosen_by, key = read_rules(rules), read_or_make_key(key_file, away_from=work)
     patients: dict[str, list[DicomSeries]] = defaultdict(list)
@@ -49,7 +51,6 @@ def from_dicom(
         log.warning("the rules file has decisions for %s, but there is no such patient", ", ".join(sorted(strangers)))
     images: dict[str, dict[str, Path]] = {}
     unchanged = set()
-    remove_abandoned(work, *(work / patient for patient in patients))
 
     def convert(patient: str) -> None:
         folder = work / patient
@@ -61,9 +62,8 @@ def from_dicom(
             if _is_converted(folder, fingerprints):
                 unchanged.add(patient)
             else:
-                _remove_converted(folder)
                 _convert(chosen, folder, fingerprints=fingerprints, converter=converter)
-        except (Fault, OSError):
+        except Fault:
             _remove_converted(folder)
             raise
         images[patient] = {role: _image_file(folder, role) for role in chosen}
@@ -79,11 +79,13 @@ def _convert(
 ) -> None:
     for series in chosen.values():
         require_whole(series)
+    require_room(folder, bytes_of(one.file for series in chosen.values() for one in series.slices))
     with staged(folder) as stage:
         for role, series in chosen.items():
             log.info("%s: %s is %s", folder.name, role, series)
             write_image(_volume(series, converter), _image_file(stage, role))
         write_json(stage / RECORD, {"version": 1, "series": fingerprints})
+        _remove_converted(folder)
 
 
 def _volume(series: DicomSeries, converter: str) -> sitk.Image:
@@ -137,10 +139,16 @@ def _fingerprint(series: DicomSeries) -> str:
 
 
 def _is_converted(folder: Path, fingerprints: Mapping[str, str]) -> bool:
-    record = folder / RECORD
-    if read_json_if_there(record).get("series") != fingerprints:
+    """Whether the images are there, made of these files, and can be read."""
+    try:
+        if read_json_if_there(folder / RECORD).get("series") != fingerprints:
+            return False
+        there = [role for role in ALIASES if _image_file(folder, role).is_file()]
+        for role in there:
+            read_image(_image_file(folder, role))
+    except Fault:
         return False
-    return {role for role in ALIASES if _image_file(folder, role).is_file()} == fingerprints.keys()
+    return {*there} == fingerprints.keys()
 
 
 def _remove_converted(folder: Path) -> None:

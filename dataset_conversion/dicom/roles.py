@@ -22,7 +22,7 @@ def choose_series(candidates: Sequence[DicomSeries], rules: SeriesRules, *, pati
         if series.modality == "MR" and series.uid not in taken and role not in (NOT_USED, *decided):
             claims.setdefault(role, []).append(series)
     if not claims:
-        remedy = "Write a rules file that matches these descriptions."
+        remedy = "Look up their descriptions in a viewer, by number, and write a rules file that matches them."
         raise Fault(f"no rule matches any of {_listed(candidates)}", remedy=remedy)
     _require_one_examination(claims, patient=patient)
     if several := {role: claim for role, claim in claims.items() if len(claim) > 1}:
@@ -52,7 +52,8 @@ def _require_one_examination(claims: Mapping[str, Sequence[DicomSeries]], *, pat
 
 
 def _decision(claims: Mapping[str, Sequence[DicomSeries]], *, patient: str) -> str:
-    choices = ", ".join(f"{role}: {claim[0].number or 'UID'}" for role, claim in claims.items())
+    numbers = {role: claim[0].number if claim[0].number.isdecimal() else "UID" for role, claim in claims.items()}
+    choices = ", ".join(f"{role}: {number}" for role, number in numbers.items())
     return (
         f"Choose in a rules file by series number, or by SeriesInstanceUID where the number does not tell: "
         f"'series: {{{patient}: {{{choices}}}}}'."

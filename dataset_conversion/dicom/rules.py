@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dataset_conversion.dicom.series import DicomSeries
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.patterns import BoundedPattern, bounded, limited_time
 from dataset_conversion.files.yaml_files import read_yaml
 from dataset_conversion.sequences import ALIASES, canonical
 
@@ -24,19 +25,23 @@ class Rule:
     """
 
     role: str
-    description: Sequence[re.Pattern[str]] = ()
-    exclude: Sequence[re.Pattern[str]] = ()
+    description: Sequence[BoundedPattern] = ()
+    exclude: Sequence[BoundedPattern] = ()
     contrast: bool | None = None
     inversion_time_ms: tuple[float, float] | None = None
 
     def holds(self, series: DicomSeries) -> bool:
-        text = re.sub(r"[_\-\s]+", " ", series.description)
         return (
-            all(pattern.search(text) for pattern in self.description)
-            and not any(pattern.search(text) for pattern in self.exclude)
+            self._describes(re.sub(r"[_\-\s]+", " ", series.description))
             and self.contrast in (None, series.contrast_agent)
             and self._holds_for_time(series.inversion_time_ms)
         )
+
+    def _describes(self, text: str) -> bool:
+        with limited_time():
+            return all(pattern.search(text) for pattern in self.description) and not any(
+                pattern.search(text) for pattern in self.exclude
+            )
 
     def _holds_for_time(self, time_ms: float | None) -> bool:
         if self.inversion_time_ms is None:
@@ -101,5 +106,5 @@ def _role(name: str) -> str:
     return role
 
 
-def _patterns(found: str | Sequence[str]) -> list[re.Pattern[str]]:
-    return [re.compile(pattern, re.IGNORECASE) for pattern in ([found] if isinstance(found, str) else found)]
+def _patterns(found: str | Sequence[str]) -> list[BoundedPattern]:
+    return [bounded(pattern) for pattern in ([found] if isinstance(found, str) else found)]

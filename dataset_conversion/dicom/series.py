@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,9 @@ class DicomSeries:
     slices: tuple[DicomSlice, ...]
 
     def __str__(self) -> str:
-        return f"series {self.number or 'without a number'} '{self.description}' ({len(self.slices)} slices)"
+        """Without its description: that is free text and may name the patient, and this goes into summaries."""
+        number = self.number if self.number.isdecimal() else "without a number"
+        return f"series {number} ({n_of(len(self.slices), 'slice')})"
 
 
 def find_series(source: Path) -> list[DicomSeries]:

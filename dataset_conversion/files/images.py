@@ -1,6 +1,7 @@
 """Reads images with checks for damaged files and NaN, and writes compressed images."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 LARGEST_VALUE = 1e14
 """nnU-Net normalises in float32: the squares of larger values, summed over an image, are infinite there, and what
 reaches the network is zeros. No scanner writes more than some 1e6."""
+NIFTI_HEADER_BYTES = 352
 
 
 def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content: bytes | None = None) -> sitk.Image:
@@ -34,8 +36,8 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
 
 
 def printable(name: str) -> str:
-    """The name; bytes that are no UTF-8 are written out, as in \\udcfc."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """The name, with ? for bytes that are no UTF-8, as ls prints it."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def require_usable_name(path: Path) -> None:
@@ -57,7 +59,8 @@ def with_usable_values(image: sitk.Image, path: Path, *, nan: Literal["refuse", 
     if not finite.all():
         if nan == "refuse":
             problem = f"{int((~finite).sum())} voxels are NaN or infinite"
-            raise Fault(problem, file=path, remedy="Repair the image, or replace them by 0 with --nan zero.")
+            remedy = "Repair the image; convert and predict replace them by 0 with --nan zero."
+            raise Fault(problem, file=path, remedy=remedy)
         voxels = np.where(finite, voxels, voxels.dtype.type(0))
     place = np.unravel_index(np.abs(voxels).argmax(), voxels.shape)
     if abs(value := float(voxels[place])) > LARGEST_VALUE:
@@ -98,3 +101,22 @@ def write_image(image: sitk.Image, path: Path) -> None:
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
         raise OSError(f"{path} cannot be written ({str(error).strip().splitlines()[-1]})") from error
+    if path.name.endswith((".nii", ".nii.gz")) and _bytes_in(path) != _nifti_bytes(image) % 2**32:
+        raise OSError(f"{path} cannot be written: it is not whole, as where the disk is full")
+
+
+def _bytes_in(path: Path) -> int:
+    """How many it holds, modulo 2^32, without reading them: gzip says so at its end.
+
+    SimpleITK does not notice where NIfTI cannot be written to its end.
+    """
+    if not path.name.endswith(".gz"):
+        return path.stat().st_size % 2**32
+    with path.open("rb") as stream:
+        stream.seek(-min(4, path.stat().st_size), os.SEEK_END)
+        return int.from_bytes(stream.read(), "little")
+
+
+def _nifti_bytes(image: sitk.Image) -> int:
+    voxels = image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel() * image.GetSizeOfPixelComponent()
+    return NIFTI_HEADER_BYTES + voxels

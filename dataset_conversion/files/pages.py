@@ -5,9 +5,12 @@ from pathlib import Path
 
 import jinja2
 
+from dataset_conversion.plurals import counted, n_of
+
 
 def templates(folder: Path) -> jinja2.Environment:
-    """The templates of a folder, with the filter ``webp``: the bytes of a picture as a data URI."""
+    """The templates of a folder, with the filters ``webp``, the bytes of a picture as a data URI, and those that count
+    in words."""
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
@@ -16,6 +19,7 @@ def templates(folder: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     pages.filters["webp"] = lambda picture: data_uri(picture, "image/webp")
+    pages.filters |= {"counted": counted, "n_of": n_of}
     return pages
 
 

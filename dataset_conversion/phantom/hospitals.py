@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from dataset_conversion.files.disk import require_room
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
 from dataset_conversion.files.staging import staged
@@ -57,8 +58,8 @@ def write_phantom(target: Path, design: PhantomSettings, *, n_workers: int = 1) 
     the point of this series that shows the same tissue (4x4, row-major, LPS, mm). The same design gives the same bytes.
     A patient whose files are complete is skipped.
     """
+    require_room(target)
     places = _places(design)
-
     threads = max(1, (os.cpu_count() or 1) // n_workers)
 
     def write_patient(name: str) -> None:

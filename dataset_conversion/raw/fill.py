@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import SimpleITK as sitk
+
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.disk import bytes_of, require_room
 from dataset_conversion.files.grids import has_geometry_of, stored_geometry
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import write_json
-from dataset_conversion.files.staging import remove_abandoned, staged
+from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.placeholders import log_missing, placeholder, usable_images
@@ -30,23 +33,38 @@ def fill(
     """Copies the cases of ``source`` to ``target`` and adds exact zeros for the channels that are absent.
 
     Beside each case stands ``<case>.json`` with its availability pattern and the factor by which the model multiplies
-    the sequences present: ``factor(n_present, n_sequences)``. The whole is summed up in ``summary.json``. A case that
-    fails has no file in ``target``. trust_geometry: images of one size get the geometry of the case's first. An image
-    that gets another geometry is written anew, the others are copied.
-    Raises Fault where ``source`` has no image or is ``target``.
+    the sequences present: ``factor(n_present, n_sequences)``. The whole is summed up in ``summary.json``. A case whose
+    images cannot be used has no file in ``target``. trust_geometry: images of one size get the geometry of the case's
+    first. An image that gets another geometry is written anew, the others are copied.
+    Raises Fault where ``source`` has no image or is ``target``, or ``target`` has no room.
     """
     if source.resolve() == target.resolve():
         raise Fault(f"{source} is input and output", remedy="Give another output folder.")
     cases = find_cases(source, channel_names=channel_names, file_ending=file_ending)
-    remove_abandoned(target)
+    new = [
+        file
+        for case, found in cases.items()
+        for channel, file in found.by_channel.items()
+        if not (target / f"{case}_{channel:04d}{file_ending}").is_file()
+    ]
+    require_room(target, bytes_of(new))
 
-    def fill_case(case: str) -> None:
+    def images_of(case: str) -> dict[int, sitk.Image]:
+        if faults := cases[case].faults:
+            raise Fault("; ".join(fault.problem for fault in faults), remedy=faults[0].remedy)
+        return usable_images(cases[case].by_channel, trust_geometry=trust_geometry)
+
+    def remove(case: str) -> None:
         for channel in range(len(channel_names)):
             (target / f"{case}_{channel:04d}{file_ending}").unlink(missing_ok=True)
         (target / f"{case}.json").unlink(missing_ok=True)
-        if faults := cases[case].faults:
-            raise Fault("; ".join(fault.problem for fault in faults), remedy=faults[0].remedy)
-        usable = usable_images(cases[case].by_channel, trust_geometry=trust_geometry)
+
+    def fill_case(case: str) -> None:
+        try:
+            usable = images_of(case)
+        except (Fault, OSError):
+            remove(case)
+            raise
         with staged(target) as stage:
             for channel in range(len(channel_names)):
                 filled = stage / f"{case}_{channel:04d}{file_ending}"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.names import require_name
+from dataset_conversion.files.patterns import LONGEST, BoundedPattern, bounded
 from dataset_conversion.files.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).with_name("layouts")
@@ -24,7 +26,7 @@ class NamePattern:
     """A pattern as it is written, and as a regular expression of the path without its ending."""
 
     written: str
-    expression: re.Pattern
+    expression: BoundedPattern
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class LabelFiles:
 class Layout:
     """labels: name -> value, consecutive, background 0. reference: the series to whose grid the others are brought;
     None: the first that is there. registered: they lie on one grid already, and are not looked at for motion.
-    split: the split of a patient by default, without a label, or below a folder of that name."""
+    split: the split of a patient by default, without a label, or below a folder of that name. optional: the sequences
+    that nobody need have, so that patterns that fit no file are no mistake."""
 
     about: str
     channels: tuple[str, ...]
@@ -53,6 +56,7 @@ class Layout:
     default_split: str = "train"
     unlabelled_split: str | None = None
     split_of_folder: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
 
 def shipped_layouts() -> list[str]:
@@ -83,6 +87,7 @@ def read_layout(file: Path) -> Layout:
             default_split=split.get("default", "train"),
             unlabelled_split=split.get("unlabelled"),
             split_of_folder=split.get("folders", {}),
+            optional=tuple(content.get("optional", ())),
         )
         _require_sound(layout)
     except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
@@ -101,6 +106,8 @@ _TOKEN = re.compile(r"\*\*/|\*|\{(?P<name>[a-z]*)(?P<shape>:(?:[^{}]|\{\d+(?:,\d
 
 
 def _compiled(pattern: str) -> NamePattern:
+    if len(pattern) > LONGEST:
+        raise ValueError(f"the pattern {pattern[:40]}... has more than {LONGEST} characters")
     expression, end = "", 0
     for token in _TOKEN.finditer(pattern):
         expression += re.escape(pattern[end : token.start()])
@@ -112,12 +119,16 @@ def _compiled(pattern: str) -> NamePattern:
         else:
             shape = token["shape"][1:] if token["shape"] else "[^/]+"
             expression += f"(?P<{token['name']}>{shape})" if token["name"] else f"(?:{shape})"
-    return NamePattern(pattern, re.compile(expression + re.escape(pattern[end:]), re.IGNORECASE))
+    return NamePattern(pattern, bounded(expression + re.escape(pattern[end:])))
 
 
 def _require_sound(layout: Layout) -> None:
+    for channel in layout.channels:
+        require_name(channel, what="the channel")
     if unknown := layout.images.keys() - set(layout.channels):
         raise ValueError(f"images of {', '.join(sorted(unknown))}, which is not among the channels")
+    if unknown := {*layout.optional} - {*layout.channels}:
+        raise ValueError(f"{', '.join(sorted(unknown))} is optional, but not among the channels")
     if layout.reference is not None and layout.reference not in layout.channels:
         raise ValueError(f"the reference {layout.reference} is not among the channels")
     if sorted(layout.labels.values()) != list(range(len(layout.labels))):
@@ -130,5 +141,5 @@ def _require_sound(layout: Layout) -> None:
         raise ValueError(f"every split must be one of {', '.join(SPLITS)}")
     of_labels = [label.patterns for label in layout.label]
     for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
-        if "patient" not in pattern.expression.groupindex:
+        if "patient" not in pattern.expression.names:
             raise ValueError("a pattern does not contain {patient}")

@@ -15,16 +15,18 @@ import SimpleITK as sitk
 from matplotlib.figure import Figure
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.disk import bytes_of, require_room
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import read_json, read_json_if_there, write_json
-from dataset_conversion.files.staging import remove_abandoned, staged
+from dataset_conversion.files.names import require_name
+from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, map_cases, write_summary
 from dataset_conversion.raw.manifest import manifest_entry
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import placeholder
 from dataset_conversion.raw.preparation import Preparation, Prepared, PreparedSeries, Unregistered, prepare_patient
-from dataset_conversion.raw.pseudonymised import without_names
+from dataset_conversion.raw.pseudonymised import without_names_in
 from dataset_conversion.raw.splits import declared_splits, sources_of, with_an_image_in_common
 
 log = logging.getLogger(__name__)
@@ -69,25 +71,26 @@ def write_raw_dataset(
 
     Training and validation patients go to ``imagesTr``/``labelsTr``, test patients to ``imagesTs``/``labelsTs``.
     ``splits_final.json`` declares what ``declared_splits`` says.
-    Raises Fault where the data set has other channels, or has one of the patients in another split.
+    Raises Fault where the data set has other channels, or has one of the patients in another split, or has no room.
     """
     preparation = preparation or Preparation()
     if strangers := set((preparation.label_mapping or {}).values()) - set(dataset.labels.values()):
         remedy = f"The data set's labels are {dict(dataset.labels)}."
         raise Fault(f"--map gives the value {min(strangers)}, which is not a label of the data set", remedy=remedy)
     manifest = _patients_so_far(dataset, patients)
-    remove_abandoned(dataset.folder, dataset.folder / RECORDS, faces_folder(dataset.folder))
+    require_room(dataset.folder, _bytes_needed(dataset, patients))
 
     def write_patient(case: str) -> dict:
         patient = patients[case]
-        if not patient.has_pseudonym:
-            return _write_patient(dataset, case, patient, preparation)
         try:
-            return _write_patient(dataset, case, patient, preparation)
-        except Fault as fault:
-            raise Fault(without_names(fault.problem, patient), remedy=without_names(fault.remedy, patient)) from None
-        except OSError as error:
-            raise OSError(without_names(str(error), patient)) from None
+            entry = _write_patient(dataset, case, patient, preparation)
+        except Exception as error:
+            if not patient.has_pseudonym:
+                raise
+            raise without_names_in(error, patient) from None
+        # of a case that was kept, an earlier version may have taken a time point for a person; files may have come
+        warnings = dict.fromkeys([*entry["warnings"], *patient.unused])
+        return {**entry, "person": patient.person, "warnings": list(warnings)}
 
     outcomes, entries = map_cases(patients, write_patient, doing="Converting", n_workers=n_workers)
     for case, outcome in outcomes.items():
@@ -123,6 +126,14 @@ def write_raw_dataset(
     return outcomes
 
 
+def _bytes_needed(dataset: RawDataset, patients: Mapping[str, Patient]) -> int:
+    """The sizes of the sources of those who are not converted yet; links take no room."""
+    if dataset.link:
+        return 0
+    new = [patients[case] for case in patients if not (dataset.folder / RECORDS / f"{case}.json").is_file()]
+    return bytes_of(file for patient in new for file in (*patient.images.values(), *patient.label))
+
+
 def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, dict]:
     """The manifest's patients, those included who were written by a conversion that was killed before its end."""
     file = dataset.folder / "manifest.json"
@@ -131,6 +142,8 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
         remedy = "Choose another data set number."
         raise Fault(f"the data set was written with other settings: {manifest['settings']}", file=file, remedy=remedy)
     so_far: dict[str, dict] = dict(manifest.get("patients", {}))
+    for case in so_far:
+        require_name(case, what="the case", file=file)
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
         if (entry := _read_record(record).get("entry")) is not None:
             so_far.setdefault(record.stem, entry)
@@ -158,9 +171,17 @@ def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> di
 
 
 def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
-    """Writes the patient's files and returns the manifest's entry; on failure removes the patient's files."""
+    """Writes the patient's files and returns the manifest's entry.
+
+    Where the sources cannot be used the patient's files of an earlier run are removed; where the new ones cannot be
+    written they stay.
+    """
     try:
-        return _write_or_keep(dataset, case, patient, preparation)
+        before = _require_same(dataset, case, patient)
+        inputs = _inputs(dataset, patient, preparation)
+        if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
+            return entry
+        prepared = _prepared(dataset, case, patient, preparation)
     except NotTheSame:
         raise
     except Unregistered as fault:
@@ -172,35 +193,49 @@ def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation
     except Exception:
         _remove(dataset, case)
         raise
+    return _write(dataset, case, patient, prepared, inputs)
 
 
 class NotTheSame(Fault):
     """Another source has a case of this id; the one that is there stays."""
 
 
-def _write_or_keep(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
-    record = dataset.folder / RECORDS / f"{case}.json"
-    before = _read_record(record)
-    root = sha256_of(str(dataset.source.resolve()))
+def _require_same(dataset: RawDataset, case: str, patient: Patient) -> dict:
+    """What was recorded of the case. Raises Fault where its name is taken, or its files cannot be used."""
+    before = _read_record(dataset.folder / RECORDS / f"{case}.json")
+    root = _root(dataset)
     if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
         remedy = "Give every patient a unique id, or remove the other patient from the data set."
         raise NotTheSame("the data set has a case of this name from another folder", remedy=remedy)
     if (fault := patient.known_fault) is not None:
         raise fault
-    inputs = _inputs(dataset, patient, preparation)
-    if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
-        # an earlier version may have taken a time point for a person
-        return {**entry, "person": patient.person}
-    _remove(dataset, case)
+    return before
+
+
+def _root(dataset: RawDataset) -> str:
+    return sha256_of(str(dataset.source.resolve()))
+
+
+def _prepared(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> Prepared:
     prepared = prepare_patient(case, patient, preparation, order=dataset.order, storage_order=dataset.storage_order)
     if not prepared.series.keys() & set(dataset.channel_names):
         raise Fault("no usable sequence", remedy=f"Give at least one of {', '.join(dataset.channel_names)}.")
+    return prepared
+
+
+def _write(dataset: RawDataset, case: str, patient: Patient, prepared: Prepared, inputs: dict) -> dict:
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
     with staged(dataset.folder) as stage:
         _write_files(stage, dataset, case, patient, prepared)
         files = {file.relative_to(stage).as_posix(): sha256_of(file) for file in sorted(stage.rglob("*.nii.gz"))}
+        # an earlier run may have had another split, or a label
+        _remove(dataset, case)
+        if prepared.face is not None:
+            with staged(faces_folder(dataset.folder)) as beside:
+                _save(prepared.face, beside, case)
     # last, so that a patient with a record is whole
-    write_json(record, {"root": root, "inputs": inputs, "files": files, "entry": entry})
+    record = {"root": _root(dataset), "inputs": inputs, "files": files, "entry": entry}
+    write_json(dataset.folder / RECORDS / f"{case}.json", record)
     return entry
 
 
@@ -273,9 +308,6 @@ def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, 
         write_image(prepared.label, stage / f"labels{subset}" / f"{case}{FILE_ENDING}")
     for name, picture in prepared.pictures.items():
         _save(picture, stage / PICTURES, f"{case}_{name}")
-    if prepared.face is not None:
-        with staged(faces_folder(dataset.folder)) as beside:
-            _save(prepared.face, beside, case)
 
 
 def _bare(image: sitk.Image) -> sitk.Image:

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from dataset_conversion.plurals import counted
 from evaluation.figures.colours import MODELS
-from evaluation.metrics.names import counted, label
+from evaluation.metrics.names import label
 from evaluation.tables.results import Evaluation
 
 LINES: Final = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))

@@ -1,11 +1,11 @@
 """Reads the record that our prediction writes beside a case, and passes over what other tools write there."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.json_files import read_any_json
 
 
 def read_record(file: Path) -> Mapping[str, Any]:
@@ -17,9 +17,9 @@ def read_record(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise Fault(f"not the record of a prediction ({error})", file=file, remedy=remedy) from error
+        content = read_any_json(file, remedy=remedy)
+    except Fault as fault:
+        raise Fault(f"not the record of a prediction: {fault.problem}", remedy=remedy) from fault
     if not isinstance(content, dict) or "pattern" not in content:
         return {}
     if not isinstance(content["pattern"], str):

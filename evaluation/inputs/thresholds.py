@@ -7,6 +7,7 @@ from typing import Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.plurals import n_of, plural
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.probabilities import HIGHEST
 
@@ -60,12 +61,13 @@ class Thresholds:
     def described(self) -> Iterator[str]:
         """The threshold of each pattern, what it does to the validation patients, and how much its choice matters."""
         for pattern, t in self.by_pattern.items():
-            yield f"{t.value:.4g}  {pattern or 'all'}" + (f" ({t.n_patients} patients)" if t.n_patients else "")
+            yield f"{t.value:.4g}  {pattern or 'all'}" + (f" ({n_of(t.n_patients, 'patient')})" if t.n_patients else "")
             if t.youden is not None:
                 yield f"    Youden index of the pooled voxels {t.youden:.4g}"
             if None not in (t.n_lesions, t.n_found, t.fp_per_patient):
+                lesions = plural(t.n_lesions or 0, "lesion")
                 found = (
-                    f"{t.n_found} of {t.n_lesions} lesions found, {t.fp_per_patient:.3g} false positives per patient"
+                    f"{t.n_found} of {t.n_lesions} {lesions} found, {t.fp_per_patient:.3g} false positives per patient"
                 )
                 dice = "undefined" if t.dice is None else f"{t.dice:.3f}"
                 yield f"    on these patients: mean Dice {dice}, {found}"

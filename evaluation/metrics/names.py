@@ -70,11 +70,6 @@ def printed(value: object, metric: str = "dice", *, fewer: int = 0) -> str:
     return f"{value:,.{max(0, decimals - fewer)}f}"
 
 
-def counted(value: float) -> str:
-    """A count; a mean of counts with one decimal if it is not whole."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
-
-
 def signed(value: float, metric: str) -> str:
     """A difference, as ``printed``, with its sign."""
     return f"{'+' if value > 0 else ''}{printed(value, metric)}".replace("-", "\N{MINUS SIGN}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dataset_conversion.plurals import n_of
 from evaluation.figures.colours import FALSE_NEGATIVE, FALSE_POSITIVE, MODELS, TRUE_POSITIVE
 from evaluation.figures.layers import probability_colours
 from evaluation.figures.mosaic import MOST_SLICES, MosaicSlice
@@ -143,8 +144,8 @@ def _results(evaluations: Sequence[Evaluation], case: str) -> list[str]:
     for evaluation in evaluations:
         for row in evaluation.cases[evaluation.cases["case"] == case].to_dict("records"):
             name = f"{evaluation.name}: " if len(evaluations) > 1 else ""
-            found = f"{row['n_found']:.0f} of {row['n_lesions']:.0f} lesions found"
-            alarms = f"{row['fp']:.0f} false alarm{'' if row['fp'] == 1 else 's'}"
+            found = f"{row['n_found']:.0f} of {n_of(row['n_lesions'], 'lesion')} found"
+            alarms = n_of(row["fp"], "false alarm")
             lines.append(f"{name}{found}, {alarms}, Dice {printed(row['dice'], 'dice', fewer=1)}")
     return lines
 

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 
 from dataset_conversion.files.pages import data_uri, templates
 from dataset_conversion.files.staging import staged
+from dataset_conversion.plurals import n_of
 from evaluation.figures.arrows import Arrow
 from evaluation.figures.evaluation import STYLE, draw_figures
 from evaluation.figures.mosaic import MosaicSlice
 from evaluation.figures.outlines import Line
-from evaluation.metrics.names import counted, label, limit, printed, printed_p, signed
+from evaluation.metrics.names import label, limit, printed, printed_p, signed
 from evaluation.report.contents import contents
 from evaluation.tables.results import Evaluation
 
@@ -83,7 +84,6 @@ def page_templates() -> jinja2.Environment:
         "printed": printed,
         "printed_p": printed_p,
         "signed": signed,
-        "counted": counted,
         "label": label,
         "limit": limit,
         "degrees": _degrees,
@@ -136,6 +136,8 @@ def _path(lines: Sequence[Line]) -> str:
 
 def _objects_shown(picture: MosaicSlice) -> str:
     parts = [
-        f"{n} {FATES[status]}{'s' if status == 'false' and n > 1 else ''}" for status, n in picture.shown.items() if n
+        n_of(n, FATES[status]) if status == "false" else f"{n} {FATES[status]}"
+        for status, n in picture.shown.items()
+        if n
     ]
     return ", ".join(parts) or "no lesion, no false alarm"

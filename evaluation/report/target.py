@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dataset_conversion.plurals import plural
+
 
 def target_name(settings: Mapping[str, Any]) -> str:
     """``metastasis``; ``label 1`` where nobody named it, as in an evaluation by an earlier version."""
@@ -20,4 +22,4 @@ def numbered(settings: Mapping[str, Any]) -> str:
     values = str(settings.get("target") or "").split(",")
     if values == [""]:
         return ""
-    return f"label{'s' if len(values) > 1 else ''} {', '.join(values)}"
+    return f"{plural(len(values), 'label')} {', '.join(values)}"

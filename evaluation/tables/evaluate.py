@@ -10,6 +10,7 @@ import pandas as pd
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, map_cases
+from dataset_conversion.plurals import n_of
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.label_maps import LABELS_WITHOUT_DATASET_JSON
 from evaluation.inputs.thresholds import Threshold, Thresholds
@@ -157,8 +158,8 @@ def _without_lesions(cases: pd.DataFrame) -> list[str]:
     without = cases.loc[cases["n_lesions"] == 0, "case"]
     if not len(without):
         return []
-    count = "1 patient has" if len(without) == 1 else f"{len(without)} patients have"
-    return [f"{count} no lesion: {', '.join(without)}."]
+    have = "has" if len(without) == 1 else "have"
+    return [f"{n_of(len(without), 'patient')} {have} no lesion: {', '.join(without)}."]
 
 
 def _at_0(results: Collection[CaseResult]) -> list[str]:

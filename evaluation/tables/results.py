@@ -12,6 +12,7 @@ import pandas as pd
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.staging import staged
+from evaluation.tables.csv_files import read_csv, write_csv
 from evaluation.tables.summaries import averages, sensitivity_by_size, strata
 
 SINCE_0_2 = (
@@ -51,10 +52,10 @@ class Evaluation:
         """Writes the tables as CSV, NaN as an empty field, and ``summary.json``; all of them or none."""
         with staged(folder) as stage:
             for name in _TABLES:
-                getattr(self, name).to_csv(stage / f"{name}.csv", index=False)
+                write_csv(getattr(self, name), stage / f"{name}.csv")
             for name in OPTIONAL_TABLES:
                 if len(table := getattr(self, name)):
-                    table.to_csv(stage / f"{name}.csv", index=False)
+                    write_csv(table, stage / f"{name}.csv")
             write_json(stage / "summary.json", _without_nan(self.summary))
 
 
@@ -62,10 +63,10 @@ def read_evaluation(folder: Path) -> Evaluation:
     """Reads what ``Evaluation.write`` wrote. Raises Fault where it is not there or not whole."""
     remedy = "Give a folder that seqdropout evaluate wrote."
     try:
-        tables = {name: _read_table(folder / f"{name}.csv") for name in _TABLES}
+        tables = {name: read_csv(folder / f"{name}.csv", text=_TEXT) for name in _TABLES}
         for name in OPTIONAL_TABLES:
             if (file := folder / f"{name}.csv").is_file():
-                tables[name] = _read_table(file)
+                tables[name] = read_csv(file, text=_TEXT)
         summary = read_json(folder / "summary.json")
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise Fault(f"not the results of an evaluation ({error})", file=folder, remedy=remedy) from error
@@ -78,11 +79,6 @@ def read_evaluation(folder: Path) -> Evaluation:
         )
     tables["froc"] = _with_envelope(tables["froc"])
     return _with_later_columns(Evaluation(**tables, summary=summary))
-
-
-def _read_table(file: Path) -> pd.DataFrame:
-    """A patient may be called NA or null: only an empty field is NaN."""
-    return pd.read_csv(file, dtype=_TEXT, keep_default_na=False, na_values=[""])
 
 
 def _with_envelope(froc: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from dataset_conversion.sequences import Pattern
 from evaluation.metrics.intervals import Average, average
 from evaluation.metrics.names import LESION_WISE, false_positives
 from evaluation.metrics.ranges import values_between
+from evaluation.tables.csv_files import read_csv, write_csv
 
 METRICS = ("dice", "auc", "sensitivity")
 
@@ -82,9 +83,9 @@ class SubsetResults:
     def write(self, folder: Path) -> None:
         """``subsets.csv``, ``importance.csv``, ``cases.csv`` and ``summary.json``; all or none."""
         with staged(folder) as stage:
-            self.table.to_csv(stage / "subsets.csv", index=False)
-            self.importance().to_csv(stage / "importance.csv", index=False)
-            self.cases.to_csv(stage / "cases.csv", index=False)
+            write_csv(self.table, stage / "subsets.csv")
+            write_csv(self.importance(), stage / "importance.csv")
+            write_csv(self.cases, stage / "cases.csv")
             write_json(stage / "summary.json", self.summary)
 
 
@@ -93,7 +94,7 @@ def read_subset_results(folder: Path) -> SubsetResults:
     remedy = "Give a folder that seqdropout subsets wrote."
     try:
         summary = read_json(folder / "summary.json")
-        cases = pd.read_csv(folder / "cases.csv", dtype={"case": str, "pattern": str})
+        cases = read_csv(folder / "cases.csv", text={"case": str, "pattern": str})
     except (OSError, ValueError) as error:
         raise Fault(f"not the results of seqdropout subsets ({error})", file=folder, remedy=remedy) from error
     if summary.get("command") != "subsets":

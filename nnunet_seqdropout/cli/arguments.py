@@ -38,6 +38,14 @@ def mapping(text: str) -> dict[int, int]:
     return {int(value): int(label) for value, label in (pair.split("=") for pair in text.split(","))}
 
 
+def output(text: str) -> Path:
+    """A path to write to. Raises ArgumentTypeError for an empty one, as of an unset variable of the shell, which would
+    be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty; give . for the current folder")
+    return Path(text)
+
+
 def processes(text: str) -> int:
     """``4`` -> 4. Raises ValueError, which argparse reports, for less than 1."""
     if int(text) < 1:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, named_description, processes
+from dataset_conversion.plurals import n_of
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, named_description, output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
 
 if TYPE_CHECKING:
@@ -24,14 +25,17 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder whose channels the images have")
     add_trust_geometry(check)
     check.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
-    check.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to this file")
+    check.add_argument("--json", type=output, metavar="FILE", help="also write the findings to this file")
     check.set_defaults(run=_check)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from dataset_conversion.checks.folder import check_dataset, check_folder, is_raw_dataset
+    from dataset_conversion.files.disk import require_room_for_file
     from dataset_conversion.files.json_files import write_json
 
+    if arguments.json is not None:
+        require_room_for_file(arguments.json)
     if is_raw_dataset(arguments.i):
         found = check_dataset(arguments.i, trust_geometry=arguments.trust_geometry, n_workers=arguments.np)
     elif arguments.d is None and arguments.m is None:
@@ -81,8 +85,8 @@ def _print_availability(found: "FolderCheck") -> None:
 
 def _summary(found: "FolderCheck", n_faults: int) -> str:
     faulty = sum(bool(check.faults) for check in found.cases.values())
-    in_all = f"; {n_faults} fault{'s' if n_faults > 1 else ''} in all" if n_faults else ""
-    return f"{len(found.cases)} cases, {f'{faulty} of them' if faulty else 'none'} with faults{in_all}"
+    in_all = f"; {n_of(n_faults, 'fault')} in all" if n_faults else ""
+    return f"{n_of(len(found.cases), 'case')}, {f'{faulty} of them' if faulty else 'none'} with faults{in_all}"
 
 
 def _as_json(found: "FolderCheck", folder: Path, *, trust_geometry: bool) -> dict[str, object]:

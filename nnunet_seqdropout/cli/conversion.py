@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, named_description, processes
+from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, named_description, output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
@@ -24,7 +25,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "fill", help="add placeholder images of zeros, so that stock nnUNetv2_predict accepts a folder"
     )
     fill.add_argument("-i", type=Path, required=True, metavar="IN", help="folder of <case>_XXXX images, some missing")
-    fill.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for images and placeholders")
+    fill.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for images and placeholders")
     model = fill.add_mutually_exclusive_group(required=True)
     model.add_argument("-d", metavar="ID", help="data set (number or name) whose channels the images have")
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
@@ -82,9 +83,9 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
     dicom = commands.add_parser("dicom", help="convert DICOM to <pseudonym>/<sequence>.nii.gz, as input for convert")
     dicom.add_argument("source", type=Path, metavar="SOURCE", help="folder that contains the DICOM files, at any depth")
-    dicom.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for the patients")
+    dicom.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for the patients")
     dicom.add_argument(
-        "--key", type=Path, required=True, metavar="FILE", help="secret key of the pseudonyms; created if missing"
+        "--key", type=output, required=True, metavar="FILE", help="secret key of the pseudonyms; created if missing"
     )
     dicom.add_argument(
         "--rules",
@@ -96,7 +97,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
     phantom = commands.add_parser("phantom", help="write synthetic patients of a Hospital A and B")
     phantom.add_argument(
-        "-o", type=Path, required=True, metavar="DIR", help="output folder for hospital_a and hospital_b"
+        "-o", type=output, required=True, metavar="DIR", help="output folder for hospital_a and hospital_b"
     )
     for name, does in (
         ("train", "number of training patients of Hospital A. Default: 24"),
@@ -139,7 +140,7 @@ def _fill(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     from dataset_conversion.pseudonyms import read_or_make_key
     from dataset_conversion.raw.convert import convert, dataset_of, missing_folds, require_a_lesion
-    from dataset_conversion.raw.patients import find_patients
+    from dataset_conversion.raw.patients import find_patients, require_fitting
     from dataset_conversion.raw.persons import names_note
     from dataset_conversion.raw.preparation import Preparation
     from dataset_conversion.raw.pseudonymised import pseudonym_of, under_pseudonyms
@@ -156,6 +157,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
     folder = folder_for_dataset(arguments.d, arguments.n)
     patients = find_patients(arguments.source, layout, val=arguments.val, test=arguments.test)
+    require_fitting(layout, patients)
     if arguments.dry_run:
         dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
         code = _print_patients(patients, layout)
@@ -174,7 +176,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     )
     outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)
     n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
-    print(f"{folder}: {n_done} of {len(outcomes)} cases; look at {folder / 'qc.html'}")
+    print(f"{folder}: {n_done} of {n_of(len(outcomes), 'case')}; look at {folder / 'qc.html'}")
     if note := missing_folds(folder):
         print("note: {}. {}".format(*note))
     require_a_lesion(folder)
@@ -187,7 +189,8 @@ def _print_patients(patients: "Mapping[str, Patient]", layout: "Layout") -> int:
         sequences = [name if name in patient.images else f"({name} absent)" for name in layout.channels]
         found = patient.known_fault or " ".join([*sequences, "label" if patient.label else "(no label)"])
         print(f"{case:30s} {patient.split:5s} {found}")
-    print(f"{len(patients)} cases of {len({p.person for p in patients.values()})} patients; nothing was written")
+    persons = {patient.person for patient in patients.values()}
+    print(f"{n_of(len(patients), 'case')} of {n_of(len(persons), 'patient')}; nothing was written")
     return SOME_CASE_FAILED if any(patient.known_fault for patient in patients.values()) else ALL_DONE
 
 
@@ -210,5 +213,6 @@ def _phantom(arguments: argparse.Namespace) -> int:
 
 
 def _report(outcomes: "Mapping[str, Outcome]", folder: Path) -> int:
-    print(f"{folder}: {sum(outcome.status == 'ok' for outcome in outcomes.values())} of {len(outcomes)} patients")
+    n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
+    print(f"{folder}: {n_done} of {n_of(len(outcomes), 'patient')}")
     return exit_code(outcomes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 from nnunet_seqdropout.cli.arguments import (
     add_fp_budget,
     add_given_threshold,
@@ -17,6 +18,7 @@ from nnunet_seqdropout.cli.arguments import (
     given_thresholds,
     mapping,
     method_of,
+    output,
     processes,
 )
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, exit_code
@@ -36,7 +38,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     evaluate.add_argument("-p", type=Path, required=True, metavar="DIR", help=f"folder of predictions: {predictions}")
     evaluate.add_argument(
-        "-o", type=Path, required=True, metavar="OUT", help="output folder for tables, figures and report"
+        "-o", type=output, required=True, metavar="OUT", help="output folder for tables, figures and report"
     )
     evaluate.add_argument("--name", metavar="N", help="name of the model in the report. Default: name of the -p folder")
     add_target(evaluate)
@@ -80,17 +82,20 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "b", type=Path, metavar="OUT_B", help="output folder of seqdropout evaluate for the other model"
     )
     compare.add_argument(
-        "-o", type=Path, required=True, metavar="OUT", help="output folder for table, figures and report"
+        "-o", type=output, required=True, metavar="OUT", help="output folder for table, figures and report"
     )
     compare.add_argument("--allow-missing", action="store_true", help="ignore patients that only one model has")
     compare.set_defaults(run=_compare)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.files.staging import staged
     from dataset_conversion.outcomes import Outcome
     from evaluation.inputs.folders import Folders
     from evaluation.tables.evaluate import evaluate_folders
+    from nnunet_seqdropout.cli.outputs import require_output
 
+    require_output(arguments.o, command="evaluate")
     target = target_of(arguments)
     folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
     draw = None
@@ -113,24 +118,27 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for case, outcome in validation.items():
         if outcome.status == "failed":
             evaluation.summary["cases"][f"validation {case}"] = asdict(outcome)
-    _remove_results(arguments.o)
-    evaluation.write(arguments.o)
-    if thresholds is not None:
-        thresholds.write(arguments.o / "thresholds.json")
-        for line in thresholds.described():
-            print(line)
-    if not arguments.no_report:
-        from evaluation.figures.evaluation import write_figures
-        from evaluation.report.evaluation import write_report
+    with staged(arguments.o) as stage:
+        evaluation.write(stage)
+        if thresholds is not None:
+            thresholds.write(stage / "thresholds.json")
+        if not arguments.no_report:
+            from evaluation.figures.evaluation import write_figures
+            from evaluation.report.evaluation import write_report
 
-        write_figures(arguments.o, [evaluation])
-        print(f"Report: {write_report(arguments.o, [evaluation], mosaics=mosaics)}")
+            write_figures(stage, [evaluation])
+            write_report(stage, [evaluation], mosaics=mosaics)
+        _remove_results(arguments.o)
+    for line in thresholds.described() if thresholds is not None else ():
+        print(line)
+    if not arguments.no_report:
+        print(f"Report: {arguments.o / 'report.html'}")
     _print_metrics(evaluation.summary)
     return exit_code({case: Outcome(**outcome) for case, outcome in evaluation.summary["cases"].items()})
 
 
 def _remove_results(folder: Path) -> None:
-    """Removes results of an earlier run that this run does not necessarily overwrite."""
+    """Removes results of an earlier run that this run, whose own are complete, does not necessarily overwrite."""
     from evaluation.metrics.names import FIGURES
     from evaluation.tables.results import OPTIONAL_TABLES
 
@@ -173,16 +181,20 @@ def _compare(arguments: argparse.Namespace) -> int:
     from evaluation.figures.evaluation import write_figures
     from evaluation.report.evaluation import write_report
     from evaluation.tables.comparison import compare
+    from evaluation.tables.csv_files import write_csv
     from evaluation.tables.results import read_evaluation
+    from nnunet_seqdropout.cli.outputs import require_output
 
+    require_output(arguments.o, command="compare")
     a, b = (read_evaluation(folder) for folder in (arguments.a, arguments.b))
     table = compare(a, b, allow_missing=arguments.allow_missing)
     with staged(arguments.o) as stage:
-        table.to_csv(stage / "comparison.csv", index=False)
+        write_csv(table, stage / "comparison.csv")
+        write_figures(stage, [a, b])
+        write_report(stage, [a, b], comparison=table)
     print(f"a: {a.name}, b: {b.name}")
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="n/a"))
-    write_figures(arguments.o, [a, b])
-    print(f"Report: {write_report(arguments.o, [a, b], comparison=table)}")
+    print(f"Report: {arguments.o / 'report.html'}")
     return ALL_DONE
 
 
@@ -190,8 +202,9 @@ def _print_metrics(summary: "Mapping[str, Any]") -> None:
     from evaluation.metrics.names import printed
 
     totals = summary["totals"]
-    print(f"{summary['name']}: {totals['n_patients']} patients; threshold: {summary['threshold']['source']}")
-    print(f"{totals['n_found']} of {totals['n_lesions']} lesions found, {totals['fp']} false positives")
+    print(f"{summary['name']}: {n_of(totals['n_patients'], 'patient')}; threshold: {summary['threshold']['source']}")
+    found = f"{totals['n_found']} of {n_of(totals['n_lesions'], 'lesion')} found"
+    print(f"{found}, {n_of(totals['fp'], 'false positive')}")
     for metric, average in summary["metrics"].items():
         if average["n"]:
             undefined = f", undefined in {average['n_undefined']}" if average["n_undefined"] else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_fp_budget, add_method, add_trust_geometry, method_of, processes
+from nnunet_seqdropout.cli.arguments import add_fp_budget, add_method, add_trust_geometry, method_of, output, processes
 from nnunet_seqdropout.cli.exit_codes import exit_code
 from nnunet_seqdropout.cli.model_arguments import (
     add_model,
@@ -38,7 +38,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     predict.add_argument(
         "--case", default="case", metavar="ID", help="name of the case given by --image. Default: case"
     )
-    predict.add_argument("-o", type=Path, required=True, metavar="OUT", help="output folder for the predictions")
+    predict.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for the predictions")
     add_model(predict)
     predict.add_argument(
         "--drop", action="append", default=[], metavar="NAME", help="ignore this sequence, as if it was not acquired"
@@ -82,7 +82,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     calibrate.add_argument(
         "-o",
-        type=Path,
+        type=output,
         required=True,
         metavar="FILE",
         help="output file thresholds.json, or the fold folder of a model",
@@ -98,10 +98,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
+    from dataset_conversion.files.disk import require_room_for_file
     from evaluation.inputs.calibration import calibrate
     from evaluation.inputs.folders import Folders
 
     file = arguments.o / "thresholds.json" if arguments.o.is_dir() else arguments.o
+    require_room_for_file(file)
     folders = Folders(arguments.gt, arguments.p, target_of(arguments), trust_geometry=arguments.trust_geometry)
     found, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
     thresholds = found[method_of(arguments.method, arguments.fp_budget)]
@@ -121,6 +123,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.prediction.folder import bytes_needed, predict_folder, preflight
     from nnunet_seqdropout.prediction.outputs import Choices
 
+    require_room(arguments.o)
     folder = named_model(arguments)
     description = description_of_model(folder)
     description.require_predicted(target_of(arguments).labels)
@@ -136,7 +139,6 @@ def _predict(arguments: argparse.Namespace) -> int:
     choices = Choices(
         target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
     )
-    require_room(arguments.o, 0)
     found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
     require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))
     model = load(arguments, folder)

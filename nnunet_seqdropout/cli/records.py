@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dataset_conversion.files.json_files import read_json
 from dataset_conversion.outcomes import Outcome
+from dataset_conversion.plurals import n_of, plural
 
 
 def print_patterns(folder: Path, outcomes: Mapping[str, Outcome]) -> None:
@@ -13,5 +14,5 @@ def print_patterns(folder: Path, outcomes: Mapping[str, Outcome]) -> None:
     done = [case for case, outcome in outcomes.items() if outcome.status != "failed"]
     patterns = Counter(read_json(folder / f"{case}.json", keys=("pattern",))["pattern"] for case in done)
     for pattern, n_cases in patterns.most_common():
-        print(f"{n_cases:6d} cases with {pattern}")
-    print(f"{len(done)} of {len(outcomes)} cases done: {folder}")
+        print(f"{n_cases:6d} {plural(n_cases, 'case')} with {pattern}")
+    print(f"{len(done)} of {n_of(len(outcomes), 'case')} done: {folder}")

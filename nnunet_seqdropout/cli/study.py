@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from nnunet_seqdropout.cli.arguments import processes
+from dataset_conversion.plurals import n_of
+from nnunet_seqdropout.cli.arguments import output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE
 
 
@@ -15,7 +16,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     study.add_argument("-d", metavar="ID", help="data set (number or name) from convert")
     study.add_argument("-i", type=Path, metavar="RAW", help="folder of the data set, instead of -d")
     study.add_argument(
-        "-o", type=Path, required=True, metavar="OUT", help="output folder for models, predictions and report"
+        "-o", type=output, required=True, metavar="OUT", help="output folder for models, predictions and report"
     )
     study.add_argument(
         "--design",
@@ -50,6 +51,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 def _study(arguments: argparse.Namespace) -> int:
     from dataset_conversion.faults import Fault
+    from dataset_conversion.files.disk import REPORT_BYTES, require_room
     from nnunet_seqdropout.cli.model_arguments import device
     from nnunet_seqdropout.models.nnunet_folders import raw_folder
     from nnunet_seqdropout.study.cohort import read_cohort
@@ -65,6 +67,7 @@ def _study(arguments: argparse.Namespace) -> int:
         )
     if arguments.design is not None and arguments.small:
         raise Fault("--small and --design cannot be combined", remedy="Write base: small into your design instead.")
+    require_room(arguments.o, REPORT_BYTES)
     design = read_design(arguments.design or SHIPPED / ("small.yaml" if arguments.small else "paper.yaml"))
     if arguments.only is not None and arguments.only not in design.names:
         raise Fault(f"the design has no arm {arguments.only}", remedy=f"Choose one of {', '.join(design.names)}.")
@@ -83,7 +86,7 @@ def _study(arguments: argparse.Namespace) -> int:
         print(steps.shell(arguments.only))
         return ALL_DONE
     if arguments.device != machine.device and (training := steps.not_done("train", arguments.only)):
-        problem = f"{arguments.device} is not available, and {len(training)} models are still to be trained"
+        problem = f"{arguments.device} is not available, and {n_of(len(training), 'model')} still to be trained"
         raise Fault(problem, remedy="Run it on a machine that has it, or with -device cpu (see also --small).")
     declare(design.endpoint, study.folder, n_results=len(steps.begun("evaluate")))
     steps.run(arguments.only)

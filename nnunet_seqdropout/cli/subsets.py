@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dataset_conversion.sequences import Pattern, require_channel
-from nnunet_seqdropout.cli.arguments import add_min_volume
+from nnunet_seqdropout.cli.arguments import add_min_volume, output
 from nnunet_seqdropout.cli.exit_codes import exit_code
 from nnunet_seqdropout.cli.model_arguments import (
     add_model,
@@ -21,9 +21,6 @@ from nnunet_seqdropout.cli.model_arguments import (
 from nnunet_seqdropout.models.folders import description_of_model
 from nnunet_seqdropout.subsets import Presence, subsets
 
-LARGEST_OUTPUT_BYTES = 64 * 2**20
-"""An upper limit for the tables, the heat map and the page together; no volumes are written."""
-
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
     parser = commands.add_parser(
@@ -32,7 +29,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     parser.add_argument("-i", type=Path, required=True, metavar="IMAGES", help="folder of <case>_XXXX images")
     parser.add_argument("-gt", type=Path, required=True, metavar="DIR", help="folder of references: <case>.nii.gz")
     parser.add_argument(
-        "-o", type=Path, required=True, metavar="OUT", help="output folder for tables, heat map and report"
+        "-o", type=output, required=True, metavar="OUT", help="output folder for tables, heat map and report"
     )
     parser.add_argument(
         "--patterns", nargs="+", metavar="A+B", help="subsets to measure, such as t1_gd+flair. Default: all"
@@ -46,12 +43,14 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 
 def _subsets(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.files.disk import require_room
+    from dataset_conversion.files.staging import staged
     from evaluation.figures.heat_map import write_heat_map
+    from nnunet_seqdropout.cli.outputs import require_output
     from nnunet_seqdropout.prediction.folder import preflight
     from nnunet_seqdropout.prediction.inputs import from_folder
     from nnunet_seqdropout.prediction.subset_table import Measurement, measure_subsets, threshold_of_each
 
+    require_output(arguments.o, command="subsets")
     folder = named_model(arguments)
     description = description_of_model(folder)
     description.require_predicted(target_of(arguments).labels)
@@ -61,19 +60,21 @@ def _subsets(arguments: argparse.Namespace) -> int:
     thresholds, source = thresholds_of(arguments, folder)
     print_threshold(thresholds, source)
     threshold_of_each(thresholds, patterns, names)
-    require_room(arguments.o, LARGEST_OUTPUT_BYTES)
     found = preflight(cases)
     how = Measurement(arguments.gt, target_of(arguments), thresholds, source, arguments.min_volume_mm3)
     results = measure_subsets(load(arguments, folder), cases, patterns, how, known_faulty=found.faulty)
     settings = {"i": str(arguments.i), **results.summary["settings"]}
     results = replace(results, summary={**results.summary, "settings": settings})
-    (arguments.o / "report.html").unlink(missing_ok=True)
-    results.write(arguments.o)
-    write_heat_map(arguments.o, results.wide(), results.channel_names)
-    if not arguments.no_report:
-        from evaluation.report.subsets import write_subset_report
+    with staged(arguments.o) as stage:
+        results.write(stage)
+        write_heat_map(stage, results.wide(), results.channel_names)
+        if not arguments.no_report:
+            from evaluation.report.subsets import write_subset_report
 
-        print(f"Report: {write_subset_report(arguments.o, results)}")
+            write_subset_report(stage, results)
+        (arguments.o / "report.html").unlink(missing_ok=True)
+    if not arguments.no_report:
+        print(f"Report: {arguments.o / 'report.html'}")
     print(results.wide().to_string(float_format=lambda value: f"{value:.3f}", na_rep="n/a"))
     return exit_code(results.outcomes)
 

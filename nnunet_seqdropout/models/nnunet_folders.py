@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.names import require_name
 
 NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+LARGEST_NUMBER = 999
 
 
 def environment(root: Path | None = None) -> dict[str, str]:
@@ -30,6 +32,7 @@ def dataset_name(dataset_id: str) -> str:
     """``DatasetXXX_Name`` of a number or name. Raises Fault where nnU-Net knows of no such data set."""
     from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
+    require_name(dataset_id, what="the data set")
     try:
         return maybe_convert_to_dataset_name(dataset_id)
     except (RuntimeError, ValueError) as error:
@@ -42,7 +45,12 @@ def raw_folder(dataset_id: str) -> Path:
 
 
 def folder_for_dataset(dataset_id: int, name: str) -> Path:
-    """Where a raw data set of this number and name belongs. Raises Fault where the number is taken."""
+    """Where a raw data set of this number and name belongs. Raises Fault where the number is taken or nnU-Net, which
+    reads three digits, has no such number, or the name cannot be that of a folder."""
+    if not 0 <= dataset_id <= LARGEST_NUMBER:
+        remedy = f"Give a number from 0 to {LARGEST_NUMBER} with -d."
+        raise Fault(f"the number of the data set is {dataset_id}", remedy=remedy)
+    require_name(name, what="the data set")
     raw = nnunet_folder("nnUNet_raw")
     folder = raw / f"Dataset{dataset_id:03d}_{name}"
     if others := [other for other in raw.glob(f"Dataset{dataset_id:03d}_*") if other != folder]:

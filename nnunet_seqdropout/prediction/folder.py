@@ -12,8 +12,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import write_json
-from dataset_conversion.files.staging import remove_abandoned
 from dataset_conversion.outcomes import Outcome, attempt, map_cases, write_summary
+from dataset_conversion.plurals import n_of
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.thresholds import Thresholds
 from nnunet_seqdropout.prediction.inputs import CaseInput
@@ -52,7 +52,9 @@ def preflight(
     faulty = {case: outcome for case, outcome in outcomes.items() if outcome.status == "failed"}
     if cases and len(faulty) == len(cases):
         first = next(iter(faulty.values()))
-        raise Fault(f"none of {len(cases)} cases can be predicted; the first: {first.problem}", remedy=first.remedy)
+        raise Fault(
+            f"none of {n_of(len(cases), 'case')} can be predicted; the first: {first.problem}", remedy=first.remedy
+        )
     return Preflight(faulty, n_voxels)
 
 
@@ -82,7 +84,6 @@ def predict_folder(
     """
     choices = choices or Choices()
     target.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(target)
     writer = Writer(model, target, choices)
     outcomes = dict(known_faulty or {})
     for case, found in cases.items():

@@ -25,6 +25,7 @@ from evaluation.lesion_table import object_table
 from evaluation.metrics.lesions import find_objects
 from evaluation.metrics.voxels import reaches
 from evaluation.patient import Grid
+from evaluation.tables.csv_files import write_csv
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.prediction.inputs import CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
@@ -85,7 +86,7 @@ class Writer:
             write_image(image, stage / self._label_map(case).name)
             if stored_as := self.choices.save_probabilities:
                 write_probability(probability, grid, stage / self._probability(case).name, stored_as=stored_as)
-            table.to_csv(stage / f"{case}_lesions.csv", index=False)
+            write_csv(table, stage / f"{case}_lesions.csv")
             for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz"):
                 (self.target / of_another_run).unlink(missing_ok=True)
         write_json(self.target / f"{case}.json", record)

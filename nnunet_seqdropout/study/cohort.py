@@ -13,6 +13,7 @@ from dataset_conversion.files.dataset_json import Description, Labels, read_desc
 from dataset_conversion.files.images import read_image
 from dataset_conversion.files.json_files import read_json_if_there
 from dataset_conversion.files.label_values import label_array
+from dataset_conversion.files.names import require_name
 from dataset_conversion.raw.splits import N_FOLDS
 from dataset_conversion.sequences import Pattern, require_channel
 
@@ -98,7 +99,9 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
 
 
 def _cases(folder: Path, subset: str, ending: str) -> tuple[str, ...]:
-    return tuple(sorted(file.name.removesuffix(ending) for file in (folder / f"labels{subset}").glob(f"*{ending}")))
+    """Those with a label; hidden files are other programs' notes. Raises Fault where one has no usable id."""
+    labels = sorted(file for file in (folder / f"labels{subset}").glob(f"*{ending}") if not file.name.startswith("."))
+    return tuple(require_name(file.name.removesuffix(ending), what="the case", file=file) for file in labels)
 
 
 def _present(entry: Mapping, names: Sequence[str]) -> tuple[str, ...]:

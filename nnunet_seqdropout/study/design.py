@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.names import require_name
 from nnunet_seqdropout.study.endpoint import Endpoint
 from nnunet_seqdropout.study.seeds import require_seeds
 
@@ -131,6 +132,12 @@ def _require_names(design: Design) -> None:
         if not names or not all(_NAME.fullmatch(str(name)) for name in names):
             remedy = "Give at least one name, of letters, digits, _ . and - only."
             raise Fault(f"invalid {kind}s: {', '.join(map(str, names))}", remedy=remedy)
+        for name in names:
+            require_name(str(name), what=f"the {kind}")
+    configurations = [arm.configuration for arm in design.arms if arm.configuration is not None]
+    for name in (design.configuration, *configurations):
+        require_name(name, what="the configuration")
+    require_name(design.plans, what="the name of the plans")
     if design.reference not in design.names or len(design.names) < 2:
         remedy = f"Declare at least two arms and choose one of them: {', '.join(design.names)}."
         raise Fault(f"invalid reference: {design.reference}", remedy=remedy)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.names import require_name
 from nnunet_seqdropout.models.nnunet_folders import environment
 from nnunet_seqdropout.study.cohort import Cohort
 from nnunet_seqdropout.study.design import Arm, Design
@@ -62,8 +63,10 @@ class Study:
         return ours
 
     def raw(self, sequences: Sequence[str]) -> Path:
-        name = f"Dataset{self.dataset_id(sequences):03d}_{'_'.join(sequences)}"
-        return self.folder / "nnUNet_raw" / name
+        """Raises Fault where the channels of ``dataset.json`` have names that no folder can have."""
+        file = self.cohort.folder / "dataset.json"
+        joined = require_name("_".join(sequences), what="the data set of the channels", file=file)
+        return self.folder / "nnUNet_raw" / f"Dataset{self.dataset_id(sequences):03d}_{joined}"
 
     def images(self, sequences: Sequence[str], part: str) -> Path:
         return self.folder / "images" / self.raw(sequences).name / part

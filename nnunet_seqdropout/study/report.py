@@ -9,6 +9,7 @@ from dataset_conversion.files.staging import staged
 from evaluation.figures.evaluation import learning_figure, write_figures
 from evaluation.report.study import write_study_page
 from evaluation.tables.comparison import compare_with_all
+from evaluation.tables.csv_files import write_csv
 from evaluation.tables.primary import non_inferiority, primary_endpoint
 from evaluation.tables.results import read_evaluation
 from evaluation.tables.seeds import OfSeed, averaged, averaged_subsets
@@ -24,7 +25,7 @@ from nnunet_seqdropout.study.steps import Steps
 
 def write_study_report(study: Study, steps: Steps) -> Path:
     """Writes ``report.html``, ``arms.csv``, ``learning.csv``, ``primary.csv``, ``table.csv``, ``seeds.csv``,
-    ``comparisons.csv`` and the figures."""
+    ``comparisons.csv`` and the figures; all or none."""
     trained = trained_models(study)
     arms, learning = arms_table(study, steps, trained), learning_table(trained)
     questions = list(_questions(study))
@@ -45,17 +46,18 @@ def write_study_report(study: Study, steps: Steps) -> Path:
         ],
     )
     with staged(study.folder) as stage:
-        arms.to_csv(stage / "arms.csv", index=False)
-        learning.to_csv(stage / "learning.csv", index=False)
-        results.primary.rows().to_csv(stage / "primary.csv", index=False)
-        pd.concat([models_table(question) for question in questions]).to_csv(stage / "table.csv", index=False)
-        pd.concat([seeds_table(question) for question in questions]).to_csv(stage / "seeds.csv", index=False)
+        write_csv(arms, stage / "arms.csv")
+        write_csv(learning, stage / "learning.csv")
+        write_csv(results.primary.rows(), stage / "primary.csv")
+        write_csv(pd.concat([models_table(question) for question in questions]), stage / "table.csv")
+        write_csv(pd.concat([seeds_table(question) for question in questions]), stage / "seeds.csv")
         compared = [question.comparison.assign(question=question.title) for question in questions]
-        pd.concat(compared).to_csv(stage / "comparisons.csv", index=False)
+        write_csv(pd.concat(compared), stage / "comparisons.csv")
         learning_figure(learning, study.design.names).savefig(stage / "learning.png", dpi=150)
-    for question in questions:
-        write_figures(study.folder / "evaluations" / question.folder, question.evaluations)
-    return write_study_page(study.folder, results)
+        for question in questions:
+            write_figures(stage / "evaluations" / question.folder, question.evaluations)
+        write_study_page(stage, results)
+    return study.folder / "report.html"
 
 
 def _questions(study: Study) -> Iterator[Question]:

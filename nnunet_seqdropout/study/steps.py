@@ -142,8 +142,10 @@ class Steps:
     def _remove_what_was_changed(self, before: Record) -> None:
         """A command that goes on where it was would take an altered output for its own."""
         for name, expected in before.outputs.items():
-            file = self.state.folder / name
-            if file.is_file() and self.state.contents([file])[name] != expected:
+            file = (self.state.folder / name).absolute()
+            # whatever a state file from elsewhere names, only what lies in the study is touched
+            inside = file.is_relative_to(self.state.folder) and ".." not in file.parts
+            if inside and file.is_file() and self.state.contents([file])[name] != expected:
                 file.unlink()
 
     def _execute(self, step: Step, command: Sequence[str], lock: int) -> float:

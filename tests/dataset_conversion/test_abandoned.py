@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_conversion.files.staging import remove_abandoned, staged, staging_prefix
+from dataset_conversion.files.staging import staged, staging_prefix
 
 STAGE_AND_WAIT = """
 import sys, time
@@ -20,6 +20,12 @@ with staged(Path(sys.argv[1])) as stage:
     print("staged", flush=True)
     time.sleep(600)
 """
+
+
+def stage_here(folder):
+    """What the next run does in the folder."""
+    with staged(folder):
+        pass
 
 
 @pytest.fixture
@@ -36,19 +42,19 @@ def other(tmp_path):
 
 def test_the_folder_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path, other):
     (left,) = tmp_path.iterdir()
-    remove_abandoned(tmp_path)
+    stage_here(tmp_path)
     assert (left / "half").is_file()
     other.send_signal(signal.SIGKILL)
     other.wait()
     assert (left / "half").is_file()
-    remove_abandoned(tmp_path)
+    stage_here(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_staging_folder_of_this_process_stays(tmp_path):
     with staged(tmp_path) as stage:
         (stage / "file").write_text("whole")
-        remove_abandoned(tmp_path)
+        stage_here(tmp_path)
     assert (tmp_path / "file").read_text() == "whole"
 
 
@@ -66,14 +72,14 @@ def test_only_folders_of_our_name_and_machine_are_taken(tmp_path, dead_pid):
     for name in (ours.name, *others):
         (tmp_path / name).mkdir()
     (tmp_path / f".partial-{host}-{pid}-linked_x").symlink_to(tmp_path / others[0])
-    remove_abandoned(tmp_path, tmp_path / "not there")
+    stage_here(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {*others, f".partial-{host}-{pid}-linked_x"}
 
 
 def test_a_process_of_somebody_else_is_alive(tmp_path):
     """Process 1 may not be signalled by everybody, and lives."""
     (tmp_path / f".partial-{socket.gethostname()}-1-abcdefgh").mkdir()
-    remove_abandoned(tmp_path)
+    stage_here(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -81,3 +87,13 @@ def test_the_name_says_whose_it_is():
     assert staging_prefix().endswith(f"-{os.getpid()}-")
     assert "/" not in staging_prefix()
     assert Path(staging_prefix()).name.startswith(".partial-")
+
+
+def test_the_record_comes_out_last(tmp_path, monkeypatch):
+    """A process that is killed while the files move leaves no record of files that are not there."""
+    moved = []
+    monkeypatch.setattr(Path, "replace", lambda file, _: moved.append(file.name))
+    with staged(tmp_path) as stage:
+        for name in ("a.json", "b.nii.gz", "c.json", "d.csv"):
+            (stage / name).write_text("")
+    assert moved == ["b.nii.gz", "d.csv", "a.json", "c.json"]

@@ -8,7 +8,7 @@ import pytest
 from example_seeds import NAN, OK, two_seeds
 from example_subsets import subsets
 
-from evaluation.metrics.names import counted
+from dataset_conversion.plurals import counted
 from evaluation.metrics.proportions import clustered_proportion
 from evaluation.tables.results import Evaluation, read_evaluation
 from evaluation.tables.seeds import averaged, averaged_subsets, spread

@@ -377,7 +377,7 @@ def test_row_27_a_folder_that_cannot_be_written_to_is_named_before_the_model_is_
     assert main([*map(str, words), *(["-gt", str(images)] if command == "subsets" else [])]) == 2
     said = capsys.readouterr().err
     assert f"{tmp_path / 'file' / 'out'} is not writable" in said
-    assert "with -o" in said
+    assert "Choose a writable folder" in said
 
 
 def test_row_27_too_little_room_is_said_with_both_numbers(make_model, images, tmp_path, capsys, monkeypatch):
@@ -390,7 +390,7 @@ def test_row_27_too_little_room_is_said_with_both_numbers(make_model, images, tm
         patched.setattr("nnunet_seqdropout.prediction.loading.load_model", None)
         assert predict(images, tmp_path / "out", model, "--save_probabilities") == 2
     assert f"{tmp_path / 'out'} has {needed - 1:,} bytes free, up to {needed:,} are needed" in capsys.readouterr().err
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, needed))
     assert predict(images, tmp_path / "out", model, "--save_probabilities") == 0
     # resuming, nothing more is needed
