@@ -20,6 +20,10 @@ class Fault(ValueError):
         return partial(Fault, self.problem, remedy=self.remedy), ()
 
 
+DEAD_LINK = "it is a link to a file that is not there"
+LINK_REMEDY = "Fetch the file that it points to (git annex get), or remove the link."
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """The first names for a message, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dataset_conversion.checks.case import CaseCheck, Remark, check_case
 from dataset_conversion.checks.splits import Splits, read_splits
-from dataset_conversion.faults import Fault
+from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import IMAGE_ENDINGS
 from dataset_conversion.files.json_files import read_json
@@ -184,12 +184,15 @@ def _subset_tasks(folder: Path, subset: str, description: Description) -> dict[s
     for case, task in tasks.items():
         label = labels / f"{case}{ending}"
         tasks[case] = replace(task, label=label if label.is_file() else None, complete=subset == "Tr")
-        if task.files and subset == "Tr" and not label.is_file():
+        if task.files and subset == "Tr" and not label.is_file() and not label.is_symlink():
             remedy = "Add it, or move the case to imagesTs."
             tasks[case] = tasks[case].with_fault(f"there is no label {label}", remedy)
     for file in sorted(labels.iterdir()) if labels.is_dir() else ():
         stem = next((file.name[: -len(e)] for e in (ending, *IMAGE_ENDINGS) if file.name.lower().endswith(e)), None)
         if stem is None or file.name.startswith(".") or (stem in tasks and tasks[stem].label == file):
+            continue
+        if not file.exists():
+            tasks[stem] = tasks.get(stem, _Task()).with_fault(f"{file}: {DEAD_LINK}", LINK_REMEDY)
             continue
         remedy = f"Name it <case>{ending} after a case of {images.name}, or remove it."
         tasks[stem] = tasks.get(stem, _Task()).with_fault(f"{file}: a label without images", remedy)

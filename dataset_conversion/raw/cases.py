@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataset_conversion.faults import Fault
+from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
 from dataset_conversion.files.endings import IMAGE_ENDINGS, MEDICAL_ENDINGS
 from dataset_conversion.files.images import printable
 
@@ -51,8 +51,7 @@ def find_cases(folder: Path, *, channel_names: Sequence[str], file_ending: str) 
 
 def _misnamed(file: Path, stem: str, ending: str, channel_names: Sequence[str], file_ending: str) -> Fault | None:
     if not file.exists():
-        remedy = "Fetch the file that it points to (git annex get), or remove the link."
-        return Fault("it is a link to a file that is not there", file=file, remedy=remedy)
+        return Fault(DEAD_LINK, file=file, remedy=LINK_REMEDY)
     if stem != file.name[: len(stem)]:
         return Fault("its name is not written in UTF-8", file=file, remedy="Rename it, with letters that UTF-8 knows.")
     expected = ", ".join(f"{i:04d} {name}" for i, name in enumerate(channel_names))

@@ -39,7 +39,7 @@ def dataset_of(
         layout.channels if sequences is None else _limited(layout, sequences),
         layout.labels,
         order,
-        link=sequences is not None,
+        link=sequences is not None and not any(patient.has_pseudonym for patient in patients.values()),
         synthetic=any(patient.is_synthetic for patient in patients.values()),
         storage_order=_storage_order(folder, patients, order),
     )

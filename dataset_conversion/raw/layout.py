@@ -43,7 +43,8 @@ class LabelFiles:
 class Layout:
     """labels: name -> value, consecutive, background 0. reference: the series to whose grid the others are brought;
     None: the first that is there. registered: they lie on one grid already, and are not looked at for motion.
-    split: the split of a patient by default, without a label, or below a folder of that name."""
+    split: the split of a patient by default, without a label, or below a folder of that name. optional: the sequences
+    that nobody need have, so that patterns that fit no file are no mistake."""
 
     about: str
     channels: tuple[str, ...]
@@ -55,6 +56,7 @@ class Layout:
     default_split: str = "train"
     unlabelled_split: str | None = None
     split_of_folder: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
 
 def shipped_layouts() -> list[str]:
@@ -85,6 +87,7 @@ def read_layout(file: Path) -> Layout:
             default_split=split.get("default", "train"),
             unlabelled_split=split.get("unlabelled"),
             split_of_folder=split.get("folders", {}),
+            optional=tuple(content.get("optional", ())),
         )
         _require_sound(layout)
     except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
@@ -124,6 +127,8 @@ def _require_sound(layout: Layout) -> None:
         require_name(channel, what="the channel")
     if unknown := layout.images.keys() - set(layout.channels):
         raise ValueError(f"images of {', '.join(sorted(unknown))}, which is not among the channels")
+    if unknown := {*layout.optional} - {*layout.channels}:
+        raise ValueError(f"{', '.join(sorted(unknown))} is optional, but not among the channels")
     if layout.reference is not None and layout.reference not in layout.channels:
         raise ValueError(f"the reference {layout.reference} is not among the channels")
     if sorted(layout.labels.values()) != list(range(len(layout.labels))):

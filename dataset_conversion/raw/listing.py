@@ -37,19 +37,24 @@ class Unused:
 
 @dataclass(frozen=True)
 class Listing:
-    """The images below a source: those that the layout knows, and the others."""
+    """The images below a source: those that the layout knows, and the others. lost: links to nowhere that may have been
+    folders."""
 
     found: Sequence[Found]
     unused: Sequence[Unused]
+    lost: Sequence[Path] = ()
 
 
 def find_files(source: Path, layout: Layout) -> Listing:
     """Every image below the source in order of their paths, links followed; hidden ones are passed over."""
-    found, unused = [], []
+    found, unused, lost = [], [], []
     for file in sorted(_files_below(source)):
         path = file.relative_to(source).as_posix()
         ending = next((e for e in MEDICAL_ENDINGS if path.lower().endswith(e)), None)
         if ending is None:
+            # P01 or 1.2.840 may be a folder, README.md is none
+            if not file.exists() and re.fullmatch(r"(\.\d+)?", file.suffix):
+                lost.append(file)
             continue
         with limited_time():
             known = _identify(path[: -len(ending)], file, layout)
@@ -60,7 +65,7 @@ def find_files(source: Path, layout: Layout) -> Listing:
         else:
             remedy = "seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
             unused.append(Unused(file, f"{ending} is not read: convert {remedy}", known))
-    return Listing(found, unused)
+    return Listing(found, unused, lost)
 
 
 def _files_below(source: Path) -> Iterator[Path]:

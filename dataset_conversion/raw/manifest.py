@@ -26,7 +26,6 @@ def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Seque
             }
     # "flair: ..." speaks of flair
     warnings = [warning for warning in prepared.warnings if warning.split(":")[0] in (*channel_names, "label")]
-    warnings += patient.unused
     if patient.has_pseudonym:
         warnings = [without_names(warning, patient) for warning in warnings]
     if patient.is_synthetic:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
 
-from dataset_conversion.faults import Fault, listed
+from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault, listed
 from dataset_conversion.files.images import printable
 from dataset_conversion.raw.layout import LabelFiles, Layout
 from dataset_conversion.raw.listing import Found, Unused, find_files
@@ -96,7 +96,33 @@ def find_patients(
         split = _split(layout, {person, case}, folders, has_label=has_label, val=val, test=test)
         fault = fault or _dead_link(files)
         patients[case] = Patient(person, split, images, label, mapping, fault, _not_chosen(files, images, label))
+    lost = {printable("_".join(link.relative_to(source).parts)): link for link in listing.lost}
+    patients |= {name: Patient(name, "test", {}, fault=_dead(lost[name])) for name in lost.keys() - patients.keys()}
     return _with_unused(_whole_persons(patients), unused, source)
+
+
+def require_fitting(layout: Layout, patients: Mapping[str, Patient]) -> None:
+    """Raises Fault where the layout's patterns of a sequence fit no file of anybody, although images are left over.
+
+    Not of a sequence that is optional, nor of a pattern with {sequence}, which fits the files of the others; and not
+    where the files of a patient with a fault are unknown.
+    """
+    if any(patient.fault and not patient.images for patient in patients.values()):
+        return
+    here = {name for patient in patients.values() for name in patient.images}
+    absent = [
+        name
+        for name, patterns in layout.images.items()
+        if name not in here
+        and name not in layout.optional
+        and not any("sequence" in pattern.expression.names for pattern in patterns)
+    ]
+    left = [each for patient in patients.values() for each in patient.unused]
+    if absent and left:
+        written = ", ".join(dict.fromkeys(pattern.written for name in absent for pattern in layout.images[name]))
+        problem = f"no file fits {written}, as {', '.join(absent)} should be; {listed(left)}"
+        remedy = f"Correct the layout; where nobody has it, write there: optional: [{', '.join(absent)}]."
+        raise Fault(problem, remedy=remedy)
 
 
 def _nothing_found(source: Path, layout: Layout, unused: Sequence[Unused]) -> Fault:
@@ -112,8 +138,11 @@ def _nothing_found(source: Path, layout: Layout, unused: Sequence[Unused]) -> Fa
 def _dead_link(files: Sequence[Found]) -> Fault | None:
     """A link to nowhere is no absent sequence: the image exists, and is not here."""
     dead = next((found.file for found in files if not found.file.exists()), None)
-    remedy = "Fetch the file that it points to (git annex get), or remove the link."
-    return None if dead is None else Fault("it is a link to a file that is not there", file=dead, remedy=remedy)
+    return None if dead is None else _dead(dead)
+
+
+def _dead(link: Path) -> Fault:
+    return Fault(DEAD_LINK, file=link, remedy=LINK_REMEDY)
 
 
 def _not_chosen(files: Sequence[Found], images: Mapping[str, Path], label: Sequence[Path]) -> tuple[str, ...]:

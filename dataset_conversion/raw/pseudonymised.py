@@ -43,6 +43,14 @@ def pseudonym_of(case: str, patient: Patient, key: bytes) -> str:
     return "_".join(filter(None, (pseudonym(patient.person, key), time)))
 
 
+def without_names_in(error: Exception, patient: Patient) -> Fault:
+    """The same error, with no file of the source named."""
+    if isinstance(error, Fault):
+        return Fault(without_names(error.problem, patient), remedy=without_names(error.remedy, patient))
+    remedy = "See that its files can be read and the disk has room."
+    return Fault(without_names(str(error) or type(error).__name__, patient), remedy=remedy)
+
+
 def without_names(text: str, patient: Patient) -> str:
     """A sentence about the patient in which no file of the source is named."""
     files = {str(file): f"the {name}" for name, file in patient.images.items()}

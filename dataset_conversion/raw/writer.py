@@ -26,7 +26,7 @@ from dataset_conversion.raw.manifest import manifest_entry
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import placeholder
 from dataset_conversion.raw.preparation import Preparation, Prepared, PreparedSeries, Unregistered, prepare_patient
-from dataset_conversion.raw.pseudonymised import without_names
+from dataset_conversion.raw.pseudonymised import without_names_in
 from dataset_conversion.raw.splits import declared_splits, sources_of, with_an_image_in_common
 
 log = logging.getLogger(__name__)
@@ -82,14 +82,15 @@ def write_raw_dataset(
 
     def write_patient(case: str) -> dict:
         patient = patients[case]
-        if not patient.has_pseudonym:
-            return _write_patient(dataset, case, patient, preparation)
         try:
-            return _write_patient(dataset, case, patient, preparation)
-        except Fault as fault:
-            raise Fault(without_names(fault.problem, patient), remedy=without_names(fault.remedy, patient)) from None
-        except OSError as error:
-            raise OSError(without_names(str(error), patient)) from None
+            entry = _write_patient(dataset, case, patient, preparation)
+        except Exception as error:
+            if not patient.has_pseudonym:
+                raise
+            raise without_names_in(error, patient) from None
+        # of a case that was kept, an earlier version may have taken a time point for a person; files may have come
+        warnings = dict.fromkeys([*entry["warnings"], *patient.unused])
+        return {**entry, "person": patient.person, "warnings": list(warnings)}
 
     outcomes, entries = map_cases(patients, write_patient, doing="Converting", n_workers=n_workers)
     for case, outcome in outcomes.items():

@@ -140,7 +140,7 @@ def _fill(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     from dataset_conversion.pseudonyms import read_or_make_key
     from dataset_conversion.raw.convert import convert, dataset_of, missing_folds, require_a_lesion
-    from dataset_conversion.raw.patients import find_patients
+    from dataset_conversion.raw.patients import find_patients, require_fitting
     from dataset_conversion.raw.persons import names_note
     from dataset_conversion.raw.preparation import Preparation
     from dataset_conversion.raw.pseudonymised import pseudonym_of, under_pseudonyms
@@ -157,6 +157,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
     folder = folder_for_dataset(arguments.d, arguments.n)
     patients = find_patients(arguments.source, layout, val=arguments.val, test=arguments.test)
+    require_fitting(layout, patients)
     if arguments.dry_run:
         dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
         code = _print_patients(patients, layout)

@@ -200,3 +200,53 @@ def test_a_folder_of_channels_passes_over_nothing(tmp_path, capsys, harm, said):
     assert f"A: {tmp_path}/images/A_0001" in printed
     assert said in printed
     assert "2 cases, 1 of them with faults" in printed
+
+
+def test_a_pattern_that_fits_nothing_while_images_are_left_is_a_fault_of_the_layout(tmp_path, raw, capsys):
+    own = (
+        "channels: [t1_gd, flair]\nlabels: {background: 0, lesion: 1}\nsplit: {default: test}\n"
+        'images: {t1_gd: "{patient}/CT1", flair: "{patient}/FLIAR"}\n'
+    )
+    (tmp_path / "own.yaml").write_text(own)
+    words = ["convert", "generic", str(tmp_path / "in"), "--layout", str(tmp_path / "own.yaml"), "-d", "1", "-n", "X"]
+    write(tmp_path / "in", "P1/CT1")
+    # nothing is left that could be it: nobody has it
+    assert main([*words, "--dry-run"]) == 0
+    write(tmp_path / "in", "P1/FLAIR")
+    assert main([*words, "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "no file fits {patient}/FLIAR, as flair should be" in said
+    assert "P1/FLAIR.nii.gz is not used" in said
+    (tmp_path / "own.yaml").write_text(f"{own}optional: [flair]\n")
+    assert main([*words, "--dry-run"]) == 0
+
+
+def test_a_patient_behind_a_link_to_nowhere_is_a_failed_case(tmp_path, raw):
+    write(tmp_path / "in", "P1/bravo", "P1/seg")
+    (tmp_path / "in" / "P2").symlink_to("gone")
+    (tmp_path / "in" / "README.md").symlink_to("gone")
+    assert convert(tmp_path / "in") == 1
+    cases = json.loads((raw / "summary.json").read_text())["cases"]
+    assert {case: outcome["status"] for case, outcome in cases.items()} == {"P1": "ok", "P2": "failed"}
+    assert "P2: it is a link to a file that is not there" in cases["P2"]["problem"]
+
+
+def test_what_came_after_the_conversion_is_said_not_to_be_used(tmp_path, raw):
+    write(tmp_path / "in", "P1/bravo", "P1/t1", "P1/t1_gd", "P1/flair", "P1/seg")
+    assert convert(tmp_path / "in") == 0
+    for _ in range(2):
+        write(tmp_path / "in", "P1/dwi")
+        assert convert(tmp_path / "in") == 0
+        (said,) = json.loads((raw / "manifest.json").read_text())["patients"]["P1"]["warnings"]
+        assert "P1/dwi.nii.gz is not used" in said
+
+
+def test_a_label_behind_a_dead_link_is_one_fault_of_check(tmp_path, raw, capsys):
+    write(tmp_path / "in", "P1/bravo", "P1/seg")
+    assert convert(tmp_path / "in") == 0
+    (raw / "labelsTr" / "P1.nii.gz").unlink()
+    (raw / "labelsTr" / "P1.nii.gz").symlink_to("gone")
+    capsys.readouterr()
+    assert main(["check", "-i", str(raw)]) == 1
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("P1: ")]
+    assert "P1.nii.gz: it is a link to a file that is not there" in said
