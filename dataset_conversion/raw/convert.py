@@ -1,7 +1,7 @@
 """Converts a hospital's folder to an nnU-Net raw data set, or adds it to an existing one."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
@@ -47,17 +47,21 @@ def dataset_of(
 
 def _storage_order(folder: Path, patients: Mapping[str, Patient], order: Sequence[str]) -> str | None:
     """That of the images in the folder; in a new data set that of most reference series, so that few are rewritten."""
-    there = [file for subset in ("Tr", "Ts") for file in sorted((folder / f"images{subset}").glob(f"*{FILE_ENDING}"))]
-    if there:
-        return storage_order(stored_geometry(there[0]))
-    orders: Counter[str] = Counter()
-    for patient in patients.values():
-        if (file := next((patient.images[name] for name in order if name in patient.images), None)) is not None:
-            try:
-                orders[storage_order(stored_geometry(file))] += 1
-            except Fault:
-                continue  # what is wrong with it is said when it is read
+    there = (file for subset in ("Tr", "Ts") for file in sorted((folder / f"images{subset}").glob(f"*{FILE_ENDING}")))
+    for found in _storage_orders(there):
+        return found
+    series = ([patient.images[name] for name in order if name in patient.images] for patient in patients.values())
+    orders = Counter(_storage_orders(files[0] for files in series if files))
     return orders.most_common(1)[0][0] if orders else None
+
+
+def _storage_orders(files: Iterable[Path]) -> Iterator[str]:
+    """Of those whose header can be read; what is wrong with the others is said when they are."""
+    for file in files:
+        try:
+            yield storage_order(stored_geometry(file))
+        except (Fault, RuntimeError):  # RuntimeError of what is no volume
+            continue
 
 
 def convert(

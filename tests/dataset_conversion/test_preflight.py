@@ -480,6 +480,7 @@ def test_every_file_is_read_once(dataset, monkeypatch):
         return sitk.ReadImage(str(file))
 
     monkeypatch.setattr(preflight, "read_image", noted)
+    monkeypatch.setattr(preflight, "read_channels", lambda file: [noted(file)])
     check_dataset(dataset)
     assert sorted(read) == sorted(dataset.glob("*T[rs]/*.nii.gz"))
 
@@ -490,7 +491,8 @@ def test_a_file_that_may_not_be_opened_is_a_fault_like_others(tmp_path, monkeypa
     def refuse(file):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(preflight, "read_image", refuse)
+    for name in ("read_image", "read_channels"):
+        monkeypatch.setattr(preflight, name, refuse)
     found = check_case({0: tmp_path / "A_0000.nii.gz"}, channel_names=CHANNELS, label=tmp_path / "A.nii.gz")
     assert [fault.problem.split(": ")[1] for fault in found.faults] == ["it cannot be opened (Permission denied)"] * 2
     assert found.labelled_voxels is None
