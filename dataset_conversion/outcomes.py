@@ -1,6 +1,7 @@
 """Runs a function on many cases and records the outcome of each; a case that fails does not stop the others."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import write_json
 from dataset_conversion.files.names import require_name
+from dataset_conversion.processes import end_with
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,13 @@ def _attempts(
     # starting it takes longer than a case may
     from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=n_workers, return_as="generator")(delayed(attempt)(case, work) for case in names)
+    tasks = (delayed(_attempt_in_worker)(case, work, os.getpid()) for case in names)
+    return Parallel(n_jobs=n_workers, return_as="generator")(tasks)
+
+
+def _attempt_in_worker(case: str, work: Callable[[str], Result], parent: int) -> tuple[Outcome, Result]:
+    end_with(parent)
+    return attempt(case, work)
 
 
 def for_each_case(

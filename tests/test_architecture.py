@@ -19,7 +19,7 @@ TABLE = """
 dataset_conversion.sequences: faults
 dataset_conversion.files: faults plurals sequences
 dataset_conversion.defacing: faults files
-dataset_conversion.outcomes: faults files
+dataset_conversion.outcomes: faults files processes
 dataset_conversion.registration: faults files
 dataset_conversion.pseudonyms: faults files
 dataset_conversion.dicom: faults files outcomes plurals pseudonyms sequences
@@ -47,7 +47,7 @@ nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs
     evaluation.patient evaluation.tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.outcomes dataset_conversion.plurals dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets evaluation.figures
-    evaluation.metrics dataset_conversion.files dataset_conversion.sequences
+    evaluation.metrics dataset_conversion.files dataset_conversion.processes dataset_conversion.sequences
 nnunet_seqdropout.study: models settings subsets training evaluation.figures evaluation.metrics evaluation.report
     evaluation.tables dataset_conversion.checks dataset_conversion.faults dataset_conversion.files
     dataset_conversion.raw dataset_conversion.sequences

@@ -2,10 +2,14 @@
 
 import argparse
 import logging
+import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli import check as cli_check
@@ -15,21 +19,50 @@ from nnunet_seqdropout.cli import models as cli_models
 from nnunet_seqdropout.cli import prediction as cli_prediction
 from nnunet_seqdropout.cli import study as cli_study
 from nnunet_seqdropout.cli import subsets as cli_subsets
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE, NOTHING_DONE
+from nnunet_seqdropout.cli.exit_codes import ALL_DONE, INTERRUPTED, NOTHING_DONE, READER_GONE, TERMINATED
+from nnunet_seqdropout.cli.stopping import Terminated, stoppable
 from nnunet_seqdropout.models.nnunet_folders import environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one sub-command; returns 0 on success, 1 if some case failed, 2 if nothing could be done."""
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    for room in ("nnunet_seqdropout", "evaluation", "dataset_conversion"):
-        logging.getLogger(room).setLevel(logging.INFO)
+    """Runs one sub-command; returns 0 on success, 1 if some case failed, 2 if nothing could be done or an error was not
+    expected, 130 and 143 where it was stopped."""
     arguments = build_parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    level = logging.DEBUG if arguments.verbose else logging.ERROR if arguments.quiet else logging.INFO
+    for room in ("nnunet_seqdropout", "evaluation", "dataset_conversion"):
+        logging.getLogger(room).setLevel(level)
+    with stoppable(), warnings.catch_warnings():
+        if not arguments.verbose:
+            warnings.simplefilter("ignore")  # of other packages: ours are logged
+        if arguments.quiet:
+            os.environ["TQDM_DISABLE"] = "1"
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         return arguments.run(arguments)
+    except BrokenPipeError:
+        # whoever read has seen enough, as in seqdropout check ... | head; nor may the interpreter's end complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except (Fault, OSError) as problem:
-        print(f"seqdropout: {problem}", file=sys.stderr)
+        _say(str(problem))
         return NOTHING_DONE
+    except KeyboardInterrupt as stop:
+        _say("stopped; what is finished is kept: run the same command again")
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+    except Exception as error:
+        if arguments.verbose:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        _say(f"unexpected error ({reason}). Run it again with -v, and report what is printed.")
+        return NOTHING_DONE
+
+
+def _say(problem: str) -> None:
+    print(f"seqdropout: {problem}", file=sys.stderr)
 
 
 def _env(arguments: argparse.Namespace) -> int:
@@ -38,11 +71,30 @@ def _env(arguments: argparse.Namespace) -> int:
     return ALL_DONE
 
 
+class CommandParser(argparse.ArgumentParser):
+    """The parser of a sub-command, each of which takes -q and -v."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        how_much = self.add_mutually_exclusive_group()
+        # no default: that of an action would replace what stands before its name, as in model -v info
+        for words, does in (
+            (("-q", "--quiet"), "print results and errors only, without progress"),
+            (
+                ("-v", "--verbose"),
+                "print also details, warnings of other packages, the traceback of an error",
+            ),
+        ):
+            how_much.add_argument(*words, action="store_true", default=argparse.SUPPRESS, help=does)
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="seqdropout", description="Trains, runs and evaluates nnU-Net v2 on patients with missing MRI sequences."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"seqdropout {version('nnunet_seqdropout')}")
+    parser.set_defaults(verbose=False, quiet=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
 
     env = commands.add_parser(
         "env", help='print export lines of the environment variables, for eval "$(seqdropout env)"'

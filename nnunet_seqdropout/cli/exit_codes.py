@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from dataset_conversion.outcomes import Outcome
 
 ALL_DONE, SOME_CASE_FAILED, NOTHING_DONE = 0, 1, 2
+INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
+"""128 and the number of SIGINT, SIGPIPE, SIGTERM, as a shell has it."""
 
 
 def exit_code(outcomes: "Mapping[str, Outcome]") -> int:

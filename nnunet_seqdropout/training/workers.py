@@ -1,14 +1,10 @@
 """Lets the workers that nnU-Net forks end with the process that forked them, even where it was killed."""
 
-import ctypes
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PR_SET_PDEATHSIG = 1
-"""Of Linux: the signal that a process gets when the thread that forked it has ended."""
+from dataset_conversion.processes import end_with
 
 _parents: list[int] = []
 """The process whose children end with it; empty where none do."""
@@ -26,10 +22,8 @@ def ended_with_this_process() -> Iterator[None]:
 
 def _end_with_parent() -> None:
     if _parents:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != _parents[-1]:  # it has ended before this was said
-            os._exit(1)
+        end_with(_parents[-1])
 
 
-if sys.platform == "linux":
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_end_with_parent)
