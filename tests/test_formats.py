@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -195,6 +196,21 @@ def test_the_summary_and_the_cases_of_subsets(tmp_path, images):
     written = paths(found.summary, named={**MAPPINGS, "threshold.values": "<pattern>"})
     # the command adds the folder of images
     assert {*written, "settings.i"} == {*documented("`summary.json` of `subsets`")}
+
+
+def test_what_is_said_of_a_model_and_what_its_archive_says(make_model, tmp_path, capsys):
+    model, heading, named = make_model("TinySeqDropout"), "`model info --json`", {"checkpoints": "<checkpoint>"}
+    capsys.readouterr()
+    assert main(["model", "info", "-m", str(model), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    whole = ("network.settings", "labels", "dropout", "thresholds")
+    written = paths(said, whole=whole, named=named)
+    assert {*written} == {*documented(heading)}
+    assert {*said["dropout"], "plans.json"} == {*backticked(heading, "`dropout`")}
+    assert main(["model", "export", "-m", str(model), "-o", str(tmp_path / "model.zip")]) == 0
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        content = json.loads(archive.read("model.json"))
+    assert {*paths(content, named={**named, "versions": "<package>"})} == {*documented("`model.json`")}
 
 
 def test_what_fill_writes(tmp_path, images):

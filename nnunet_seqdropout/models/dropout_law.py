@@ -8,6 +8,7 @@ from typing import Any
 from dataset_conversion.faults import Fault
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import Rescale
+from nnunet_seqdropout.models.rescaling import REMEDY, our_settings, rescaling_of_plans
 from nnunet_seqdropout.subsets import Presence, subset_probabilities
 
 
@@ -47,9 +48,10 @@ class DropoutLaw:
 
 def dropout_of_plans(plans: dict[str, Any], channel_names: Sequence[str]) -> DropoutLaw | None:
     """None for a model that was trained without dropout. Raises Fault where the plans say what cannot be."""
-    ours = plans.get("seqdropout", {})
-    if not isinstance(ours, dict) or "subset_law" not in ours:
+    ours = our_settings(plans)
+    if "subset_law" not in ours:
         return None
+    rescale = rescaling_of_plans(plans)
     try:
         law = DropoutLaw(
             tuple(ours.get("sequences", channel_names)),
@@ -57,14 +59,13 @@ def dropout_of_plans(plans: dict[str, Any], channel_names: Sequence[str]) -> Dro
             ours.get("drop_probability", 0.25),
             tuple(ours.get("always_keep", ())),
             dict(ours.get("subset_weights", {})),
-            ours.get("rescale", "paper"),
+            rescale,
         )
         if len(law.sequences) != len(channel_names):
             raise ValueError(f"sequences is {law.sequences}, channel_names in dataset.json {tuple(channel_names)}")
         law.drawn  # noqa: B018 - raises where a value cannot be
     except (TypeError, ValueError, AttributeError) as error:
-        remedy = "Restore the plans.json that the training wrote into this model folder."
-        raise Fault(f"the key seqdropout of plans.json cannot be read ({error})", remedy=remedy) from error
+        raise Fault(f"the key seqdropout of plans.json cannot be read ({error})", remedy=REMEDY) from error
     return law
 
 

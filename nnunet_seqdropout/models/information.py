@@ -15,6 +15,7 @@ from nnunet_seqdropout.models.checkpoints import Checkpoint, read_checkpoint
 from nnunet_seqdropout.models.dropout_law import DropoutLaw, dropout_of_plans
 from nnunet_seqdropout.models.folders import folds_there
 from nnunet_seqdropout.models.plans_file import configuration_of, read_plans
+from nnunet_seqdropout.models.rescaling import our_settings
 from nnunet_seqdropout.models.shared import fingerprint
 
 
@@ -77,7 +78,7 @@ def read_thresholds_of(fold: Path) -> Thresholds | None:
 
 def information(model: ModelFolder) -> dict[str, Any]:
     """What ``seqdropout model info`` says. No path is in it."""
-    settings = model.plans.get("seqdropout", {})
+    settings = our_settings(model.plans)
     first, law = model.first, model.dropout
     _, configuration = configuration_of(model.plans, first.configuration, model.folder / "plans.json")
     return {

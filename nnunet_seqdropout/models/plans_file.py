@@ -27,6 +27,9 @@ def read_plans(file: Path) -> dict[str, Any]:
     plans = read_json(file, keys=("configurations", "dataset_name", "plans_name"), remedy=REMEDY)
     if not isinstance(plans["configurations"], dict):
         raise Fault("configurations is no object", file=file, remedy=REMEDY)
+    for key in ("dataset_name", "plans_name"):
+        if not isinstance(plans[key], str):
+            raise Fault(f"{key} is {plans[key]!r}, not a name", file=file, remedy=REMEDY)
     return plans
 
 

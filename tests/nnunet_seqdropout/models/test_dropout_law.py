@@ -67,6 +67,14 @@ def test_settings_that_cannot_be_are_a_fault(broken):
 
 
 @pytest.mark.parametrize(
+    ("ours", "said"), [(True, "not an object"), ({"subset_law": "weights", "rescale": 5}, "none of")]
+)
+def test_so_are_settings_of_another_kind(ours, said):
+    with pytest.raises(Fault, match=said):
+        dropout_of_plans({"seqdropout": ours}, NAMES)
+
+
+@pytest.mark.parametrize(
     ("trainer", "settings", "trained", "said"),
     [
         ("TinySeqDropout", {}, True, []),

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
@@ -228,16 +229,18 @@ def test_nnunets_own_commands_predict_it_with_the_same_labels(
     (installed,) = (other.root / "results").glob("*/*")
     write_case(tmp_path, "P", (9, 40, 38), seed=5)
     images = tmp_path / "imagesTr"
-    how = ("-f", 0, "-device", "cpu", "-npp", 1, "-nps", 1)
+    how = ("-f", 0, "-device", "cpu", "-npp", 1, "-nps", 1, "--save_probabilities", "--disable_tta")
     four_sequences.run("nnUNetv2_predict_from_modelfolder", "-i", images, "-o", tmp_path / "before", "-m", model, *how)
     other.run("nnUNetv2_predict_from_modelfolder", "-i", images, "-o", tmp_path / "after", "-m", installed, *how)
-    other.predict(1, installed.name.split("__")[0], images, tmp_path / "named", configuration=configuration)
-    labels = [
-        sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / n / "P.nii.gz"))) for n in ("before", "after", "named")
-    ]
-    assert labels[0].any()
-    assert (labels[1] == labels[0]).all()
-    assert (labels[2] == labels[0]).all()
+    how = ("--save_probabilities", "--disable_tta")
+    other.predict(1, installed.name.split("__")[0], images, tmp_path / "named", *how, configuration=configuration)
+    folders = [tmp_path / name for name in ("before", "after", "named")]
+    labels = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "P.nii.gz"))) for folder in folders]
+    probabilities = [np.load(folder / "P.npz")["probabilities"] for folder in folders]
+    assert probabilities[0].std() > 0
+    for each in (1, 2):
+        assert (labels[each] == labels[0]).all()
+        assert (probabilities[each] == probabilities[0]).all()
 
 
 @pytest.mark.parametrize(
