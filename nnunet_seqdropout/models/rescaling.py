@@ -25,7 +25,7 @@ def rescaling_of_plans(plans: Mapping[str, Any]) -> Rescale:
     Raises Fault where it is unknown.
     """
     ours = our_settings(plans)
-    rescale = ours.get("rescale", "paper") if "subset_law" in ours else "none"
+    rescale: Rescale = ours.get("rescale", "paper") if "subset_law" in ours else "none"
     if rescale not in get_args(Rescale):
         raise Fault(f"rescale in plans.json is {rescale!r}, none of {', '.join(get_args(Rescale))}", remedy=REMEDY)
     return rescale
