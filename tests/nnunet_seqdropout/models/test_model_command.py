@@ -229,11 +229,11 @@ def test_nnunets_own_commands_predict_it_with_the_same_labels(
     (installed,) = (other.root / "results").glob("*/*")
     write_case(tmp_path, "P", (9, 40, 38), seed=5)
     images = tmp_path / "imagesTr"
-    how = ("-f", 0, "-device", "cpu", "-npp", 1, "-nps", 1, "--save_probabilities", "--disable_tta")
+    exact = ("--save_probabilities", "--disable_tta")
+    how = ("-f", 0, "-device", "cpu", "-npp", 1, "-nps", 1, *exact)
     four_sequences.run("nnUNetv2_predict_from_modelfolder", "-i", images, "-o", tmp_path / "before", "-m", model, *how)
     other.run("nnUNetv2_predict_from_modelfolder", "-i", images, "-o", tmp_path / "after", "-m", installed, *how)
-    how = ("--save_probabilities", "--disable_tta")
-    other.predict(1, installed.name.split("__")[0], images, tmp_path / "named", *how, configuration=configuration)
+    other.predict(1, installed.name.split("__")[0], images, tmp_path / "named", *exact, configuration=configuration)
     folders = [tmp_path / name for name in ("before", "after", "named")]
     labels = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "P.nii.gz"))) for folder in folders]
     probabilities = [np.load(folder / "P.npz")["probabilities"] for folder in folders]
