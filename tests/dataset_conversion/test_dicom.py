@@ -231,7 +231,7 @@ def test_steps_that_are_all_a_little_uneven_are_named(source, convert):
     write_series(source, "FLAIR", positions_mm=(0, 1.5, 3, 4.5, 6, 7.59, 9.18, 10.77, 12.36), number=4)
     _, outcomes = convert()
     (outcome,) = outcomes.values()
-    assert outcome.problem == "series 4 'FLAIR' (9 slices) has uneven steps: a slice lies 0.2 mm from its place"
+    assert outcome.problem == "series 4 (9 slices) has uneven steps: a slice lies 0.2 mm from its place"
 
 
 def test_a_gap_is_named_in_mm(source, convert):

@@ -43,7 +43,7 @@ def save_2d(file):
         (REFERENCE, b"no image" * 100, "it is not compressed"),
         (PREDICTED, b"", "not a probability file of nnU-Net (File is not a zip file)"),
         (PREDICTED, b"no archive", "not a probability file of nnU-Net (File is not a zip file)"),
-        ("test_p/P0.nii.gz", b"no image", "no readable image"),
+        ("test_p/P0.nii.gz", b"no image", "it is not compressed"),
         ("test_p/P0.json", b"nothing", "not the record of a prediction"),
         ("test_p/P0.json", b'{"pattern": null}', "not the record of a prediction"),
         ("test_p/P0_prob.nii.gz", b"no image" * 100, "it is not compressed"),

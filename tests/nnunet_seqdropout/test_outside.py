@@ -149,7 +149,7 @@ def test_study_refuses_names_of_a_design(tmp_path, capsys, change, problem):
 def test_study_refuses_channels_that_would_lead_out_of_its_folder(tmp_path, capsys):
     raw = tmp_path / "raw"
     write_dataset(raw, dict.fromkeys("ABCDE", (4, 8, 8)), sequences=("flair",))
-    write_case(raw, "T", (4, 8, 8), sequences=("flair",), split="Ts")
+    write_case(raw, "T", (4, 8, 8), sequences=("flair",), seed=9, split="Ts")
     content = json.loads((raw / "dataset.json").read_text())
     (raw / "dataset.json").write_text(json.dumps({**content, "channel_names": {"0": "/../../../../x"}}))
     (tmp_path / "design.yaml").write_text(DESIGN)

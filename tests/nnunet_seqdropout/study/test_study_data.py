@@ -20,8 +20,8 @@ def raw(tmp_path) -> Path:
     folder = tmp_path / "Dataset001_Mets"
     splits = [{"train": ["A", "B", "C"], "val": ["D"]}]
     write_dataset(folder, dict.fromkeys("ABCD", SHAPE), splits=splits)
-    write_case(folder, "D", SHAPE, absent=["bravo"])
-    write_case(folder, "T", SHAPE, absent=["bravo"], split="Ts")
+    write_case(folder, "D", SHAPE, seed=3, absent=["bravo"])
+    write_case(folder, "T", SHAPE, seed=9, absent=["bravo"], split="Ts")
     return folder
 
 
@@ -81,7 +81,7 @@ def test_a_training_patient_with_none_of_the_sequences_is_left_out(raw, tmp_path
 
 def test_without_declared_splits_they_are_nnunets_own(raw):
     (raw / "splits_final.json").unlink()
-    write_case(raw, "E", SHAPE)
+    write_case(raw, "E", SHAPE, seed=8)
     (raw / "dataset.json").write_text(
         (raw / "dataset.json").read_text().replace('"numTraining": 4', '"numTraining": 5')
     )
