@@ -40,6 +40,11 @@ def map_cases(
     return outcomes, results
 
 
+def is_quiet() -> bool:
+    """Whether nothing but errors is to be said, so that no progress is shown either."""
+    return log.getEffectiveLevel() >= logging.ERROR
+
+
 def each_case(
     cases: Iterable[str], work: Callable[[str], Result], *, doing: str, n_workers: int | None = 1
 ) -> Iterator[tuple[str, Outcome, Result]]:
@@ -50,7 +55,7 @@ def each_case(
     Raises Fault where there are to be 0.
     """
     names = list(cases)
-    attempts = tqdm(_attempts(names, work, n_workers), total=len(names), desc=doing, unit="case")
+    attempts = tqdm(_attempts(names, work, n_workers), total=len(names), desc=doing, unit="case", disable=is_quiet())
     with logging_redirect_tqdm():
         for case, (outcome, result) in zip(names, attempts, strict=True):
             if outcome.status == "failed":

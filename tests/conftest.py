@@ -144,6 +144,10 @@ class Host:
             nnunet.preprocess([dataset_id], configurations=configurations, num_processes=[1] * len(configurations))
 
     def train(self, dataset_id: int, trainer: str, *options: object, configuration: str = "2d", fold: str = "0") -> str:
+        if not {"--c", "--val"} & {*options}:
+            # a fold that an earlier test has finished would not be trained again
+            for final in (self.root / "results").glob(f"*/{trainer}__*__{configuration}/fold_{fold}/*_final.pth"):
+                final.unlink()
         command = ("nnUNetv2_train", dataset_id, configuration, fold, "-tr", trainer, "-device", "cpu")
         return self.run(*command, *options)
 

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.outcomes import is_quiet
 from dataset_conversion.plurals import n_of
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def find_series(source: Path) -> list[DicomSeries]:
     found: dict[tuple[str, str], list[tuple[dict[str, str], DicomSlice]]] = defaultdict(list)
     others = []
     files = sorted(file for file in source.rglob("*") if file.is_file())
-    for file in tqdm(files, desc="Reading headers", unit="file"):
+    for file in tqdm(files, desc="Reading headers", unit="file", disable=is_quiet()):
         header = _read_header(file)
         if header is None:
             others.append(file)

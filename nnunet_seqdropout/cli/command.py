@@ -35,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with stoppable(), warnings.catch_warnings():
         if not arguments.verbose:
             warnings.simplefilter("ignore")  # of other packages: ours are logged
-        if arguments.quiet:
-            os.environ["TQDM_DISABLE"] = "1"
         return _run(arguments)
 
 

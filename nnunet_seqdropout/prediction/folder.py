@@ -12,7 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import write_json
-from dataset_conversion.outcomes import Outcome, attempt, map_cases, write_summary
+from dataset_conversion.outcomes import Outcome, attempt, is_quiet, map_cases, write_summary
 from dataset_conversion.plurals import n_of
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.thresholds import Thresholds
@@ -98,7 +98,9 @@ def predict_folder(
             log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
 
     with logging_redirect_tqdm(), ThreadPoolExecutor(1) as readers, ThreadPoolExecutor(1) as writers:
-        for case, (outcome, ready) in tqdm(_one_ahead(model, cases, todo, readers), total=len(todo), desc="Predicting"):
+        for case, (outcome, ready) in tqdm(
+            _one_ahead(model, cases, todo, readers), total=len(todo), desc="Predicting", disable=is_quiet()
+        ):
             if outcome.status == "failed":
                 finish(case, outcome)
                 continue

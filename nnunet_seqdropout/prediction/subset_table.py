@@ -17,7 +17,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.outcomes import Outcome, attempt
+from dataset_conversion.outcomes import Outcome, attempt, is_quiet
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.target import Target
@@ -66,7 +66,9 @@ def measure_subsets(
     rows: list[dict] = []
     outcomes = dict(known_faulty or {})
     with logging_redirect_tqdm(), ThreadPoolExecutor(1) as measuring:
-        for case in tqdm([case for case in cases if case not in outcomes], desc="Subsets", unit="case"):
+        for case in tqdm(
+            [case for case in cases if case not in outcomes], desc="Subsets", unit="case", disable=is_quiet()
+        ):
             outcomes[case], measured = attempt(case, lambda each: task.rows(each, cases[each], measuring))
             if outcomes[case].status == "failed":
                 log.error("%s: %s. %s", case, outcomes[case].problem, outcomes[case].remedy)
