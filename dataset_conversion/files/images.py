@@ -45,7 +45,6 @@ def read_channels(path: Path) -> list[sitk.Image]:
     """
     if not path.name.lower().endswith(PICTURE_ENDINGS):
         return [read_image(path)]
-    require_usable_name(path)
     image = _read_components(path)
     n = image.GetNumberOfComponentsPerPixel()
     channels = [sitk.VectorIndexSelectionCast(image, i) for i in range(n)] if n > 1 else [image]

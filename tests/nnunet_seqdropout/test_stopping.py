@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from running_processes import is_running
 
 from nnunet_seqdropout.cli import command
 from nnunet_seqdropout.cli.command import main
@@ -128,9 +129,3 @@ def test_workers_end_with_a_command_that_was_killed(tmp_path):
     while any(is_running(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.1)
     assert not any(is_running(pid) for pid in pids)
-
-
-def is_running(pid: int) -> bool:
-    """Nor waiting to be collected by init."""
-    status = Path("/proc", str(pid), "stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] not in "ZX"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from running_processes import is_running
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import is_unchanged
@@ -197,9 +198,3 @@ def test_a_worker_ends_with_the_process_that_forked_it():
     while is_running(worker) and time.monotonic() < until:
         time.sleep(0.05)
     assert not is_running(worker)
-
-
-def is_running(pid: int) -> bool:
-    """Nor waiting to be collected by init."""
-    status = Path("/proc", str(pid), "stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] not in "ZX"
