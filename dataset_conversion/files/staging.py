@@ -34,8 +34,7 @@ def staged(folder: Path) -> Iterator[Path]:
             yield stage
             files = sorted(file for file in stage.rglob("*") if file.is_file())
             for file in files:
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
+                to_disk(file)
             for file in sorted(files, key=lambda file: file.suffix == ".json"):
                 final = folder / file.relative_to(stage)
                 final.parent.mkdir(parents=True, exist_ok=True)
@@ -82,3 +81,9 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def to_disk(file: Path) -> None:
+    """Returns when the bytes of a file that was written are on the disk, not only in the system's memory."""
+    with file.open("rb") as written:
+        os.fsync(written.fileno())

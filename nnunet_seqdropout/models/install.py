@@ -10,7 +10,7 @@ import torch
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import replace_recorded
 from dataset_conversion.files.json_files import write_json
-from dataset_conversion.files.staging import staged
+from dataset_conversion.files.staging import staged, to_disk
 from evaluation.inputs.thresholds import read_thresholds
 from nnunet_seqdropout.models.archive import CARD, DATASET, Archive, open_archive
 from nnunet_seqdropout.models.information import read_model_folder
@@ -52,8 +52,7 @@ def install_archive(
             _write(archive, model, dataset)
             missing = _require_whole(archive, model)
             for written in (each for each in model.rglob("*") if each.is_file()):
-                with written.open("rb") as opened:
-                    os.fsync(opened.fileno())
+                to_disk(written)
             _move(model, target)
     return Installed(target, missing=missing)
 

@@ -1,6 +1,5 @@
 """Keeps a training safe: one process per fold, whole checkpoints to go on from, an end where the loss is NaN."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,6 +13,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from dataset_conversion.files.checksums import NAME as CHECKSUMS
 from dataset_conversion.files.checksums import forget, is_unchanged, replace_recorded
 from dataset_conversion.files.locks import only_writer
+from dataset_conversion.files.staging import to_disk
 from nnunet_seqdropout.training.workers import ended_with_this_process
 
 FINAL, LATEST, PREVIOUS, BEST = (f"checkpoint_{name}.pth" for name in ("final", "latest", "previous", "best"))
@@ -77,10 +77,10 @@ class SurvivingTrainer(nnUNetTrainer):
         super().save_checkpoint(str(partial))
         if self.local_rank != 0 or not partial.is_file():  # it is not, where checkpointing is switched off
             return
-        _to_disk(partial)
+        to_disk(partial)
         if final.name == LATEST and final.is_file():
             shutil.copyfile(final, copy := final.with_name(f"{PREVIOUS}.partial"))
-            _to_disk(copy)
+            to_disk(copy)
             replace_recorded(copy, final.with_name(PREVIOUS))
         replace_recorded(partial, final)
 
@@ -152,8 +152,3 @@ class NamedCases:
         except Exception as error:
             problem = f"The preprocessed case {identifier} cannot be read ({error})."
             raise RuntimeError(f"{problem} Make it again: {self.command}") from error
-
-
-def _to_disk(file: Path) -> None:
-    with file.open("rb") as written:
-        os.fsync(written.fileno())
