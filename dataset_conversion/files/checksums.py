@@ -33,10 +33,13 @@ def recorded(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def is_unchanged(file: Path) -> bool | None:
-    """Whether the file has a recorded SHA-256; None where none was recorded, as in models of version 0.1.0."""
+def is_unchanged(file: Path, sha256: str | None = None) -> bool | None:
+    """Whether the file has a recorded SHA-256; None where none was recorded, as in models of version 0.1.0.
+
+    sha256: that of the file, where it was computed before.
+    """
     known = recorded(file.parent).get(file.name)
-    return None if known is None else sha256_of(file) in known
+    return None if known is None else (sha256 or sha256_of(file)) in known
 
 
 def forget(folder: Path, names: Sequence[str]) -> None:

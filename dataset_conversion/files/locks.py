@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
@@ -18,15 +18,18 @@ _not_for_workers: set[int] = set()
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, name: str = NAME) -> Iterator[None]:
     """Keeps other processes that ask for the same from writing into the folder; leaves nothing in it.
+
+    A folder that it had to make is gone after it, too, if nothing was written into it. name: that of the lock.
 
     The system frees the lock of a process that has ended, however it did, even if workers that it forked live on.
     Raises Fault where another process has it.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = lock(folder / NAME)
+        descriptor = lock(folder / name)
     except ModuleNotFoundError:
         log.warning("%s is not locked: Windows has no such locks. Run one command at a time in it.", folder)
         yield
@@ -36,9 +39,12 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         # before it is freed: whoever waits for the file finds that it is gone
-        (folder / NAME).unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
         _not_for_workers.remove(descriptor)
         os.close(descriptor)
+        with suppress(OSError):  # something is in it
+            for path in made:
+                path.rmdir()
 
 
 def lock(file: Path, *, waiting_for: Callable[[str], object] | None = None) -> int:

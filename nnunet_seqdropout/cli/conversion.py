@@ -12,6 +12,7 @@ from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
 from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, named_description, output, processes
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
+from nnunet_seqdropout.cli.outputs import alone_in_output, output_folder
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     phantom.set_defaults(run=_phantom)
 
 
+@alone_in_output()
 def _fill(arguments: argparse.Namespace) -> int:
     from dataset_conversion.raw.fill import fill
     from nnunet_seqdropout.cli.records import print_patterns
@@ -174,7 +176,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     preparation = Preparation(
         register, arguments.deface, arguments.nan, arguments.map, trust_geometry=arguments.trust_geometry
     )
-    outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)
+    with output_folder(folder):
+        outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)
     n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
     print(f"{folder}: {n_done} of {n_of(len(outcomes), 'case')}; look at {folder / 'qc.html'}")
     if note := missing_folds(folder):
@@ -194,6 +197,7 @@ def _print_patients(patients: "Mapping[str, Patient]", layout: "Layout") -> int:
     return SOME_CASE_FAILED if any(patient.known_fault for patient in patients.values()) else ALL_DONE
 
 
+@alone_in_output()
 def _dicom(arguments: argparse.Namespace) -> int:
     from dataset_conversion.dicom.convert import from_dicom
 
@@ -201,6 +205,7 @@ def _dicom(arguments: argparse.Namespace) -> int:
     return _report(outcomes, arguments.o)
 
 
+@alone_in_output()
 def _phantom(arguments: argparse.Namespace) -> int:
     from dataset_conversion.phantom.hospitals import LIKE_PAPER, PhantomSettings, write_phantom
 

@@ -23,6 +23,7 @@ from nnunet_seqdropout.cli.arguments import (
 )
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, exit_code
 from nnunet_seqdropout.cli.model_arguments import add_target, target_of
+from nnunet_seqdropout.cli.outputs import alone_in_output
 
 if TYPE_CHECKING:
     from dataset_conversion.outcomes import Outcome
@@ -88,14 +89,13 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     compare.set_defaults(run=_compare)
 
 
+@alone_in_output(report_of="evaluate")
 def _evaluate(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.staging import staged
     from dataset_conversion.outcomes import Outcome
     from evaluation.inputs.folders import Folders
     from evaluation.tables.evaluate import evaluate_folders
-    from nnunet_seqdropout.cli.outputs import require_output
 
-    require_output(arguments.o, command="evaluate")
     target = target_of(arguments)
     folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
     draw = None
@@ -176,6 +176,7 @@ def _thresholds(
     return applied, list(found.values()), outcomes
 
 
+@alone_in_output(report_of="compare")
 def _compare(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.staging import staged
     from evaluation.figures.evaluation import write_figures
@@ -183,9 +184,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from evaluation.tables.comparison import compare
     from evaluation.tables.csv_files import write_csv
     from evaluation.tables.results import read_evaluation
-    from nnunet_seqdropout.cli.outputs import require_output
 
-    require_output(arguments.o, command="compare")
     a, b = (read_evaluation(folder) for folder in (arguments.a, arguments.b))
     table = compare(a, b, allow_missing=arguments.allow_missing)
     with staged(arguments.o) as stage:

@@ -18,6 +18,7 @@ from nnunet_seqdropout.cli.model_arguments import (
     target_of,
     thresholds_of,
 )
+from nnunet_seqdropout.cli.outputs import output_folder
 from nnunet_seqdropout.models.folders import description_of_model
 
 if TYPE_CHECKING:
@@ -118,21 +119,25 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    n_parts, part = arguments.num_parts, arguments.part_id
+    if not 0 <= part < n_parts:
+        remedy = "Give a -part_id from 0 to num_parts - 1."
+        raise Fault(f"-part_id is {part}, -num_parts {n_parts}", remedy=remedy)
+    # parts of one prediction share the folder
+    with output_folder(arguments.o, part=f".{part}of{n_parts}" if n_parts > 1 else ""):
+        return _predict_part(arguments)
+
+
+def _predict_part(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.disk import require_room
     from nnunet_seqdropout.cli.records import print_patterns
     from nnunet_seqdropout.prediction.folder import bytes_needed, predict_folder, preflight
     from nnunet_seqdropout.prediction.outputs import Choices
 
-    require_room(arguments.o)
     folder = named_model(arguments)
     description = description_of_model(folder)
     description.require_predicted(target_of(arguments).labels)
     cases = _cases(arguments, description)
-    if not 0 <= arguments.part_id < arguments.num_parts:
-        raise Fault(
-            f"-part_id is {arguments.part_id}, -num_parts {arguments.num_parts}",
-            remedy="Give a -part_id from 0 to num_parts - 1.",
-        )
     cases = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
     thresholds, source = thresholds_of(arguments, folder)
     print_threshold(thresholds, source)

@@ -18,6 +18,7 @@ from nnunet_seqdropout.cli.model_arguments import (
     target_of,
     thresholds_of,
 )
+from nnunet_seqdropout.cli.outputs import alone_in_output
 from nnunet_seqdropout.models.folders import description_of_model
 from nnunet_seqdropout.subsets import Presence, subsets
 
@@ -42,15 +43,14 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     parser.set_defaults(run=_subsets)
 
 
+@alone_in_output(report_of="subsets")
 def _subsets(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.staging import staged
     from evaluation.figures.heat_map import write_heat_map
-    from nnunet_seqdropout.cli.outputs import require_output
     from nnunet_seqdropout.prediction.folder import preflight
     from nnunet_seqdropout.prediction.inputs import from_folder
     from nnunet_seqdropout.prediction.subset_table import Measurement, measure_subsets, threshold_of_each
 
-    require_output(arguments.o, command="subsets")
     folder = named_model(arguments)
     description = description_of_model(folder)
     description.require_predicted(target_of(arguments).labels)

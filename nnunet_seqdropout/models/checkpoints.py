@@ -18,6 +18,7 @@ import torch
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import NAME as CHECKSUMS
 from dataset_conversion.files.checksums import is_unchanged
+from dataset_conversion.files.hashing import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,13 @@ _SAFE: list[Any] = [
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What prediction takes of a checkpoint. logging: nnU-Net's curves, empty where there are none."""
+    """What prediction takes of a checkpoint.
+
+    sha256: that of the file. logging: nnU-Net's curves, empty where there are none.
+    """
 
     file: Path
+    sha256: str
     weights: Mapping[str, torch.Tensor]
     trainer: str
     configuration: str
@@ -58,7 +63,8 @@ def read_checkpoint(file: Path, *, trusted: bool = False) -> Checkpoint:
 
     Raises Fault where it holds such code, a byte has changed since it was written, or it is no checkpoint.
     """
-    if is_unchanged(file) is False:
+    sha256 = sha256_of(file)
+    if is_unchanged(file, sha256) is False:
         remedy = f"{REMEDY} If you replaced it on purpose, remove its entry from {CHECKSUMS} beside it."
         raise Fault("it has changed since it was written: its SHA-256 differs", file=file, remedy=remedy)
     content = _loaded(file, trusted=trusted)
@@ -67,6 +73,7 @@ def read_checkpoint(file: Path, *, trusted: bool = False) -> Checkpoint:
     arguments = content.get("init_args")
     return Checkpoint(
         file,
+        sha256,
         # a copy, since the file that the tensors are mapped to may be written anew
         deepcopy(_require(file, content, "network_weights", _are_weights, "tensors by name")),
         _require(file, content, "trainer_name", _is_name, "a name"),

@@ -134,7 +134,8 @@ def _one_ahead(
         for warning in of_model:
             log.warning("%s: %s", case, warning)
         warnings = (*cases[case].warnings(images), *of_model)
-        return Ready(next(iter(images.values())), preprocessed, warnings)
+        inputs = cases[case].identity(model.channel_names)
+        return Ready(next(iter(images.values())), preprocessed, warnings, inputs)
 
     ahead: list[tuple[str, Future]] = []
     for case in todo:

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.layout import Layout
@@ -40,6 +41,11 @@ class CaseInput:
         if not self.files:
             raise Fault("no usable sequence", remedy="Give at least one image.")
         return usable_images(self.files, nan=self.nan, trust_geometry=self.trust_geometry)
+
+    def identity(self, channel_names: Sequence[str]) -> dict[str, Any]:
+        """What tells these inputs from others in a record: the SHA-256 of each file, and how they are read."""
+        sha256 = {channel_names[channel]: sha256_of(file) for channel, file in sorted(self.files.items())}
+        return {"sha256": sha256, "nan": self.nan, "trust_geometry": self.trust_geometry}
 
     def warnings(self, usable: Collection[int]) -> list[str]:
         """The notes, and a word about each image that is not among the usable ones although it is not 0."""

@@ -58,4 +58,5 @@ def load_model(
         trained.checkpoints[0].mirroring_axes,
     )
     predictor.network.to(predictor.device).eval()
-    return Model(predictor, folder, chosen, checkpoint)
+    sha256 = {fold: each.sha256 for fold, each in zip(chosen, trained.checkpoints, strict=True)}
+    return Model(predictor, folder, checkpoint, sha256)

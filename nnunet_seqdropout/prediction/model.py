@@ -52,10 +52,14 @@ class Segmentation:
 
 
 class Model:
-    """A trained model folder, its folds an ensemble. Load it with ``loading.load_model``."""
+    """A trained model folder, its folds an ensemble. Load it with ``loading.load_model``.
 
-    def __init__(self, predictor: nnUNetPredictor, folder: Path, folds: Sequence[str], checkpoint: str) -> None:
-        self.predictor, self.folder, self.folds, self.checkpoint = predictor, folder, tuple(folds), checkpoint
+    checkpoint: the file of each fold that is used. sha256: fold -> that of its file.
+    """
+
+    def __init__(self, predictor: nnUNetPredictor, folder: Path, checkpoint: str, sha256: Mapping[str, str]) -> None:
+        self.predictor, self.folder, self.checkpoint, self.sha256 = predictor, folder, checkpoint, dict(sha256)
+        self.folds = tuple(sha256)
         self.channel_names = channel_names(predictor.dataset_json["channel_names"])
         self._dropout = dropout_of_plans(predictor.plans_manager.plans, self.channel_names)
 
@@ -65,6 +69,7 @@ class Model:
         return {
             "folds": list(self.folds),
             "checkpoint": self.checkpoint,
+            "sha256": self.sha256,
             "mirroring": self.predictor.use_mirroring,
             "step_size": self.predictor.tile_step_size,
             "gaussian": "where tiles overlap",

@@ -1,7 +1,7 @@
 """Writes the outputs of a predicted case, all or none: label map, record, lesion table, probabilities."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 
-from dataset_conversion.files.grids import require_same_grid
-from dataset_conversion.files.images import read_image, write_image
+from dataset_conversion.files.hashing import sha256_of
+from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.nifti import ProbabilityType, stored_type, write_probability
 from dataset_conversion.files.staging import staged
@@ -47,11 +47,12 @@ class Choices:
 
 @dataclass(frozen=True)
 class Ready:
-    """A case that the network can take. grid: an image of it."""
+    """A case that the network can take. grid: an image of it. inputs: ``CaseInput.identity``."""
 
     grid: sitk.Image
     preprocessed: Preprocessed
     warnings: tuple[str, ...]
+    inputs: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Writer:
         segmentation = self.model.segmentation(logits, ready.preprocessed)
         grid = ready.grid
         probability = self.model.probability(segmentation, self.choices.target.labels)
-        record = self._record(case, ready.preprocessed.present, ready.warnings)
         present = ready.preprocessed.present
+        record = self._record(case, present, ready.inputs, ready.warnings)
         log_missing(case, present, self.model.channel_names, factor=record["factor"])
         labels = segmentation.labels
         if record["threshold"] is not None:
@@ -87,26 +88,29 @@ class Writer:
             if stored_as := self.choices.save_probabilities:
                 write_probability(probability, grid, stage / self._probability(case).name, stored_as=stored_as)
             write_csv(table, stage / f"{case}_lesions.csv")
+            files = {file.name: sha256_of(file) for file in sorted(stage.iterdir())}
             for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz"):
                 (self.target / of_another_run).unlink(missing_ok=True)
-        write_json(self.target / f"{case}.json", record)
+        write_json(self.target / f"{case}.json", {**record, "files": files})
 
     def is_done(self, case: str, found: CaseInput) -> bool:
-        """Whether the case's files are there, can be read, and are what would be written now."""
-        file, probability = self._label_map(case), self._probability(case)
-        stored_as = self.choices.save_probabilities
+        """Whether the case's files are as they were written, from these inputs, and are what would be written now."""
         try:
             record = read_json(self.target / f"{case}.json")
-            inputs = found.read()
-            for output in [file, probability] if stored_as else [file]:
-                require_same_grid(next(iter(inputs.values())), read_image(output), files=(file, output))
-            present = [channel in inputs for channel in range(len(self.model.channel_names))]
-            expected = self._record(case, present, record["warnings"])
-            if stored_as and stored_type(probability) != stored_as:
+            present = [name not in record["absent"] for name in self.model.channel_names]
+            expected = self._record(case, present, found.identity(self.model.channel_names), record["warnings"])
+            files = record.pop("files")
+            whole = all(sha256_of(self.target / name) == files[name] for name in self._names(case))
+            if (stored_as := self.choices.save_probabilities) and stored_type(self._probability(case)) != stored_as:
                 return False
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        return record == expected and (self.target / f"{case}_lesions.csv").is_file()
+        return whole and record == expected
+
+    def _names(self, case: str) -> list[str]:
+        """Of the files that are written beside the record."""
+        probability = [self._probability(case).name] if self.choices.save_probabilities else []
+        return [self._label_map(case).name, *probability, f"{case}_lesions.csv"]
 
     def _label_map(self, case: str) -> Path:
         return self.target / f"{case}{self.model.predictor.dataset_json['file_ending']}"
@@ -114,7 +118,9 @@ class Writer:
     def _probability(self, case: str) -> Path:
         return self.target / f"{case}_prob.nii.gz"
 
-    def _record(self, case: str, present: Sequence[bool], warnings: Sequence[str]) -> dict[str, Any]:
+    def _record(
+        self, case: str, present: Sequence[bool], inputs: Mapping[str, Any], warnings: Sequence[str]
+    ) -> dict[str, Any]:
         model, names = self.model, self.model.channel_names
         absent = [name for name, there in zip(names, present, strict=True) if not there]
         shown = str(Pattern.of(present, names))
@@ -135,6 +141,7 @@ class Writer:
             "threshold_source": source,
             "model": str(model.folder),
             "settings": model.settings,
+            "inputs": dict(inputs),
             "versions": {"nnunet_seqdropout": __version__},
             "warnings": list(warnings),
         }

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
+from dataset_conversion.processes import stop, supervised
 from nnunet_seqdropout.study.state import Record, State
 
 log = logging.getLogger(__name__)
-
-_RUN = "import subprocess, sys; sys.exit(abs(subprocess.call(sys.argv[1:])))"
 
 PACKAGES = ("nnunet_seqdropout", "nnunetv2", "torch")
 
@@ -151,21 +150,26 @@ class Steps:
     def _execute(self, step: Step, command: Sequence[str], lock: int) -> float:
         """Runs it, its output into the log; the memory of its largest process, in MiB.
 
-        The process between holds the lock as long as the command runs: if only this one is killed, a second one does
-        not start the same beside it. The command itself does not, nor what a killed training leaves behind.
+        The process between ends the command when this one ends, and holds the lock until then: a second one does not
+        start the same beside it.
         """
         words = [*command, *step.how]
         with self.log_file.open("a", encoding="utf-8") as stream:
             print(f"\n{time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}\n$ {shlex.join(words)}", file=stream, flush=True)
             environment = {**os.environ, **self.environment, **step.environment}
             process = subprocess.Popen(
-                [sys.executable, "-c", _RUN, *words],
+                supervised(words),
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=environment,
                 pass_fds=(lock,),
+                start_new_session=True,
             )
-            _, status, usage = os.wait4(process.pid, 0)
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:
+                stop(process)
+                raise
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             remedy = f"See {self.log_file}; rerun to resume."

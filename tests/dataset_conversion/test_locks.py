@@ -48,7 +48,11 @@ def test_nothing_is_left_in_the_folder(tmp_path):
     for _ in range(2):
         with only_writer(tmp_path / "new"):
             assert [file.name for file in (tmp_path / "new").iterdir()] == [NAME]
-        assert list((tmp_path / "new").iterdir()) == []
+        assert list(tmp_path.iterdir()) == []
+    (tmp_path / "new").mkdir()
+    with only_writer(tmp_path / "new"):
+        pass
+    assert [file.name for file in tmp_path.iterdir()] == ["new"]  # it was there before
 
 
 def test_who_waits_for_a_file_that_its_owner_removes_locks_the_next_one(tmp_path):

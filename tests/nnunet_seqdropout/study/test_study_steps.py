@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from running_processes import is_running
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.processes import stop, supervised
 from nnunet_seqdropout.study.state import State
 from nnunet_seqdropout.study.steps import Step, Steps
 
@@ -173,14 +175,16 @@ SLOW = """
 import logging
 import sys
 from pathlib import Path
+from nnunet_seqdropout.cli.stopping import stoppable
 from nnunet_seqdropout.study.state import State
 from nnunet_seqdropout.study.steps import Step, Steps
 
 logging.basicConfig(level=logging.INFO)
 folder = Path(sys.argv[1])
 wait = f"while ! test -e {folder / 'go'}; do sleep 0.05; done"
-script = f"echo x >> {folder / 'begun'}; {wait}; echo done > {folder / 'out'}"
-Steps(State(folder), [Step("slow", [["sh", "-c", script]], [folder / "out"])], {}).run()
+script = f"echo $$ >> {folder / 'begun'}; {wait}; echo done > {folder / 'out'}"
+with stoppable():
+    Steps(State(folder), [Step("slow", [["sh", "-c", script]], [folder / "out"])], {}).run()
 """
 
 
@@ -213,19 +217,40 @@ def test_two_processes_do_not_run_the_same_step(tmp_path):
     assert lines(tmp_path / "begun") == 1
 
 
-def test_when_only_the_study_is_killed_its_command_still_holds_the_step(tmp_path):
+def test_row_58_a_killed_study_takes_its_command_along_and_another_goes_on(tmp_path):
     process = begin(tmp_path)
+    command = int((tmp_path / "begun").read_text())
     process.kill()
     process.wait()
     second = second_beside(tmp_path)
-    assert lines(tmp_path / "begun") == 1
+    wait_for(lambda: lines(tmp_path / "begun") == 2)
+    assert not is_running(command)
     (tmp_path / "go").touch()
     assert second.wait() == 0
-    assert lines(tmp_path / "begun") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_row_58_a_study_that_is_stopped_stops_its_command(tmp_path, number):
+    process = begin(tmp_path)
+    command = int((tmp_path / "begun").read_text())
+    process.send_signal(number)
+    assert process.wait(10) != 0
+    assert not is_running(command)
+    assert "Traceback" not in (tmp_path / "study.log").read_text()
+
+
+def test_a_command_that_does_not_end_by_sigterm_is_killed(tmp_path):
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    words = supervised([sys.executable, "-c", deaf])
+    process = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"1\n"
+    stop(process, grace_s=0.5)
+    assert process.stdout.read() == b""  # nobody has it open any more
+    process.stdout.close()
 
 
 def test_what_a_killed_command_leaves_behind_does_not_hold_the_step(tmp_path):
-    """nnU-Net's augmentation workers outlive a training that was killed."""
     step = Step("train", [["sh", "-c", f"sleep 60 & echo $! > {tmp_path / 'worker'}; kill -9 $$"]], [tmp_path / "n"])
     with pytest.raises(Fault, match="failed"):
         Steps(State(tmp_path), [step], {}).run()
