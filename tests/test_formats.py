@@ -57,7 +57,9 @@ PAGE = (PROJECT / "docs" / "formats.md").read_text(encoding="utf-8")
 NAMES = ("t1_gd", "flair")
 VOXELS, _ = patient(0)
 AVERAGE = re.findall(r"`([^`]+)`", PAGE.split("An average is ")[1].split("\n|")[0])
-MAPPINGS = {"cases": "<case>", "metrics": "<metric>", "versions": "<package>", "thresholds": "<pattern>"}
+MAPPINGS = {"cases": "<case>", "metrics": "<metric>", "versions": "<package>", "thresholds": "<pattern>"} | {
+    "settings.sha256": "<fold>"
+}
 """Keys whose content has other keys in every file, and what the page calls these."""
 
 
@@ -151,7 +153,7 @@ class Predicted(Model):
         dataset = {"channel_names": {str(i): name for i, name in enumerate(NAMES)}, "file_ending": ".nii.gz"}
         how = {"plans_manager": SimpleNamespace(plans={}), "use_mirroring": True, "tile_step_size": 0.5}
         predictor = SimpleNamespace(dataset_json=dataset, network=torch.nn.Identity(), **how)
-        super().__init__(predictor, folder, ["0"], "checkpoint_final.pth")
+        super().__init__(predictor, folder, "checkpoint_final.pth", {"0": "00"})
 
     def preprocess(self, images):
         return Preprocessed(torch.zeros(len(NAMES), 1, 1, 1), {}, tuple(name in images for name in NAMES))
@@ -177,7 +179,8 @@ def images(tmp_path) -> Path:
 
 def test_the_record_and_the_lesions_of_a_prediction(tmp_path, images):
     assert predict_folder(Predicted(tmp_path), {"P1": CaseInput({0: images / "P1_0000.nii.gz"})}, tmp_path)
-    assert paths(read(tmp_path / "P1.json"), named={}) == documented("`<case>.json` of `predict`")
+    named = {"settings.sha256": "<fold>", "inputs.sha256": "<sequence>", "files": "<name>"}
+    assert paths(read(tmp_path / "P1.json"), named=named) == documented("`<case>.json` of `predict`")
     assert [*read(tmp_path / "summary.json")["settings"]] == settings_of("predict")
     assert list(pd.read_csv(tmp_path / "P1_lesions.csv").columns) == documented("`lesions.csv`")
 

@@ -1,6 +1,7 @@
 """Builds the command ``seqdropout``, parses its arguments and calls one function per sub-command."""
 
 import argparse
+import io
 import logging
 import os
 import shlex
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     expected, 130 and 143 where it was stopped."""
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no umlaut is no error
     level = logging.DEBUG if arguments.verbose else logging.ERROR if arguments.quiet else logging.INFO
     for room in ("nnunet_seqdropout", "evaluation", "dataset_conversion"):
         logging.getLogger(room).setLevel(level)

@@ -77,6 +77,18 @@ def test_sigterm_ends_a_running_command_with_143(tmp_path):
     assert "Traceback" not in printed
 
 
+def test_a_terminal_that_has_no_umlauts_gets_replaced_letters(images):
+    (images / "Müller_0000.nii.gz").write_text("no image")
+    process = subprocess.run(
+        [sys.executable, *CHECK, *words(images)[1:], "-q"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (1, b"")
+    assert b"M?ller" in process.stdout
+
+
 def test_a_reader_who_has_seen_enough_is_no_error(images):
     process = subprocess.Popen(
         [sys.executable, "-u", *CHECK, *words(images)[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -330,8 +330,8 @@ def test_a_patient_tree_in_a_known_layout_is_predicted(make_model, case, tmp_pat
 
 def test_resuming_opens_what_is_there_and_redoes_what_is_broken(make_model, case, tmp_path):
     model = make_model("TinySeqDropout")
-    for name, n_channels in (("Q", 4), ("R", 2)):
-        for channel in range(n_channels):
+    for name in "QR":
+        for channel in range(4):
             shutil.copy(case / f"P_000{channel}.nii.gz", case / f"{name}_000{channel}.nii.gz")
     out = tmp_path / "out"
     assert predict(case, out, model) == 0
@@ -346,8 +346,7 @@ def test_resuming_opens_what_is_there_and_redoes_what_is_broken(make_model, case
     assert (out / "P.nii.gz").stat().st_mtime_ns == before
     # row 57: an emptied table, and another case's map
     (out / "P_lesions.csv").write_text((out / "P_lesions.csv").read_text().splitlines()[0])
-    assert (out / "R.nii.gz").read_bytes() != whole
-    shutil.copy(out / "Q.nii.gz", out / "R.nii.gz")
+    sitk.WriteImage(1 - sitk.ReadImage(str(out / "R.nii.gz")), str(out / "R.nii.gz"))
     assert predict(case, out, model, "--c") == 0
     statuses = {name: o["status"] for name, o in json.loads((out / "summary.json").read_text())["cases"].items()}
     assert statuses == {"P": "ok", "Q": "skipped", "R": "ok"}
