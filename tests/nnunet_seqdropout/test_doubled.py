@@ -31,6 +31,12 @@ COMMANDS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch) -> None:
+    """A key that is not there is made."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def hold() -> Iterator:
     """``hold(folder)`` writes into the folder in another process; returns its number."""
