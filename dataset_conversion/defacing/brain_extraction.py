@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,6 +72,12 @@ def brain_mask_by(extractor: str, image: sitk.Image) -> sitk.Image:
         raise Fault(f"{extractor} found no brain", remedy="Give a brain mask, or choose another extractor.")
     brain.CopyInformation(image)
     return brain
+
+
+def stripped(images: Mapping[str, sitk.Image], brain: sitk.Image) -> dict[str, sitk.Image]:
+    """The images of a patient, all on the grid of the brain mask, with 0 wherever the brain is not."""
+    inside = sitk.Cast(brain > 0.5, sitk.sitkUInt8)
+    return {name: sitk.Mask(image, inside) for name, image in images.items()}
 
 
 def _run(command: Sequence[str], image: sitk.Image, *, mask: str, package: str) -> sitk.Image:

@@ -18,16 +18,20 @@ LARGEST_DISTANCE_MM = 0.1
 """Between the same corner of two images that lie on one grid. A width that is too large adds up from voxel to voxel."""
 
 
+class OtherGrid(Fault):
+    """Two images that do not lie on one grid."""
+
+
 def require_same_grid(reference: sitk.Image, image: sitk.Image, *, files: tuple[Path, Path]) -> None:
-    """Raises Fault where two images differ in size, or a corner lies farther than 0.1 mm from the other's."""
+    """Raises OtherGrid where two images differ in size, or a corner lies farther than 0.1 mm from the other's."""
     remedy = "Resample one onto the grid of the other."
     if image.GetSize() != reference.GetSize():
         problem = f"size {image.GetSize()}, but {files[0]} has {reference.GetSize()}"
-        raise Fault(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
+        raise OtherGrid(f"{problem}{_apart(reference, image)}", file=files[1], remedy=remedy)
     if not largest_distance_mm(reference, image) <= LARGEST_DISTANCE_MM:  # nor where it is NaN
         remedy = f"{remedy[:-1]}, or use --trust-geometry if only the header is wrong."
         differences = "; ".join(_differences(reference, image, files[0]))
-        raise Fault(f"{differences}{_apart(reference, image)}", file=files[1], remedy=remedy)
+        raise OtherGrid(f"{differences}{_apart(reference, image)}", file=files[1], remedy=remedy)
 
 
 def _differences(reference: sitk.Image, image: sitk.Image, file: Path) -> Iterator[str]:

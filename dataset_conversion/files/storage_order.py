@@ -20,7 +20,7 @@ def stored_as(order: str, image: sitk.Image) -> sitk.Image:
     return image if storage_order(image) == order else sitk.DICOMOrient(image, order)
 
 
-def stored_like(reference: sitk.Image, image: sitk.Image) -> sitk.Image:
+def stored_like(reference: sitk.Image | sitk.ImageFileReader, image: sitk.Image) -> sitk.Image:
     """The volume with its axes in the order and directions nearest to the reference's; itself where they are.
 
     Every voxel keeps its value and its place in space. What is no volume is returned as it is.

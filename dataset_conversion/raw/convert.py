@@ -42,6 +42,9 @@ def dataset_of(
         link=sequences is not None and not any(patient.has_pseudonym for patient in patients.values()),
         synthetic=any(patient.is_synthetic for patient in patients.values()),
         storage_order=_storage_order(folder, patients, order),
+        reference=layout.reference,
+        registered=layout.registered,
+        skull_stripped=layout.skull_stripped,
     )
 
 

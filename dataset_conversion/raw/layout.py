@@ -43,6 +43,7 @@ class LabelFiles:
 class Layout:
     """labels: name -> value, consecutive, background 0. reference: the series to whose grid the others are brought;
     None: the first that is there. registered: they lie on one grid already, and are not looked at for motion.
+    skull_stripped: whether nothing but the brain is in them; None: not known.
     split: the split of a patient by default, without a label, or below a folder of that name. optional: the sequences
     that nobody need have, so that patterns that fit no file are no mistake."""
 
@@ -53,6 +54,7 @@ class Layout:
     label: tuple[LabelFiles, ...]
     reference: str | None = None
     registered: bool = False
+    skull_stripped: bool | None = None
     default_split: str = "train"
     unlabelled_split: str | None = None
     split_of_folder: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +86,7 @@ def read_layout(file: Path) -> Layout:
             ),
             reference=content.get("reference"),
             registered=content.get("registered", False),
+            skull_stripped=content.get("skull_stripped"),
             default_split=split.get("default", "train"),
             unlabelled_split=split.get("unlabelled"),
             split_of_folder=split.get("folders", {}),

@@ -17,13 +17,7 @@ def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Seque
             continue
         sequences[name] = {"present": True, **_origin([series.file], patient, source), "sha256": series.sha256}
         if (found := series.registration) is not None:
-            sequences[name] |= {
-                "transform": found.matrix,
-                "similarity_before": round(found.similarity_before, 4),
-                "similarity_after": round(found.similarity_after, 4),
-                "translation_mm": round(found.translation_mm, 2),
-                "rotation_deg": round(found.rotation_deg, 2),
-            }
+            sequences[name] |= found.as_json()
     # "flair: ..." speaks of flair
     warnings = [warning for warning in prepared.warnings if warning.split(":")[0] in (*channel_names, "label")]
     if patient.has_pseudonym:

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from matplotlib.figure import Figure
 
-from dataset_conversion.defacing.brain_extraction import brain_mask_by
+from dataset_conversion.defacing.brain_extraction import brain_mask_by, stripped
 from dataset_conversion.defacing.face import deface_patient
 from dataset_conversion.defacing.pictures import before_and_after
 from dataset_conversion.faults import Fault
@@ -46,12 +46,14 @@ class Preparation:
 
     register: "auto" looks at every series and moves what does not lie on the reference; "never" refuses other grids.
     deface: a brain extractor's name, or a folder of brain masks, ``<case>.nii.gz``, on the reference's grid; None: not.
+    skull_strip: the same, to set all to 0 that is not brain; then there is no face to remove.
     nan: "zero" sets voxels that are no number to 0. label_mapping: stored label values to be taken for others.
     trust_geometry: what has the reference's size gets its geometry, before anything is registered.
     """
 
     register: Literal["auto", "never"] = "auto"
     deface: str | None = None
+    skull_strip: str | None = None
     nan: Literal["refuse", "zero"] = "refuse"
     label_mapping: Mapping[int, int] | None = None
     trust_geometry: bool = False
@@ -131,10 +133,13 @@ def prepare_patient(
     if label is not None and not sitk.GetArrayViewFromImage(label).any():
         warnings.append(EMPTY_LABEL)
     face = None
-    if preparation.deface is not None:
-        # the checkerboards show the face
-        moved, face = _defaced(case, moved, reference, preparation.deface, trust_geometry=preparation.trust_geometry)
-        pictures = {}
+    if (how := preparation.skull_strip or preparation.deface) is not None:
+        brain = _brain(case, moved[reference], how, trust_geometry=preparation.trust_geometry)
+        if preparation.skull_strip is None:
+            moved, face = _defaced(case, moved, reference, brain)
+        else:
+            moved = _with_images(moved, stripped({name: each.image for name, each in moved.items()}, brain))
+        pictures = {}  # the checkerboards show the face
     warnings += [f"{name}: absent, written as zeros" for name in order if name not in moved]
     return Prepared(moved, label, label_sha256, pictures, warnings, face)
 
@@ -242,24 +247,26 @@ def _checkerboard(fixed: PreparedSeries, series: PreparedSeries, found: Registra
     return checkerboard(fixed.image, before, after, title)
 
 
+def _brain(case: str, reference: PreparedSeries, how: str, *, trust_geometry: bool) -> sitk.Image:
+    """The brain mask on the reference's grid, from the extractor or the folder of masks."""
+    if not Path(how).is_dir():
+        return brain_mask_by(how, reference.image)
+    file = Path(how) / f"{case}.nii.gz"
+    if not file.is_file():
+        raise Fault(f"no brain mask {file}", remedy="Add the mask, or choose a brain extractor.")
+    return on_grid_of(reference.image, read_image(file), files=(reference.file, file), trust_geometry=trust_geometry)
+
+
 def _defaced(
-    case: str, series: Mapping[str, PreparedSeries], reference: str, how: str, *, trust_geometry: bool
+    case: str, series: Mapping[str, PreparedSeries], reference: str, brain: sitk.Image
 ) -> tuple[dict[str, PreparedSeries], Figure]:
-    image = series[reference].image
-    if Path(how).is_dir():
-        file = Path(how) / f"{case}.nii.gz"
-        if not file.is_file():
-            raise Fault(f"no brain mask {file}", remedy="Add the mask, or choose a brain extractor.")
-        files = (series[reference].file, file)
-        brain = on_grid_of(image, read_image(file), files=files, trust_geometry=trust_geometry)
-    else:
-        brain = brain_mask_by(how, image)
     images = deface_patient({name: each.image for name, each in series.items()}, brain)
-    picture = before_and_after(image, images[reference], f"{case}: {reference} defaced")
-    return {
-        name: PreparedSeries(images[name], each.file, each.sha256, None, each.registration)
-        for name, each in series.items()
-    }, picture
+    picture = before_and_after(series[reference].image, images[reference], f"{case}: {reference} defaced")
+    return _with_images(series, images), picture
+
+
+def _with_images(series: Mapping[str, PreparedSeries], images: Mapping[str, sitk.Image]) -> dict[str, PreparedSeries]:
+    return {name: replace(each, image=images[name], original=None) for name, each in series.items()}
 
 
 def _read_label(patient: Patient, preparation: Preparation, warnings: list[str]) -> tuple[sitk.Image, str]:

@@ -20,6 +20,8 @@ from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import read_json, read_json_if_there, write_json
 from dataset_conversion.files.names import require_name
+from dataset_conversion.files.preparation_record import KEY as PREPARATION
+from dataset_conversion.files.preparation_record import PreparationRecord, read_preparation
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, map_cases, write_summary
 from dataset_conversion.raw.manifest import manifest_entry
@@ -42,7 +44,8 @@ class RawDataset:
     labels: name -> value, consecutive, background 0, as nnU-Net has it. order: the sequences in which patients are
     prepared, the reference series first; those that are no channel are used for registration only. link: an image that
     stays as it is becomes a link to the source's file in place of a copy. synthetic: the patients are made up, which
-    every report says. storage_order: that of the axes of all images, such as LPS; None: that of the first.
+    every report says. storage_order: that of the axes of all images, such as LPS; None: that of the first. reference,
+    registered, skull_stripped: what the layout says of the sources.
     """
 
     folder: Path
@@ -53,6 +56,9 @@ class RawDataset:
     link: bool = False
     synthetic: bool = False
     storage_order: str | None = None
+    reference: str | None = None
+    registered: bool = False
+    skull_stripped: bool | None = None
 
     @property
     def settings(self) -> dict[str, object]:
@@ -106,6 +112,7 @@ def write_raw_dataset(
         split: [case for case, patient in manifest.items() if patient["split"] == split] for split in ("train", "val")
     }
     splits = declared_splits(in_split, {case: patient["person"] for case, patient in manifest.items()})
+    how = _preparation_record(dataset, preparation, trains="train" in {patients[case].split for case in entries})
     write_json(
         dataset.folder / "dataset.json",
         {
@@ -114,6 +121,7 @@ def write_raw_dataset(
             "labels": dict(dataset.labels),
             "numTraining": sum(map(len, in_split.values())),
             "file_ending": FILE_ENDING,
+            PREPARATION: how.as_json(),
         },
     )
     if splits:
@@ -124,6 +132,23 @@ def write_raw_dataset(
     settings = {**dataset.settings, **asdict(preparation)}
     write_summary(dataset.folder, command="convert", settings=settings, outcomes=outcomes)
     return outcomes
+
+
+def _preparation_record(dataset: RawDataset, preparation: Preparation, *, trains: bool) -> PreparationRecord:
+    """How the training images were prepared; that of other patients only where there are none of them."""
+    before = read_preparation(read_json_if_there(dataset.folder / "dataset.json"))
+    how = preparation.skull_strip or preparation.deface
+    now = PreparationRecord(
+        reference=dataset.reference,
+        registered=dataset.registered or preparation.register == "auto",
+        skull_stripped=True if preparation.skull_strip else dataset.skull_stripped,
+        defaced=True if how else None,
+        extractor=None if how is None or Path(how).is_dir() else how,
+        storage_order=dataset.storage_order,
+    )
+    if before is not None and (differing := now.differences(before)):
+        log.warning("these patients are prepared otherwise than those in the data set: %s", ", ".join(differing))
+    return now if trains or before is None else before
 
 
 def _bytes_needed(dataset: RawDataset, patients: Mapping[str, Patient]) -> int:

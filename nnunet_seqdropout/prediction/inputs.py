@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.grids import OtherGrid, with_geometry_of
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image
+from dataset_conversion.files.storage_order import stored_like
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.patients import Patient, find_patients
@@ -21,48 +24,104 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CaseInput:
-    """The files of one case by channel number.
+class CaseImages:
+    """The images of a case that say something, by channel, all on one grid.
+
+    results_like: results are stored as this image is. warnings: what was said of the images. preparation: what was done
+    to them before, for the record; nothing where they were taken as they are.
+    """
+
+    by_channel: Mapping[int, sitk.Image]
+    results_like: sitk.Image
+    warnings: tuple[str, ...] = ()
+    preparation: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_result(self, voxels: NDArray) -> sitk.Image:
+        """Voxels (Z, Y, X) on the grid of the images -> the image of a result."""
+        result = sitk.GetImageFromArray(voxels)
+        result.CopyInformation(next(iter(self.by_channel.values())))
+        return with_geometry_of(self.results_like, stored_like(self.results_like, result))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What is known of a case before it is predicted: the channels that are there, and the voxels of the results."""
+
+    channels: Collection[int]
+    n_voxels: int
+
+
+class CaseInput(Protocol):
+    """A case that can be predicted."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What to know of it before it is read."""
+
+    def preview(self) -> Preview:
+        """Looked up before a model is loaded. Raises Fault where the case cannot be used."""
+
+    def read(self) -> CaseImages:
+        """Raises Fault where no image says something, one cannot be read, or they do not come to lie on one grid."""
+
+    def identity(self) -> dict[str, Any]:
+        """What tells its inputs from others in a record."""
+
+    def without(self, channels: Collection[int]) -> "CaseInput":
+        """The case, as if these channels had not been acquired."""
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Images that lie on one grid already, by channel number.
 
     faults: what is wrong with their names. notes: what else to know. nan: as ``read_image`` has it. trust_geometry:
     images of one size get the geometry of the first, whatever their headers say.
     """
 
     files: Mapping[int, Path]
+    channel_names: Sequence[str]
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
     nan: Literal["refuse", "zero"] = "refuse"
     trust_geometry: bool = False
 
-    def read(self) -> dict[int, sitk.Image]:
-        """The images that say something. Raises Fault where none does, one cannot be read, or grids differ."""
+    def preview(self) -> Preview:
+        images = self.read()
+        return Preview(images.by_channel.keys(), images.results_like.GetNumberOfPixels())
+
+    def read(self) -> CaseImages:
         if self.faults:
             raise Fault("; ".join(fault.problem for fault in self.faults), remedy=self.faults[0].remedy)
         if not self.files:
             raise Fault("no usable sequence", remedy="Give at least one image.")
-        return usable_images(self.files, nan=self.nan, trust_geometry=self.trust_geometry)
-
-    def identity(self, channel_names: Sequence[str]) -> dict[str, Any]:
-        """What tells these inputs from others in a record: the SHA-256 of each file, and how they are read."""
-        sha256 = {channel_names[channel]: sha256_of(file) for channel, file in sorted(self.files.items())}
-        return {"sha256": sha256, "nan": self.nan, "trust_geometry": self.trust_geometry}
-
-    def warnings(self, usable: Collection[int]) -> list[str]:
-        """The notes, and a word about each image that is not among the usable ones although it is not 0."""
+        try:
+            usable = usable_images(self.files, nan=self.nan, trust_geometry=self.trust_geometry)
+        except OtherGrid as fault:
+            remedy = f"{fault.remedy} Series as they left the scanner: seqdropout predict --patients, or --dicom."
+            raise Fault(fault.problem, remedy=remedy) from fault
         warnings = list(self.notes)
         for file in (file for channel, file in self.files.items() if channel not in usable):
             if value := constant_value(read_image(file, nan=self.nan)):
                 warnings.append(treated_as_absent(file, value))
-        return warnings
+        return CaseImages(usable, next(iter(usable.values())), tuple(warnings))
+
+    def identity(self) -> dict[str, Any]:
+        """The SHA-256 of each file, and how they are read."""
+        sha256 = {self.channel_names[channel]: sha256_of(file) for channel, file in sorted(self.files.items())}
+        return {"sha256": sha256, "nan": self.nan, "trust_geometry": self.trust_geometry}
+
+    def without(self, channels: Collection[int]) -> "CaseFiles":
+        return replace(self, files={c: file for c, file in self.files.items() if c not in channels})
 
 
-def from_folder(folder: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, CaseInput]:
+def from_folder(folder: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, CaseFiles]:
     """``<case>_XXXX`` files, by the number in their suffix. Raises Fault where there is none."""
     found = find_cases(folder, channel_names=channel_names, file_ending=file_ending)
-    return {case: CaseInput(files.by_channel, tuple(files.faults)) for case, files in found.items()}
+    return {case: CaseFiles(files.by_channel, channel_names, tuple(files.faults)) for case, files in found.items()}
 
 
-def from_named_files(named: Sequence[str], *, case: str, channel_names: Sequence[str]) -> dict[str, CaseInput]:
+def from_named_files(named: Sequence[str], *, case: str, channel_names: Sequence[str]) -> dict[str, CaseFiles]:
     """One case of ``NAME=FILE`` words; NAME is a sequence of the model, an alias, or its number."""
     files: dict[int, Path] = {}
     for word in named:
@@ -76,15 +135,15 @@ def from_named_files(named: Sequence[str], *, case: str, channel_names: Sequence
         if channel in files:
             raise Fault(f"two files for {channel_names[channel]}: {files[channel]}, {file}", remedy="Give only one.")
         files[channel] = Path(file)
-    return {case: CaseInput(files)}
+    return {case: CaseFiles(files, channel_names)}
 
 
-def from_tree(source: Path, layout: Layout, *, channel_names: Sequence[str]) -> dict[str, CaseInput]:
+def from_tree(source: Path, layout: Layout, *, channel_names: Sequence[str]) -> dict[str, CaseFiles]:
     """The cases of a patient tree in a known layout; sequences unknown to the model are left out with a note."""
     return {case: _of_patient(patient, channel_names) for case, patient in find_patients(source, layout).items()}
 
 
-def _of_patient(patient: Patient, channel_names: Sequence[str]) -> CaseInput:
+def _of_patient(patient: Patient, channel_names: Sequence[str]) -> CaseFiles:
     files: dict[int, Path] = {}
     notes = []
     for name, file in patient.images.items():
@@ -94,15 +153,12 @@ def _of_patient(patient: Patient, channel_names: Sequence[str]) -> CaseInput:
         channel = require_channel(name, channel_names)
         if channel in files:
             problem = f"two files for {channel_names[channel]}: {files[channel]}, {file}"
-            return CaseInput({}, (Fault(problem, remedy="Name the files one by one with --image."),))
+            return CaseFiles({}, channel_names, (Fault(problem, remedy="Name the files one by one with --image."),))
         files[channel] = file
-    return CaseInput(files, (patient.fault,) if patient.fault and not files else (), tuple(notes))
+    return CaseFiles(files, channel_names, (patient.fault,) if patient.fault and not files else (), tuple(notes))
 
 
 def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_names: Sequence[str]) -> dict:
     """The cases without the named sequences, as if these had not been acquired."""
     channels = {require_channel(name, channel_names) for name in dropped}
-    return {
-        case: replace(found, files={c: file for c, file in found.files.items() if c not in channels})
-        for case, found in cases.items()
-    }
+    return {case: found.without(channels) for case, found in cases.items()}

@@ -27,7 +27,7 @@ from evaluation.metrics.voxels import reaches
 from evaluation.patient import Grid
 from evaluation.tables.csv_files import write_csv
 from nnunet_seqdropout import __version__
-from nnunet_seqdropout.prediction.inputs import CaseInput
+from nnunet_seqdropout.prediction.inputs import CaseImages, CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 
 log = logging.getLogger(__name__)
@@ -47,9 +47,9 @@ class Choices:
 
 @dataclass(frozen=True)
 class Ready:
-    """A case that the network can take. grid: an image of it. inputs: ``CaseInput.identity``."""
+    """A case that the network can take. inputs: ``CaseInput.identity``."""
 
-    grid: sitk.Image
+    images: CaseImages
     preprocessed: Preprocessed
     warnings: tuple[str, ...]
     inputs: Mapping[str, Any]
@@ -69,7 +69,6 @@ class Writer:
     def write(self, case: str, ready: Ready, logits: torch.Tensor) -> None:
         """All files of the case, or none; the record comes last, so that what has one is whole."""
         segmentation = self.model.segmentation(logits, ready.preprocessed)
-        grid = ready.grid
         probability = self.model.probability(segmentation, self.choices.target.labels)
         present = ready.preprocessed.present
         record = self._record(case, present, ready.inputs, ready.warnings)
@@ -77,29 +76,30 @@ class Writer:
         labels = segmentation.labels
         if record["threshold"] is not None:
             labels = with_threshold(segmentation, self.model, self.choices.target, probability, record["threshold"])
-        image = sitk.GetImageFromArray(labels)
-        image.CopyInformation(grid)
-        objects = find_objects(np.isin(labels, self.choices.target.labels))
-        place = Grid.of(grid)
-        table = object_table(objects, side="predicted", grid=place, probability=probability)
+        image = ready.images.as_result(labels)
+        probability = sitk.GetArrayViewFromImage(ready.images.as_result(probability))
+        objects = find_objects(np.isin(sitk.GetArrayViewFromImage(image), self.choices.target.labels))
+        table = object_table(objects, side="predicted", grid=Grid.of(image), probability=probability)
         table.insert(0, "case", case)
         with staged(self.target) as stage:
             write_image(image, stage / self._label_map(case).name)
             if stored_as := self.choices.save_probabilities:
-                write_probability(probability, grid, stage / self._probability(case).name, stored_as=stored_as)
+                write_probability(probability, image, stage / self._probability(case).name, stored_as=stored_as)
             write_csv(table, stage / f"{case}_lesions.csv")
             files = {file.name: sha256_of(file) for file in sorted(stage.iterdir())}
             for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz"):
                 (self.target / of_another_run).unlink(missing_ok=True)
-        write_json(self.target / f"{case}.json", {**record, "files": files})
+        write_json(
+            self.target / f"{case}.json", {**record, "preparation": dict(ready.images.preparation), "files": files}
+        )
 
     def is_done(self, case: str, found: CaseInput) -> bool:
         """Whether the case's files are as they were written, from these inputs, and are what would be written now."""
         try:
             record = read_json(self.target / f"{case}.json")
             present = [name not in record["absent"] for name in self.model.channel_names]
-            expected = self._record(case, present, found.identity(self.model.channel_names), record["warnings"])
-            files = record.pop("files")
+            expected = self._record(case, present, found.identity(), record["warnings"])
+            files, _ = record.pop("files"), record.pop("preparation")
             whole = all(sha256_of(self.target / name) == files[name] for name in self._names(case))
             if (stored_as := self.choices.save_probabilities) and stored_type(self._probability(case)) != stored_as:
                 return False

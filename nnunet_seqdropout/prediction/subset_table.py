@@ -105,7 +105,7 @@ class _Task:
 
     def rows(self, case: str, found: CaseInput, measuring: ThreadPoolExecutor) -> list[dict]:
         """A row per pattern that the case has; while one pattern is measured the next is predicted."""
-        images = found.read()
+        images = found.read().by_channel
         first = next(iter(images.values()))
         against = _Against(*self.folders.reference_on(first, case), Grid.of(first))
         rows: list[dict] = []

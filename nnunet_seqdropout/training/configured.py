@@ -9,6 +9,7 @@ import torch
 from batchgenerators.utilities.file_and_folder_operations import isfile, join, load_json
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from dataset_conversion.files.preparation_record import KEY as PREPARATION
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings
 from nnunet_seqdropout.settings import require_not_negative, require_one_of, unknown_attributes
@@ -93,8 +94,10 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
 
     def rewrite_plans(self, plans: Plans) -> Plans:
         """The plans that this trainer trains by; the mixins add theirs."""
+        how = self.dataset_json.get(PREPARATION)
         return with_settings(
             plans,
+            **({} if how is None else {PREPARATION: how}),
             version=__version__,
             optimizer_type=self.optimizer_type,
             learning_rate=self.initial_lr,
