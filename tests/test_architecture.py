@@ -50,7 +50,7 @@ nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets eva
     evaluation.metrics dataset_conversion.files dataset_conversion.processes dataset_conversion.sequences
 nnunet_seqdropout.study: models settings subsets training evaluation.figures evaluation.metrics evaluation.report
     evaluation.tables dataset_conversion.checks dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.raw dataset_conversion.sequences
+    dataset_conversion.processes dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.training_25d: training
 nnunet_seqdropout.cli: dropout models prediction study subsets evaluation.figures evaluation.inputs
     evaluation.metrics evaluation.report evaluation.tables dataset_conversion.checks dataset_conversion.dicom

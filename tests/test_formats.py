@@ -40,7 +40,7 @@ from evaluation.tables.study import models_table, seeds_table
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.dropout import factor
 from nnunet_seqdropout.prediction.folder import predict_folder
-from nnunet_seqdropout.prediction.inputs import CaseInput
+from nnunet_seqdropout.prediction.inputs import CaseFiles
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 from nnunet_seqdropout.prediction.subset_table import Measurement, measure_subsets
 from nnunet_seqdropout.study.commands import prepare_study
@@ -178,7 +178,7 @@ def images(tmp_path) -> Path:
 
 
 def test_the_record_and_the_lesions_of_a_prediction(tmp_path, images):
-    assert predict_folder(Predicted(tmp_path), {"P1": CaseInput({0: images / "P1_0000.nii.gz"})}, tmp_path)
+    assert predict_folder(Predicted(tmp_path), {"P1": CaseFiles({0: images / "P1_0000.nii.gz"}, NAMES)}, tmp_path)
     named = {"settings.sha256": "<fold>", "inputs.sha256": "<sequence>", "files": "<name>"}
     assert paths(read(tmp_path / "P1.json"), named=named) == documented("`<case>.json` of `predict`")
     assert [*read(tmp_path / "summary.json")["settings"]] == settings_of("predict")
@@ -190,7 +190,7 @@ def test_the_summary_and_the_cases_of_subsets(tmp_path, images):
     files = {channel: images / f"P0_000{channel}.nii.gz" for channel in range(2)}
     found = measure_subsets(
         Predicted(tmp_path),
-        {"P0": CaseInput(files)},
+        {"P0": CaseFiles(files, NAMES)},
         [(True, True), (True, False)],
         Measurement(tmp_path / "labels", thresholds=Thresholds("1", "fixed", {"": Threshold(0.5)})),
     )
