@@ -75,7 +75,7 @@ primary: {metric: dice, scenario: as_acquired, target: lesion, dedicated: B, mar
 
 @dataclass(frozen=True)
 class Reader:
-    """file: what is mutated, a pattern below the folder that ``make`` fills. words: the command, ``{}`` being the folder.
+    """file: what is mutated, a pattern below the folder that ``make`` fills. words: the command, ``{}`` for the folder.
 
     share: how often it is drawn; what takes long is drawn less.
     """

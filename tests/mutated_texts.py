@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import resource
 import shutil
 import sys
@@ -164,7 +165,9 @@ def probabilities_changed(file: Path, rng: np.random.Generator) -> None:
         np.savez_compressed(file, allow_pickle=True, **{key: chosen})
     if rng.random() < 0.15:
         with zipfile.ZipFile(file, "w") as archive:
-            shape = one_of(["(1099511627776,)", "(2, 4, 6, -8)", "(2, 4, 6, 8", "((1,),)", "x", "(2, 4, 6, 800000)"], rng)
+            shape = one_of(
+                ["(1099511627776,)", "(2, 4, 6, -8)", "(2, 4, 6, 8", "((1,),)", "x", "(2, 4, 6, 800000)"], rng
+            )
             header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
             archive.writestr("probabilities.npy", b"\x93NUMPY\x01\x00v\x00" + header.encode() + values.tobytes())
 
@@ -244,9 +247,8 @@ def wrong_with(code: int, printed: str, folder: Path) -> str:
     """What is wrong with how the command ended; empty where nothing is."""
     if (folder / "ran").exists():
         return "the payload ran"
-    if "Traceback" in printed or "unexpected" in printed:
-        lines = [line for line in printed.splitlines() if "unexpected" in line]
-        return lines[0][:400] if lines else "Traceback"
+    if found := re.search(r"Traceback|.*unexpected (error \(|\w+: ).*", printed):
+        return found[0][:400]
     if code not in (0, 1, 2):
         return f"exit code {code}"
     return "" if code == 0 or printed.strip() else "nothing is said"

@@ -5,6 +5,7 @@ from pathlib import Path
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import REPORT_BYTES, require_room
 from dataset_conversion.files.json_files import read_json
+from evaluation.tables.summary_json import CommandSummary
 
 
 def require_output(folder: Path, *, command: str) -> None:
@@ -21,6 +22,6 @@ def _owner(folder: Path) -> str:
         if (folder / name).is_file():
             return command
     try:
-        return str(read_json(folder / "summary.json").get("command", ""))
+        return read_json(folder / "summary.json", CommandSummary)["command"]
     except Fault:
         return ""

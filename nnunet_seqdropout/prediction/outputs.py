@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.images import read_image, write_image
-from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.files.json_files import write_json
 from dataset_conversion.files.nifti import ProbabilityType, stored_type, write_probability
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, attempt
 from dataset_conversion.raw.placeholders import log_missing
 from dataset_conversion.sequences import Pattern
+from evaluation.inputs.records import read_record
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.lesion_table import object_table
@@ -96,7 +97,7 @@ class Writer:
         file, probability = self._label_map(case), self._probability(case)
         stored_as = self.choices.save_probabilities
         try:
-            record = read_json(self.target / f"{case}.json")
+            record = read_record(self.target / f"{case}.json")
             inputs = found.read()
             for output in [file, probability] if stored_as else [file]:
                 require_same_grid(next(iter(inputs.values())), read_image(output), files=(file, output))
@@ -104,7 +105,7 @@ class Writer:
             expected = self._record(case, present, record["warnings"])
             if stored_as and stored_type(probability) != stored_as:
                 return False
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError):
             return False
         return record == expected and (self.target / f"{case}_lesions.csv").is_file()
 
