@@ -122,10 +122,16 @@ def _is(content: Any, kind: Any) -> bool:
 
 
 def _restricted(content: Any, kind: Any, must: Must, at: str) -> Any:
-    result = typed(content, kind, at)
-    if not must.holds(result):
-        raise Misfit(at, f"should be {must.be}, and is {shown(content)}")
-    return result
+    try:
+        result = typed(content, kind, at)
+    except Misfit as misfit:
+        if misfit.at != at:
+            raise
+        # the words for the whole say more than those for its type
+    else:
+        if must.holds(result):
+            return result
+    raise Misfit(at, f"should be {must.be}, and is {shown(content)}")
 
 
 def _one_of(content: Any, kinds: Sequence[Any], kind: Any, at: str) -> Any:
