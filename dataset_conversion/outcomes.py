@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypedDict, TypeVar
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.names import require_name
 from dataset_conversion.processes import end_with
 
@@ -106,6 +106,16 @@ def attempt(case: str, work: Callable[[str], Result]) -> tuple[Outcome, Result]:
         log.debug("%s", case, exc_info=True)
         problem = " ".join(f"unexpected {type(error).__name__}: {error}".split())
         return Outcome("failed", problem, "Look at the case's files; if they are sound, report this."), None  # type: ignore[return-value]
+
+
+class Summary(TypedDict):
+    """What every command's ``summary.json`` has."""
+
+    cases: dict[str, Outcome]
+
+
+def read_summary(file: Path, *, remedy: str) -> Summary:
+    return read_json(file, Summary, remedy=remedy)
 
 
 def write_summary(

@@ -11,7 +11,6 @@ from dataset_conversion.checks.splits import Splits, read_splits
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import IMAGE_ENDINGS
-from dataset_conversion.files.json_files import read_json
 from dataset_conversion.outcomes import map_cases
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.persons import names_note
@@ -100,7 +99,8 @@ def is_raw_dataset(folder: Path) -> bool:
     """Whether it has images in nnU-Net's folders, or a ``dataset.json`` that says where they are."""
     if not (file := folder / "dataset.json").is_file():
         return False
-    return any((folder / f"images{subset}").is_dir() for subset in ("Tr", "Ts")) or "dataset" in read_json(file)
+    has_images = any((folder / f"images{subset}").is_dir() for subset in ("Tr", "Ts"))
+    return has_images or bool(read_description(file, required=()).listed)
 
 
 def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int | None = 1) -> FolderCheck:

@@ -4,11 +4,9 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dataset_conversion.checks.case import Remark
-from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json_if_there
+from dataset_conversion.files.manifest_json import CaseEntry, FoldCases, read_folds, read_manifest_if_there
 from dataset_conversion.raw.persons import person_of
 from dataset_conversion.raw.splits import sources_of, with_an_image_in_common
 
@@ -24,8 +22,8 @@ class Splits:
 
     training: Collection[str]
     test: Collection[str]
-    declared: Sequence[Mapping[str, Sequence[str]]]
-    manifest: Mapping[str, Mapping[str, Any]]
+    declared: Sequence[FoldCases]
+    manifest: Mapping[str, CaseEntry]
 
     def of(self, case: str) -> str:
         """The split of a training case: that of the one declared split, or "train" where there are none or several."""
@@ -35,13 +33,14 @@ class Splits:
 
     def person(self, case: str) -> str:
         """Whose case it is: as the manifest says, or else as public data sets name time points."""
-        return person_of(self.manifest.get(case, {}).get("person", case))
+        return person_of(self.manifest[case]["person"] if case in self.manifest else case)
 
     def faults(self) -> Iterator[tuple[str, Remark]]:
         """Every fault with its case."""
         yield from self._on_both_sides()
         yield from self._same_spelling()
-        for case in sorted({c for split in self.declared for half in split.values() for c in half} - {*self.training}):
+        declared = {case for split in self.declared for case in (*split["train"], *split["val"])}
+        for case in sorted(declared - {*self.training}):
             yield case, Remark("it is in splits_final.json, but not in imagesTr", "Remove it from the split.")
         for case, patient in self.manifest.items():
             said, found = patient["split"], "test" if case in self.test else self.of(case)
@@ -76,7 +75,7 @@ class Splits:
     def same_images(self, contents: Mapping[str, Collection[str]]) -> Iterator[tuple[str, Remark, bool]]:
         """Cases with an image of another, by the fingerprints of each one's images and by the manifest; whether it is
         a fault."""
-        sources = {case: sources_of(self.manifest.get(case, {"sequences": {}})) for case in contents}
+        sources = {case: sources_of(self.manifest[case]) if case in self.manifest else set() for case in contents}
         images = {case: {*fingerprints, *sources[case]} for case, fingerprints in contents.items()}
         for first, second in with_an_image_in_common(images):
             said = f"it has the same image as {second}"
@@ -97,14 +96,4 @@ class Splits:
 
 def read_splits(folder: Path, *, training: Collection[str], test: Collection[str]) -> Splits:
     """Raises Fault where ``splits_final.json`` or ``manifest.json`` is there and not what it should be."""
-    file = folder / "splits_final.json"
-    try:
-        declared = [{half: list(split[half]) for half in ("train", "val")} for split in read_json_if_there(file, list)]
-        file = folder / "manifest.json"
-        patients = read_json_if_there(file).get("patients", {})
-        manifest = {case: {"sequences": {}, **patient, "split": patient["split"]} for case, patient in patients.items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Fault(
-            f"unexpected content ({error!r})", file=file, remedy="Convert the data set again, or restore the file."
-        ) from error
-    return Splits(training, test, declared, manifest)
+    return Splits(training, test, read_folds(folder), read_manifest_if_there(folder)["patients"])

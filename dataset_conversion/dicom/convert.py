@@ -141,7 +141,7 @@ def _fingerprint(series: DicomSeries) -> str:
 def _is_converted(folder: Path, fingerprints: Mapping[str, str]) -> bool:
     """Whether the images are there, made of these files, and can be read."""
     try:
-        if read_json_if_there(folder / RECORD).get("series") != fingerprints:
+        if (read_json_if_there(folder / RECORD, dict) or {}).get("series") != fingerprints:
             return False
         there = [role for role in ALIASES if _image_file(folder, role).is_file()]
         for role in there:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dataset_conversion.dicom.series import DicomSeries
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.patterns import BoundedPattern, bounded, limited_time
+from dataset_conversion.files.typed import typed_of
 from dataset_conversion.files.yaml_files import read_yaml
 from dataset_conversion.sequences import ALIASES, canonical
 
@@ -61,6 +63,26 @@ class SeriesRules:
     decided: Mapping[str, Mapping[str, str]]
 
 
+@dataclass(frozen=True)
+class WrittenRule:
+    """As ``Rule``, with patterns as texts."""
+
+    role: str
+    description: str | tuple[str, ...] = ()
+    exclude: str | tuple[str, ...] = ()
+    contrast: bool | None = None
+    inversion_time_ms: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class RulesFile:
+    """words: for anchors. series: the number or the UID of each."""
+
+    rules: list[WrittenRule]
+    words: Any = None
+    series: dict[str | int, dict[str, str | int]] = field(default_factory=dict)
+
+
 def read_rules(file: Path | None = None) -> SeriesRules:
     """A rules file of the user's, whose ``rules`` stand in place of the shipped ones where it has any.
 
@@ -68,35 +90,23 @@ def read_rules(file: Path | None = None) -> SeriesRules:
     """
     remedy = f"Write them as in {SHIPPED_RULES}."
     how = {"what": "rules for DICOM series", "remedy": remedy}
-    content = {**read_yaml(SHIPPED_RULES, **how), **(read_yaml(file, **how) if file else {})}
+    content = typed_of(
+        file, {**read_yaml(SHIPPED_RULES, **how), **(read_yaml(file, **how) if file else {})}, RulesFile, remedy=remedy
+    )
     try:
-        if unknown := content.keys() - {"words", "rules", "series"}:
-            raise ValueError(f"unknown entry {', '.join(map(str, unknown))}")
-        rules = [_rule(**entry) for entry in content["rules"]]
+        rules = [_rule(written) for written in content.rules]
         decided = {
             str(patient): {_role(role): str(series) for role, series in choices.items()}
-            for patient, choices in content.get("series", {}).items()
+            for patient, choices in content.series.items()
         }
-    except (TypeError, ValueError, AttributeError, re.error) as error:
+    except (ValueError, re.error) as error:
         raise Fault(f"invalid rules ({error})", file=file, remedy=remedy) from error
     return SeriesRules(rules, decided)
 
 
-def _rule(
-    *,
-    role: str,
-    description: str | Sequence[str] = (),
-    exclude: str | Sequence[str] = (),
-    contrast: bool | None = None,
-    inversion_time_ms: Sequence[float] | None = None,
-) -> Rule:
-    if contrast not in (None, True, False):
-        raise ValueError(f"contrast must be true or false, not {contrast}")
-    times = None
-    if inversion_time_ms is not None:
-        low, high = map(float, inversion_time_ms)
-        times = (low, high)
-    return Rule(_role(role), _patterns(description), _patterns(exclude), contrast, times)
+def _rule(written: WrittenRule) -> Rule:
+    described, excluded = _patterns(written.description), _patterns(written.exclude)
+    return Rule(_role(written.role), described, excluded, written.contrast, written.inversion_time_ms)
 
 
 def _role(name: str) -> str:

@@ -27,7 +27,8 @@ class BoundedLoader(yaml.SafeLoader):
             self._characters += self._of_alias(event.anchor)
         elif isinstance(event, yaml.ScalarEvent):
             self._open.append((event.anchor, self._characters))
-            self._characters += 1 + len(event.value)
+            # half of a pair of surrogates is no character, and cannot be written again
+            self._characters += 1 + len(event.value.encode().decode())
             self._close()
         elif isinstance(event, yaml.CollectionStartEvent):
             self._open.append((event.anchor, self._characters))

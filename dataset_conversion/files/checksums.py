@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
-from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.json_files import read_json_if_there, write_json
 
 NAME = "checksums.json"
+
+
+class Checksums(TypedDict):
+    sha256: dict[str, list[str]]
 
 
 def replace_recorded(written: Path, final: Path) -> None:
@@ -26,11 +30,8 @@ def replace_recorded(written: Path, final: Path) -> None:
 def recorded(folder: Path) -> dict[str, list[str]]:
     """File name -> the SHA-256 that it may have; empty where none was recorded. Raises Fault if it cannot be read."""
     remedy = f"Restore {NAME} from a backup, or remove it: the files are then not checked."
-    found = read_json_if_there(folder / NAME, remedy=remedy).get("sha256", {})
-    lists = isinstance(found, dict) and all(isinstance(each, list) for each in found.values())
-    if not lists or not all(isinstance(value, str) for each in found.values() for value in each):
-        raise Fault("sha256 is not file name: list of SHA-256", file=folder / NAME, remedy=remedy)
-    return found
+    found = read_json_if_there(folder / NAME, Checksums, remedy=remedy)
+    return found["sha256"] if found else {}
 
 
 def is_unchanged(file: Path, sha256: str | None = None) -> bool | None:

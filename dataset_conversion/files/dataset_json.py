@@ -1,14 +1,24 @@
 """Reads nnU-Net's ``dataset.json``: channels in order of their numbers, labels, regions, file ending."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from os.path import expandvars
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.typed import Must
 from dataset_conversion.sequences import distinct
 
+REMEDY = "Restore the file that the conversion or nnU-Net wrote."
+
+LabelValue = Annotated[
+    int | float | str,
+    # nnU-Net takes "1" and 1.0, too
+    Must("a whole number from 0", lambda label: re.fullmatch(r"\d{1,9}(\.0)?", str(label), re.ASCII) is not None),
+]
 Labels = Mapping[str, int | list[int]]
 """Name -> value; a region has several. As in ``dataset.json``, ``background`` and ``ignore`` included."""
 
@@ -44,7 +54,7 @@ class Description:
     def ignore_label(self) -> int | None:
         """nnU-Net's label of voxels that count on neither side; None where there is none."""
         value = self.labels.get("ignore")
-        return None if value is None else int(*value) if isinstance(value, list) else int(value)
+        return value[0] if isinstance(value, list) else value
 
     @property
     def regions(self) -> list[set[int]]:
@@ -72,26 +82,51 @@ class Description:
         return Fault(problem, remedy=f"Choose among its labels and regions: {shown}.")
 
 
-def read_description(file: Path, *, required: Sequence[str] = ("channel_names", "file_ending")) -> Description:
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\d{1,9}", text, re.ASCII) is not None
+
+
+class ListedCase(TypedDict):
+    """The files of a training case, below the data set's folder."""
+
+    images: list[str]
+    label: str
+
+
+class DatasetJson(TypedDict, total=False):
+    """What we read of ``dataset.json``; other keys stay as they are."""
+
+    channel_names: dict[Annotated[str, Must("the number of a channel", _is_number)], str]
+    file_ending: Annotated[str, Must("an ending such as .nii.gz", lambda text: re.fullmatch(r"(\.\w+)+", text))]
+    labels: dict[str, LabelValue | list[LabelValue]]
+    numTraining: int | None
+    dataset: dict[str, ListedCase]
+
+
+def read_dataset_json(file: Path, *, required: Sequence[str] = ("channel_names", "file_ending")) -> DatasetJson:
     """Raises Fault where the file is no ``dataset.json`` of nnU-Net, or lacks one of the keys required."""
-    remedy = "Restore the file that the conversion or nnU-Net wrote."
-    try:
-        content = read_json(file, keys=required)
-        description = Description(
-            channel_names(content.get("channel_names", {})),
-            str(content.get("file_ending", "")),
-            dict(content.get("labels", {})),
-            content.get("numTraining"),
-            _listed(content.get("dataset", {})),
-        )
-        for readable in (label_values, regions):
-            readable(description.labels)
-        description.ignore_label  # noqa: B018 - raises where it is no single number
-    except Fault as fault:
-        raise Fault(f"not a dataset.json of nnU-Net ({fault.problem})", remedy=remedy) from fault
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise Fault(f"not a dataset.json of nnU-Net ({error!r})", file=file, remedy=remedy) from error
-    return description
+    content = read_json(file, DatasetJson, remedy=REMEDY)
+    if missing := [key for key in required if key not in content]:
+        raise Fault(f"it has no key {', '.join(missing)}", file=file, remedy=REMEDY)
+    ignored = content.get("labels", {}).get("ignore")
+    if isinstance(ignored, list) and len(ignored) != 1:
+        raise Fault(f"labels.ignore should be a single label, and is {ignored}", file=file, remedy=REMEDY)
+    return content
+
+
+def read_description(file: Path, *, required: Sequence[str] = ("channel_names", "file_ending")) -> Description:
+    """Raises Fault as ``read_dataset_json`` does."""
+    return described(read_dataset_json(file, required=required))
+
+
+def described(content: DatasetJson) -> Description:
+    return Description(
+        channel_names(content.get("channel_names", {})),
+        content.get("file_ending", ""),
+        {name: _whole(label) for name, label in content.get("labels", {}).items()},
+        content.get("numTraining"),
+        _listed(content.get("dataset", {})),
+    )
 
 
 def stored_names(channels: Mapping[str, str]) -> list[str]:
@@ -106,7 +141,7 @@ def channel_names(channels: Mapping[str, str]) -> tuple[str, ...]:
 
 def label_values(labels: Labels) -> set[int]:
     """The values of labels and regions."""
-    return {int(v) for label in labels.values() for v in (label if isinstance(label, list) else [label])}
+    return {v for label in labels.values() for v in (label if isinstance(label, list) else [label])}
 
 
 def regions(labels: Labels) -> list[set[int]]:
@@ -117,11 +152,15 @@ def regions(labels: Labels) -> list[set[int]]:
     return [set(value) if isinstance(value, list) else {value} for value in declared]
 
 
-def _listed(cases: Mapping[str, Mapping]) -> dict[str, tuple[tuple[str, ...], str]]:
+def _listed(cases: Mapping[str, ListedCase]) -> dict[str, tuple[tuple[str, ...], str]]:
     """As nnU-Net takes them: environment variables in paths are filled in."""
     return {
         case: (tuple(map(expandvars, [*files["images"]])), expandvars(files["label"])) for case, files in cases.items()
     }
+
+
+def _whole(label: LabelValue | list[LabelValue]) -> int | list[int]:
+    return [int(float(each)) for each in label] if isinstance(label, list) else int(float(label))
 
 
 def _shown(value: int | list[int]) -> str:

@@ -1,44 +1,48 @@
 """Reads and writes JSON files: a file that cannot be used is a Fault that names file, key and remedy."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
 from dataset_conversion.files.text_files import read_text
+from dataset_conversion.files.typed import Kind, typed_of
 
 LARGEST_BYTES = 2**28
 """A manifest has some kilobytes for each case."""
 DEEPEST = 100
 
 
-def read_json(
-    path: Path, kind: type[dict] | type[list] = dict, *, keys: Sequence[str] = (), remedy: str = "Write it again."
-) -> Any:
-    """The content of a file: an object (dict) that has these keys, or an array (list).
+def read_json(path: Path, kind: type[Kind], *, remedy: str = "Write it again.") -> Kind:
+    """The content of a file, of a kind that ``typed`` knows.
 
-    Raises Fault where there is no file, it cannot be read, holds something else, or lacks a key.
+    Raises Fault where there is no file, it cannot be read, or something in it is not what it should be.
     """
-    content = read_any_json(path, remedy=remedy)
-    if not isinstance(content, kind):
-        raise Fault(f"it holds no {kind.__name__}", file=path, remedy=remedy)
-    if missing := [key for key in keys if key not in content]:
-        raise Fault(f"it has no key {', '.join(missing)}", file=path, remedy=remedy)
-    return content
+    return typed_of(path, read_any_json(path, remedy=remedy), kind, remedy=remedy)
 
 
 def read_any_json(path: Path, *, remedy: str) -> Any:
     """Whatever a file holds. Raises Fault where it cannot be read, or is larger or nested deeper than any of ours."""
     try:
-        content = json.loads(read_text(path, most_bytes=LARGEST_BYTES))
-        _require_shallow(content)
+        return parsed(read_text(path, most_bytes=LARGEST_BYTES))
     except OSError as error:
         raise Fault(f"it cannot be opened ({error.strerror or error})", file=path, remedy=remedy) from error
-    except (ValueError, RecursionError) as error:
-        reason = f"it is nested more than {DEEPEST} deep" if isinstance(error, RecursionError) else error
-        raise Fault(f"not readable as JSON ({reason})", file=path, remedy=remedy) from error
+    except ValueError as error:
+        raise Fault(f"not readable as JSON ({error})", file=path, remedy=remedy) from error
+
+
+def parsed(text: str) -> Any:
+    """What a text in JSON says. Raises ValueError where it says nothing that could be written again, or too deep."""
+    try:
+        content = json.loads(text)
+        if "\\ud" in text.lower():
+            # half of a pair of surrogates is no character
+            json.dumps(content, ensure_ascii=False).encode()
+        _require_shallow(content)
+    except RecursionError as error:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from error
     return content
 
 
@@ -51,9 +55,9 @@ def _require_shallow(content: object) -> None:
         raise ValueError(f"it is nested more than {DEEPEST} deep")
 
 
-def read_json_if_there(path: Path, kind: type[dict] | type[list] = dict, *, remedy: str = "Write it again.") -> Any:
-    """As ``read_json``; an empty dict or list where there is no file."""
-    return read_json(path, kind, remedy=remedy) if path.is_file() else kind()
+def read_json_if_there(path: Path, kind: type[Kind], *, remedy: str = "Write it again.") -> Kind | None:
+    """As ``read_json``; None where there is no file."""
+    return read_json(path, kind, remedy=remedy) if path.is_file() else None
 
 
 def write_json(path: Path, content: Mapping[str, object] | list) -> None:

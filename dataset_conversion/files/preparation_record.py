@@ -1,10 +1,7 @@
 """Records how the images of a data set were prepared, so that what a model is given later can be prepared alike."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
-
-from dataset_conversion.faults import Fault
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict
 
 KEY = "preparation"
 """Of ``dataset.json``, which nnU-Net copies into every model, and of our part of ``plans.json``."""
@@ -40,26 +37,7 @@ class PreparationRecord:
         return [f"{'' if ours else 'not '}{what}" for what, ours, theirs in pairs if {ours, theirs} == {True, False}]
 
 
-def read_preparation(content: Mapping[str, Any]) -> PreparationRecord | None:
-    """The record in a ``dataset.json`` or in our part of a ``plans.json``; None where there is none.
+class WithPreparation(TypedDict, total=False):
+    """What is read of ``dataset.json``, and of our part of ``plans.json``."""
 
-    Raises Fault where it is not of this form.
-    """
-    found = content.get(KEY)
-    if found is None:
-        return None
-    names = [field.name for field in fields(PreparationRecord)]
-    if not isinstance(found, dict) or sorted(found) != sorted(names) or not _are_right(found):
-        problem = f"{KEY} does not have the form that convert writes: {', '.join(names)}"
-        raise Fault(problem, remedy="Restore the file that the conversion or the training wrote.")
-    return PreparationRecord(**found)
-
-
-def _are_right(found: Mapping[str, Any]) -> bool:
-    texts = (found[name] for name in ("reference", "extractor", "storage_order"))
-    known = (found[name] for name in ("skull_stripped", "defaced"))
-    return (
-        all(text is None or isinstance(text, str) for text in texts)
-        and all(value in (None, True, False) for value in known)
-        and isinstance(found["registered"], bool)
-    )
+    preparation: PreparationRecord

@@ -1,6 +1,7 @@
-"""Reads YAML files: a file that cannot be used is a Fault that names the file and a remedy."""
+"""Reads YAML files: a file that cannot be used is a Fault that names file, key and remedy."""
 
 from pathlib import Path
+from typing import Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.text_files import read_text
@@ -9,7 +10,7 @@ LARGEST_BYTES = 2**20
 """Layouts, rules and designs have some thousand."""
 
 
-def read_yaml(path: Path, *, what: str, remedy: str) -> dict:
+def read_yaml(path: Path, *, what: str, remedy: str) -> dict[str, Any]:
     """The content of a file that holds keys and values. what: what the file should be, for the error message.
 
     Raises Fault where it cannot be read, is larger or nested deeper than any such file, or holds no keys.

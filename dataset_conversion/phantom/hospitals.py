@@ -83,7 +83,7 @@ def _places(design: PhantomSettings) -> dict[str, Place]:
 def _write_patient(folder: Path, place: Place, design: PhantomSettings) -> None:
     truth_file = folder / "truth.json"
     settings = {**asdict(design), **asdict(place)}
-    if read_json_if_there(truth_file).get("settings") == settings:
+    if (read_json_if_there(truth_file, dict) or {}).get("settings") == settings:
         return
     rng = np.random.default_rng([design.seed, place.number])
     voxel_mm = 0.9 if design.like_paper else FIELD_OF_VIEW_MM / design.size

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from dataset_conversion.files.manifest_json import CaseEntry
 from dataset_conversion.quality.thumbnails import Thumbnails
 from dataset_conversion.sequences import Pattern
 
@@ -22,7 +22,7 @@ class Converted:
     """
 
     case: str
-    entry: Mapping[str, Any]
+    entry: CaseEntry
     pictures: Thumbnails | None
     problem: str = ""
 
@@ -64,9 +64,10 @@ def _unreadable(patient: Converted) -> Iterator[Finding]:
 
 def _contradicted(patient: Converted) -> Iterator[Finding]:
     for name, picture in (patient.pictures.grey if patient.pictures else {}).items():
-        if patient.entry["sequences"][name]["present"] and picture is None:
+        present = name in patient.entry["sequences"] and patient.entry["sequences"][name]["present"]
+        if present and picture is None:
             yield Finding(f"{name}: present according to the manifest, but 0 everywhere")
-        elif not patient.entry["sequences"][name]["present"] and picture is not None:
+        elif not present and picture is not None:
             yield Finding(f"{name}: absent according to the manifest, but not 0")
 
 

@@ -1,23 +1,22 @@
 """Writes one HTML file with thumbnails of all patients of a converted data set, those who need a check first."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 from dataset_conversion.files.dataset_json import Description, read_description
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.manifest_json import CaseEntry, Split, read_manifest
 from dataset_conversion.files.pages import templates
 from dataset_conversion.files.staging import staged
-from dataset_conversion.outcomes import map_cases
+from dataset_conversion.outcomes import map_cases, read_summary
 from dataset_conversion.quality.findings import Converted, by_reason, findings
 from dataset_conversion.quality.thumbnails import Thumbnails, thumbnails
 
 REMEDY = "Name the folder of a data set that was written by seqdropout convert."
-SPLITS = ("train", "val", "test")
 
 
 def write_quality_page(dataset: Path, *, n_workers: int | None = 1) -> Path:
@@ -26,7 +25,7 @@ def write_quality_page(dataset: Path, *, n_workers: int | None = 1) -> Path:
     A patient whose files cannot be read has a row that says why. Links lead to the pictures in ``qc``, if they are
     there. Raises Fault where the data set has no manifest or no ``dataset.json``.
     """
-    manifest = read_json(dataset / "manifest.json", keys=("patients", "settings"), remedy=REMEDY)
+    manifest = read_manifest(dataset, remedy=REMEDY)
     description = read_description(dataset / "dataset.json")
     entries = manifest["patients"]
     work = partial(_pictures_of, dataset, entries, description)
@@ -51,7 +50,7 @@ def write_quality_page(dataset: Path, *, n_workers: int | None = 1) -> Path:
     return dataset / "qc.html"
 
 
-def _pictures_of(dataset: Path, entries: dict[str, dict], description: Description, case: str) -> Thumbnails:
+def _pictures_of(dataset: Path, entries: Mapping[str, CaseEntry], description: Description, case: str) -> Thumbnails:
     subset, ending = "Ts" if entries[case]["split"] == "test" else "Tr", description.file_ending
     images = {
         name: dataset / f"images{subset}" / f"{case}_{channel:04d}{ending}"
@@ -71,7 +70,7 @@ def _contents(patients: Iterable[Converted]) -> dict[str, Any]:
         "findings": found,
         "to_look_at": to_look_at,
         "reasons": by_reason(found),
-        "splits": {split: splits[split] for split in SPLITS if splits[split]},
+        "splits": {split: splits[split] for split in get_args(Split) if splits[split]},
         "patterns": dict(patterns.most_common()),
         "availability": Counter((patient.pattern, patient.entry["split"]) for patient in patients),
         "registered": any("translation_mm" in s for p in patients for s in p.entry["sequences"].values()),
@@ -91,9 +90,9 @@ def _checks(dataset: Path, patients: Iterable[Converted]) -> dict[str, dict[str,
     }
 
 
-def _not_converted(dataset: Path, entries: dict[str, dict]) -> list[str]:
+def _not_converted(dataset: Path, entries: Mapping[str, CaseEntry]) -> list[str]:
     """Who failed in the last conversion. Why is left to its summary, whose paths may name a patient."""
     if not (dataset / "summary.json").is_file():
         return []
-    cases = read_json(dataset / "summary.json", keys=("cases",), remedy=REMEDY)["cases"]
-    return [case for case, outcome in cases.items() if outcome["status"] == "failed" and case not in entries]
+    cases = read_summary(dataset / "summary.json", remedy=REMEDY)["cases"]
+    return [case for case, outcome in cases.items() if outcome.status == "failed" and case not in entries]

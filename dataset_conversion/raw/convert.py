@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.headers import stored_geometry
-from dataset_conversion.files.json_files import read_json, read_json_if_there
+from dataset_conversion.files.manifest_json import read_folds, read_manifest
 from dataset_conversion.files.storage_order import storage_order
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.quality.page import write_quality_page
@@ -82,14 +82,13 @@ def convert(
 
 def missing_folds(folder: Path) -> tuple[str, str] | None:
     """``folds_note`` of a data set."""
-    entries = read_json(folder / "manifest.json", keys=("patients",))["patients"].values()
-    declared = read_json_if_there(folder / "splits_final.json", list)
-    return folds_note(sum(entry["split"] != "test" for entry in entries), declared)
+    entries = read_manifest(folder)["patients"].values()
+    return folds_note(sum(entry["split"] != "test" for entry in entries), read_folds(folder))
 
 
 def require_a_lesion(folder: Path) -> None:
     """Raises Fault where patients were converted to train on, and none of them has anything to learn."""
-    entries = read_json(folder / "manifest.json", keys=("patients",))["patients"].values()
+    entries = read_manifest(folder)["patients"].values()
     is_empty = [EMPTY_LABEL in entry["warnings"] for entry in entries if entry["split"] != "test"]
     if is_empty and all(is_empty):
         problem = f"all {len(is_empty)} labels of the training patients are empty"

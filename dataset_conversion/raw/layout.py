@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.manifest_json import Split
 from dataset_conversion.files.names import require_name
 from dataset_conversion.files.patterns import LONGEST, BoundedPattern, bounded
+from dataset_conversion.files.typed import typed_of
 from dataset_conversion.files.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).with_name("layouts")
 REMEDY = "Write it as described in docs/layouts.md."
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -61,41 +62,64 @@ class Layout:
     optional: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class WrittenLabel:
+    files: tuple[str, ...]
+    map: dict[int, int]
+    unite: bool = False
+
+
+@dataclass(frozen=True)
+class WrittenSplit:
+    default: Split = "train"
+    unlabelled: Split | None = None
+    folders: dict[str, Split] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WrittenLayout:
+    """As it stands in the file; see ``Layout``."""
+
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    images: str | dict[str, str | list[str]]
+    label: tuple[WrittenLabel, ...] = ()
+    about: str = ""
+    reference: str | None = None
+    registered: bool = False
+    skull_stripped: bool | None = None
+    split: WrittenSplit = field(default_factory=WrittenSplit)
+    optional: tuple[str, ...] = ()
+
+
 def shipped_layouts() -> list[str]:
     return sorted(file.stem for file in SHIPPED.glob("*.yaml"))
 
 
 def read_layout(file: Path) -> Layout:
     """Raises Fault where the file is no layout, with the key that is wrong."""
-    content = read_yaml(file, what="a layout", remedy=REMEDY)
+    written = typed_of(file, read_yaml(file, what="a layout", remedy=REMEDY), WrittenLayout, remedy=REMEDY)
     try:
-        channels = tuple(content["channels"])
-        split = content.get("split", {})
         layout = Layout(
-            about=content.get("about", ""),
-            channels=channels,
-            labels=dict(content["labels"]),
-            images=_image_patterns(content["images"], channels),
+            about=written.about,
+            channels=written.channels,
+            labels=written.labels,
+            images=_image_patterns(written.images, written.channels),
             label=tuple(
-                LabelFiles(
-                    tuple(map(_compiled, entry["files"])),
-                    {0: 0, **{int(stored): int(value) for stored, value in entry["map"].items()}},
-                    entry.get("unite", False),
-                )
-                for entry in content.get("label", [])
+                LabelFiles(tuple(map(_compiled, label.files)), {0: 0, **label.map}, label.unite)
+                for label in written.label
             ),
-            reference=content.get("reference"),
-            registered=content.get("registered", False),
-            skull_stripped=content.get("skull_stripped"),
-            default_split=split.get("default", "train"),
-            unlabelled_split=split.get("unlabelled"),
-            split_of_folder=split.get("folders", {}),
-            optional=tuple(content.get("optional", ())),
+            reference=written.reference,
+            registered=written.registered,
+            skull_stripped=written.skull_stripped,
+            default_split=written.split.default,
+            unlabelled_split=written.split.unlabelled,
+            split_of_folder=written.split.folders,
+            optional=written.optional,
         )
         _require_sound(layout)
-    except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise Fault(f"invalid layout ({reason})", file=file, remedy=REMEDY) from error
+    except (ValueError, re.error) as error:
+        raise Fault(f"invalid layout ({error})", file=file, remedy=REMEDY) from error
     return layout
 
 
@@ -139,9 +163,6 @@ def _require_sound(layout: Layout) -> None:
     for label in layout.label:
         if strangers := set(label.mapping.values()) - set(layout.labels.values()):
             raise ValueError(f"the label value {min(strangers)} has no name under labels")
-    splits = {layout.default_split, layout.unlabelled_split or "train", *layout.split_of_folder.values()}
-    if not splits <= set(SPLITS):
-        raise ValueError(f"every split must be one of {', '.join(SPLITS)}")
     of_labels = [label.patterns for label in layout.label]
     for pattern in (p for patterns in (*layout.images.values(), *of_labels) for p in patterns):
         if "patient" not in pattern.expression.names:

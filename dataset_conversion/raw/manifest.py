@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from dataset_conversion.files.manifest_json import CaseEntry
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.preparation import Prepared
 from dataset_conversion.raw.pseudonymised import without_names
 
 
-def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Sequence[str], source: Path) -> dict:
+def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Sequence[str], source: Path) -> CaseEntry:
     """Paths are relative to ``source``; of a sequence that is no channel nothing is said."""
-    sequences: dict[str, dict] = {}
+    sequences: dict[str, Any] = {}
     for name in channel_names:
         if (series := prepared.series.get(name)) is None:
             sequences[name] = {"present": False}

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
+from dataset_conversion.files.manifest_json import CaseEntry, FoldCases
+
 N_FOLDS = 5
 """Number of folds, as in nnU-Net; fewer if there are fewer patients."""
 
@@ -33,7 +35,7 @@ def declared_splits(in_split: Mapping[str, Sequence[str]], person_of: Mapping[st
     ]
 
 
-def folds_note(n_training: int, declared: Sequence[Mapping]) -> tuple[str, str] | None:
+def folds_note(n_training: int, declared: Sequence[FoldCases]) -> tuple[str, str] | None:
     """What to know, and what to do, where nnU-Net cannot make its five folds of the training cases; else None."""
     remedy = "Add patients, name some for validation (convert --val), or train on all (-f all)."
     if 1 < len(declared) < N_FOLDS:
@@ -52,6 +54,6 @@ def with_an_image_in_common(images: Mapping[str, Collection[str]]) -> list[tuple
     return sorted({pair for cases in owners.values() for pair in combinations(sorted(cases), 2)})
 
 
-def sources_of(entry: Mapping) -> set[str]:
+def sources_of(entry: CaseEntry) -> set[str]:
     """The SHA-256 of each image that the manifest says a case was made of."""
     return {sequence["sha256"] for sequence in entry["sequences"].values() if "sha256" in sequence}

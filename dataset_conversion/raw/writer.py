@@ -19,9 +19,10 @@ from dataset_conversion.files.disk import bytes_of, require_room
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import read_json, read_json_if_there, write_json
+from dataset_conversion.files.manifest_json import CaseEntry, ConversionRecord, read_manifest_if_there, whole
 from dataset_conversion.files.names import require_name
 from dataset_conversion.files.preparation_record import KEY as PREPARATION
-from dataset_conversion.files.preparation_record import PreparationRecord, read_preparation
+from dataset_conversion.files.preparation_record import PreparationRecord, WithPreparation
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, map_cases, write_summary
 from dataset_conversion.raw.manifest import manifest_entry
@@ -86,7 +87,7 @@ def write_raw_dataset(
     manifest = _patients_so_far(dataset, patients)
     require_room(dataset.folder, _bytes_needed(dataset, patients))
 
-    def write_patient(case: str) -> dict:
+    def write_patient(case: str) -> CaseEntry:
         patient = patients[case]
         try:
             entry = _write_patient(dataset, case, patient, preparation)
@@ -98,6 +99,7 @@ def write_raw_dataset(
         warnings = dict.fromkeys([*entry["warnings"], *patient.unused])
         return {**entry, "person": patient.person, "warnings": list(warnings)}
 
+    entries: dict[str, CaseEntry]
     outcomes, entries = map_cases(patients, write_patient, doing="Converting", n_workers=n_workers)
     for case, outcome in outcomes.items():
         if outcome.status == "failed" and not (dataset.folder / RECORDS / f"{case}.json").is_file():
@@ -136,7 +138,8 @@ def write_raw_dataset(
 
 def _preparation_record(dataset: RawDataset, preparation: Preparation, *, trains: bool) -> PreparationRecord:
     """How the training images were prepared; that of other patients only where there are none of them."""
-    before = read_preparation(read_json_if_there(dataset.folder / "dataset.json"))
+    described = read_json_if_there(dataset.folder / "dataset.json", WithPreparation)
+    before = (described or {}).get(PREPARATION)
     how = preparation.skull_strip or preparation.deface
     now = PreparationRecord(
         reference=dataset.reference,
@@ -159,19 +162,19 @@ def _bytes_needed(dataset: RawDataset, patients: Mapping[str, Patient]) -> int:
     return bytes_of(file for patient in new for file in (*patient.images.values(), *patient.label))
 
 
-def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, dict]:
+def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, CaseEntry]:
     """The manifest's patients, those included who were written by a conversion that was killed before its end."""
     file = dataset.folder / "manifest.json"
-    manifest = read_json_if_there(file)
-    if manifest.get("settings", dataset.settings) != dataset.settings:
+    manifest = read_manifest_if_there(dataset.folder)
+    if (settings := manifest["settings"] or dataset.settings) != dataset.settings:
         remedy = "Choose another data set number."
-        raise Fault(f"the data set was written with other settings: {manifest['settings']}", file=file, remedy=remedy)
-    so_far: dict[str, dict] = dict(manifest.get("patients", {}))
+        raise Fault(f"the data set was written with other settings: {settings}", file=file, remedy=remedy)
+    so_far = manifest["patients"]
     for case in so_far:
         require_name(case, what="the case", file=file)
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
-        if (entry := _read_record(record).get("entry")) is not None:
-            so_far.setdefault(record.stem, entry)
+        if (found := _read_record(record)) is not None:
+            so_far.setdefault(record.stem, whole(record.stem, found["entry"]))
     split_of_person = {entry["person"]: entry["split"] for entry in so_far.values()}
     for patient in patients.values():
         before = split_of_person.get(patient.person, patient.split)
@@ -182,7 +185,7 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
     return so_far
 
 
-def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> dict[str, Fault]:
+def _in_two_splits(manifest: Mapping[str, CaseEntry], patients: Container[str]) -> dict[str, Fault]:
     """Those of the patients who share an image with a case of another split: one person under two names."""
     faults = {}
     for pair in with_an_image_in_common({case: sources_of(entry) for case, entry in manifest.items()}):
@@ -195,7 +198,7 @@ def _in_two_splits(manifest: Mapping[str, dict], patients: Container[str]) -> di
     return faults
 
 
-def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> dict:
+def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> CaseEntry:
     """Writes the patient's files and returns the manifest's entry.
 
     Where the sources cannot be used the patient's files of an earlier run are removed; where the new ones cannot be
@@ -226,11 +229,10 @@ class NotTheSame(Fault):
     """Another source has a case of this id; the one that is there stays."""
 
 
-def _require_same(dataset: RawDataset, case: str, patient: Patient) -> dict:
+def _require_same(dataset: RawDataset, case: str, patient: Patient) -> ConversionRecord | None:
     """What was recorded of the case. Raises Fault where its name is taken, or its files cannot be used."""
     before = _read_record(dataset.folder / RECORDS / f"{case}.json")
-    root = _root(dataset)
-    if before.get("root", root) != root and before["inputs"]["images"] != _sources(dataset, patient):
+    if before and before["root"] != _root(dataset) and before["inputs"]["images"] != _sources(dataset, patient):
         remedy = "Give every patient a unique id, or remove the other patient from the data set."
         raise NotTheSame("the data set has a case of this name from another folder", remedy=remedy)
     if (fault := patient.known_fault) is not None:
@@ -249,7 +251,7 @@ def _prepared(dataset: RawDataset, case: str, patient: Patient, preparation: Pre
     return prepared
 
 
-def _write(dataset: RawDataset, case: str, patient: Patient, prepared: Prepared, inputs: dict) -> dict:
+def _write(dataset: RawDataset, case: str, patient: Patient, prepared: Prepared, inputs: dict) -> CaseEntry:
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
     with staged(dataset.folder) as stage:
         _write_files(stage, dataset, case, patient, prepared)
@@ -265,12 +267,12 @@ def _write(dataset: RawDataset, case: str, patient: Patient, prepared: Prepared,
     return entry
 
 
-def _read_record(file: Path) -> dict:
-    """What was recorded of a case; nothing where there is no record, or none that can be read."""
+def _read_record(file: Path) -> ConversionRecord | None:
+    """What was recorded of a case; None where there is no record, or none that can be read."""
     try:
-        return read_json(file)
+        return read_json(file, ConversionRecord)
     except Fault:
-        return {}
+        return None
 
 
 def _sources(dataset: RawDataset, patient: Patient) -> dict[str, str]:
@@ -290,14 +292,14 @@ def _inputs(dataset: RawDataset, patient: Patient, preparation: Preparation) -> 
     }
 
 
-def _entry_if_whole(dataset: RawDataset, record: Mapping, inputs: dict) -> dict | None:
-    if record.get("inputs") != inputs:
+def _entry_if_whole(dataset: RawDataset, record: ConversionRecord | None, inputs: dict) -> CaseEntry | None:
+    if record is None or record["inputs"] != inputs:
         return None
     try:
-        whole = all(sha256_of(dataset.folder / name) == sha256 for name, sha256 in record["files"].items())
+        unchanged = all(sha256_of(dataset.folder / name) == sha256 for name, sha256 in record["files"].items())
     except OSError:
         return None
-    return record["entry"] if whole else None
+    return record["entry"] if unchanged else None
 
 
 def _remove(dataset: RawDataset, case: str) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,10 +13,10 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import VOLUME_ENDINGS
 from dataset_conversion.files.images import read_image
-from dataset_conversion.files.json_files import read_json_if_there
+from dataset_conversion.files.manifest_json import read_manifest_if_there
 from evaluation.inputs.label_maps import LabelMaps
 from evaluation.inputs.probabilities import ReferenceGrid, read_map, read_npz
-from evaluation.inputs.records import read_record
+from evaluation.inputs.records import PredictionRecord, read_record
 from evaluation.inputs.target import Target
 from evaluation.inputs.volumes import Volumes
 
@@ -143,8 +142,7 @@ class Folders:
     @property
     def synthetic(self) -> bool:
         """Whether the data set of the references says that its patients are synthetic."""
-        manifest = read_json_if_there(self.reference.parent / "manifest.json")
-        return bool(manifest.get("settings", {}).get("synthetic"))
+        return read_manifest_if_there(self.reference.parent)["settings"].get("synthetic", False)
 
     def settings(self) -> dict[str, object]:
         return {
@@ -191,7 +189,7 @@ class Folders:
         label_map, regions = _only_file(self.predictions, case), self.description.regions
         return read_npz(self.predictions / f"{case}.npz", label_map, grid, labels=self.target.labels, regions=regions)
 
-    def _record(self, case: str) -> Mapping[str, Any]:
+    def _record(self, case: str) -> PredictionRecord:
         return read_record(self.predictions / f"{case}.json")
 
     @cached_property

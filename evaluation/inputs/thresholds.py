@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypedDict
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.files.typed import Count, Must, NotNegative
 from dataset_conversion.plurals import n_of, plural
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.probabilities import HIGHEST
@@ -33,15 +34,15 @@ class Threshold:
     flat_from, flat_to: between them the mean Dice is within 0.01 of the highest, if it was chosen by it.
     """
 
-    value: float
-    n_patients: int | None = None
+    value: Annotated[float, Must("a number from 0 to 1", lambda value: 0 <= value <= HIGHEST)]
+    n_patients: Count | None = None
     youden: float | None = None
     dice: float | None = None
     flat_from: float | None = None
     flat_to: float | None = None
-    n_lesions: int | None = None
-    n_found: int | None = None
-    fp_per_patient: float | None = None
+    n_lesions: Count | None = None
+    n_found: Count | None = None
+    fp_per_patient: NotNegative | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Thresholds:
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def source(self) -> str:
-        """The origin of the thresholds, in words. Raises KeyError where the method or a setting of it is unknown."""
+        """The origin of the thresholds, in words."""
         return _SENTENCES[self.method].format(**self.settings)
 
     def described(self) -> Iterator[str]:
@@ -111,23 +112,29 @@ class Thresholds:
         write_json(path, {"version": 1, **content, "thresholds": asdict(self)["by_pattern"]})
 
 
-def read_thresholds(path: Path, *, target: str) -> Thresholds:
-    """Reads ``thresholds.json``. Raises Fault where it is not one, or speaks of another label or region."""
-    try:
-        content = read_json(path)
-        by_pattern = {pattern: Threshold(**values) for pattern, values in content["thresholds"].items()}
-        thresholds = Thresholds(content["target"], content["method"], by_pattern, content["settings"])
-        thresholds.source()
-        for threshold in by_pattern.values():
-            if isinstance(threshold.value, bool) or not 0 <= threshold.value <= HIGHEST:
-                raise ValueError(f"the threshold {threshold.value} is not between 0 and 1")
-            for name, value in asdict(threshold).items():
-                if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                    raise ValueError(f"{name} is {value!r}, not a number")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        remedy = "Give a thresholds.json that evaluate or calibrate wrote."
-        raise Fault(f"not a file of thresholds ({error!r})", file=path, remedy=remedy) from error
-    if thresholds.target != target:
-        problem = f"these thresholds are for {thresholds.target}, not for {target}"
+class _OfMethod(TypedDict, total=False):
+    """What a method was told; other settings are for the reader."""
+
+    fp_budget: NotNegative
+
+
+class ThresholdsJson(TypedDict):
+    """``thresholds.json``."""
+
+    target: str
+    method: Method
+    settings: _OfMethod
+    thresholds: dict[str, Threshold]
+
+
+def read_thresholds(path: Path, *, target: str | None = None) -> Thresholds:
+    """Reads ``thresholds.json``. Raises Fault where it is not one, or speaks of another label or region than target."""
+    remedy = "Give a thresholds.json that evaluate or calibrate wrote."
+    content = read_json(path, ThresholdsJson, remedy=remedy)
+    settings = content["settings"]
+    if content["method"] == "fp_budget" and "fp_budget" not in settings:
+        raise Fault("settings.fp_budget is missing: it should be a number from 0", file=path, remedy=remedy)
+    if target not in (None, content["target"]):
+        problem = f"these thresholds are for {content['target']}, not for {target}"
         raise Fault(problem, file=path, remedy="Calibrate for this label or region.")
-    return thresholds
+    return Thresholds(content["target"], content["method"], content["thresholds"], settings)

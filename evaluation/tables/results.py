@@ -13,7 +13,8 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.staging import staged
 from evaluation.tables.csv_files import read_csv, write_csv
-from evaluation.tables.summaries import averages, sensitivity_by_size, strata
+from evaluation.tables.summaries import NOT_AVERAGED, averages, sensitivity_by_size, strata
+from evaluation.tables.summary_json import CommandSummary, EvaluationSummary
 
 SINCE_0_2 = (
     *("iou", "hd95_mm", "nsd", "auprc", "brier"),
@@ -21,6 +22,7 @@ SINCE_0_2 = (
 )
 """Columns of ``cases.csv`` that tables of version 0.1.0 lack."""
 
+REMEDY = "Give a folder that seqdropout evaluate wrote."
 OPTIONAL_TABLES = ("protocols", "reliability", "confidence")
 
 
@@ -51,39 +53,43 @@ class Evaluation:
     def write(self, folder: Path) -> None:
         """Writes the tables as CSV, NaN as an empty field, and ``summary.json``; all of them or none."""
         with staged(folder) as stage:
-            for name in _TABLES:
-                write_csv(getattr(self, name), stage / f"{name}.csv")
-            for name in OPTIONAL_TABLES:
-                if len(table := getattr(self, name)):
-                    write_csv(table, stage / f"{name}.csv")
+            for name in _COLUMNS:
+                if name not in OPTIONAL_TABLES or len(getattr(self, name)):
+                    write_csv(getattr(self, name), stage / f"{name}.csv")
             write_json(stage / "summary.json", _without_nan(self.summary))
 
 
 def read_evaluation(folder: Path) -> Evaluation:
     """Reads what ``Evaluation.write`` wrote. Raises Fault where it is not there or not whole."""
-    remedy = "Give a folder that seqdropout evaluate wrote."
-    try:
-        tables = {name: read_csv(folder / f"{name}.csv", text=_TEXT) for name in _TABLES}
-        for name in OPTIONAL_TABLES:
-            if (file := folder / f"{name}.csv").is_file():
-                tables[name] = read_csv(file, text=_TEXT)
-        summary = read_json(folder / "summary.json")
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise Fault(f"not the results of an evaluation ({error})", file=folder, remedy=remedy) from error
-    if summary.get("command") != "evaluate":
-        raise Fault(f"its summary.json is from the command {summary.get('command')}", file=folder, remedy=remedy)
-    missing = {*_COLUMNS} - {*tables["cases"].columns} | {*_KEYS} - {*summary}
-    if missing:
-        raise Fault(
-            f"not the results of an evaluation ({', '.join(sorted(missing))} missing)", file=folder, remedy=remedy
-        )
+    summary = _read_summary(folder)
+    tables = {
+        name: read_csv(folder / f"{name}.csv", text=_TEXT, columns=columns, remedy=REMEDY)
+        for name, columns in _COLUMNS.items()
+        if name not in OPTIONAL_TABLES or (folder / f"{name}.csv").is_file()
+    }
+    cases = tables["cases"]
+    if len(without := cases[cases["case"].isna() | cases["case"].duplicated()]):
+        problem = f"case in row {without.index[0] + 1} is empty, or stands twice"
+        raise Fault(problem, file=folder / "cases.csv", remedy=REMEDY)
+    averaged = [name for name in cases.columns if name not in NOT_AVERAGED and name not in summary["metrics"]]
+    if averaged:
+        raise Fault(f"metrics.{averaged[0]} is missing", file=folder / "summary.json", remedy=REMEDY)
     tables["froc"] = _with_envelope(tables["froc"])
     return _with_later_columns(Evaluation(**tables, summary=summary))
 
 
+def _read_summary(folder: Path) -> EvaluationSummary:
+    """Raises Fault where there is none, or that of another command."""
+    file = folder / "summary.json"
+    command = read_json(file, CommandSummary, remedy=REMEDY)["command"]
+    if command != "evaluate":
+        raise Fault(f"its summary.json is from the command {command}", file=folder, remedy=REMEDY)
+    return read_json(file, EvaluationSummary, remedy=REMEDY)
+
+
 def _with_envelope(froc: pd.DataFrame) -> pd.DataFrame:
     """The FROC of version 0.1.0 had no band, was not monotone, and began at the lowest threshold."""
-    if "fp_highest" in froc.columns:
+    if {"fp_highest", "sensitivity_low", "sensitivity_high"} <= {*froc.columns}:
         return froc
     froc = froc.sort_values("threshold", ascending=False, ignore_index=True)
     band = {"sensitivity_low": np.nan, "sensitivity_high": np.nan}
@@ -120,7 +126,17 @@ def _without_nan(content: Any) -> Any:
     return None if isinstance(content, float) and math.isnan(content) else content
 
 
-_COLUMNS = ("case", "pattern", "auc", "dice", "precision", "recall", "n_lesions", "fp", "volume_reference_mm3")
-_KEYS = ("name", "settings", "threshold", "metrics", "totals", "strata", "cases")
-_TABLES = ("cases", "lesions", "roc", "froc")
-_TEXT = {"case": str, "pattern": str, "side": str, "status": str, "matches": str, "method": str}
+_COLUMNS = {
+    "cases": (
+        *("case", "pattern", "auc", "dice", "precision", "recall", "n_lesions", "n_found", "fp"),
+        *("volume_reference_mm3", "voxel_mm3"),
+    ),
+    "lesions": ("case", "side", "object", "diameter_mm", "status"),
+    "roc": ("fpr", "tpr_mean", "tpr_low", "tpr_high", "n"),
+    "froc": ("threshold", "fp_per_patient", "sensitivity"),
+    "protocols": ("case", "method"),
+    "reliability": ("pattern", "p_from", "p_to", "p_mean", "n_voxels", "lesion_share"),
+    "confidence": ("measure", "p_from", "p_to", "n_objects", "n_true", "true_share"),
+}
+"""Table: the columns without which nothing can be shown."""
+_TEXT = ("case", "pattern", "side", "status", "matches", "method", "measure")

@@ -16,6 +16,7 @@ from evaluation.metrics.intervals import Average, average
 from evaluation.metrics.names import LESION_WISE, false_positives
 from evaluation.metrics.ranges import values_between
 from evaluation.tables.csv_files import read_csv, write_csv
+from evaluation.tables.summary_json import CommandSummary, SubsetSummary
 
 METRICS = ("dice", "auc", "sensitivity")
 
@@ -91,15 +92,15 @@ class SubsetResults:
 
 def read_subset_results(folder: Path) -> SubsetResults:
     """Reads what ``SubsetResults.write`` wrote. Raises Fault where it is not there or not whole."""
-    remedy = "Give a folder that seqdropout subsets wrote."
-    try:
-        summary = read_json(folder / "summary.json")
-        cases = read_csv(folder / "cases.csv", text={"case": str, "pattern": str})
-    except (OSError, ValueError) as error:
-        raise Fault(f"not the results of seqdropout subsets ({error})", file=folder, remedy=remedy) from error
-    if summary.get("command") != "subsets":
-        raise Fault(f"its summary.json is from the command {summary.get('command')}", file=folder, remedy=remedy)
-    return SubsetResults(cases, summary)
+    remedy, file = "Give a folder that seqdropout subsets wrote.", folder / "summary.json"
+    if (command := read_json(file, CommandSummary, remedy=remedy)["command"]) != "subsets":
+        raise Fault(f"its summary.json is from the command {command}", file=folder, remedy=remedy)
+    columns = ("case", "pattern", "n_present", "threshold", *METRICS, "fp")
+    cases = read_csv(folder / "cases.csv", text=("case", "pattern"), columns=columns, remedy=remedy)
+    if cases[["case", "pattern", "n_present"]].isna().any(axis=None) or cases.duplicated(["case", "pattern"]).any():
+        problem = "a case, pattern or n_present is empty, or a case stands twice in a pattern"
+        raise Fault(problem, file=folder / "cases.csv", remedy=remedy)
+    return SubsetResults(cases, read_json(file, SubsetSummary, remedy=remedy))
 
 
 def joined(parts: Sequence[SubsetResults]) -> SubsetResults:

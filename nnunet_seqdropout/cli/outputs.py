@@ -10,6 +10,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import REPORT_BYTES, require_room
 from dataset_conversion.files.json_files import read_json
 from dataset_conversion.files.locks import NAME, only_writer
+from evaluation.tables.summary_json import CommandSummary
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -48,6 +49,6 @@ def _owner(folder: Path) -> str:
         if (folder / name).is_file():
             return command
     try:
-        return str(read_json(folder / "summary.json").get("command", ""))
+        return read_json(folder / "summary.json", CommandSummary)["command"]
     except Fault:
         return ""

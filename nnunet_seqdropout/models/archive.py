@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
+from dataset_conversion.files.json_files import parsed
+from dataset_conversion.files.typed import Kind, Must, typed_of
 
 REMEDY = "Ask for the archive again, and compare its SHA-256 with that of the sender."
 MODEL, CARD, CHECKSUMS = "model.json", "MODEL.md", "checksums.json"
@@ -26,11 +28,24 @@ _LARGEST_TEXT_BYTES = 16 * 2**20
 DATASET, _WORD = re.compile(r"Dataset\d{3}_[\w.-]+", re.ASCII), re.compile(r"\w[\w.-]*", re.ASCII)
 
 
+MirroringAxes = tuple[Literal[0, 1, 2], ...]
+TrainerName = Annotated[str, Must("the name of a class", str.isidentifier)]
+_Name = Annotated[str, Must("a name of letters, digits, _, . and -", _WORD.fullmatch)]
+
+
+class _Sums(TypedDict):
+    sha256: dict[str, str]
+
+
+class _Version(TypedDict, total=False):
+    version: int
+
+
 @dataclass(frozen=True)
 class Stored:
     """A checkpoint in an archive. same_as: tensors that are another one, by name, and not stored again."""
 
-    mirroring_axes: tuple[int, ...] | None
+    mirroring_axes: MirroringAxes | None
     same_as: Mapping[str, str]
 
 
@@ -38,13 +53,14 @@ class Stored:
 class Manifest:
     """``model.json``. checkpoints: by ``fold_0/checkpoint_final``."""
 
-    dataset: str
-    trainer: str
-    plans: str
-    configuration: str
+    dataset: Annotated[str, Must("the name of a data set", DATASET.fullmatch)]
+    trainer: TrainerName
+    plans: _Name
+    configuration: _Name
     fingerprint: str
     versions: Mapping[str, str]
     checkpoints: Mapping[str, Stored]
+    version: Literal[1] = 1
 
     @property
     def folder(self) -> str:
@@ -52,7 +68,7 @@ class Manifest:
         return f"{self.trainer}__{self.plans}__{self.configuration}"
 
     def as_json(self) -> str:
-        return _json({"version": 1, **asdict(self)})
+        return _json(asdict(self))
 
 
 def write_archive(file: Path, content: Mapping[str, bytes | str]) -> None:
@@ -73,10 +89,9 @@ class Archive:
     def __init__(self, file: Path, opened: zipfile.ZipFile, *, largest_bytes: int) -> None:
         self.file, self._opened = file, opened
         self._entries = self._checked(largest_bytes)
-        sums = self.json(CHECKSUMS, verified=False).get("sha256")
-        if not isinstance(sums, dict) or {*sums} != {*self._entries} - {CHECKSUMS}:
+        self._sums = self.json(CHECKSUMS, _Sums, verified=False)["sha256"]
+        if {*self._sums} != {*self._entries} - {CHECKSUMS}:
             raise self.fault(f"{CHECKSUMS} does not name its files")
-        self._sums: dict[str, str] = sums
         self.manifest = self._manifest()
 
     @property
@@ -92,11 +107,10 @@ class Archive:
             raise self.fault(f"{name} has changed since it was written: its SHA-256 differs")
         return content
 
-    def json(self, name: str, *, verified: bool = True) -> dict[str, Any]:
-        content = json.loads(self.read(name, verified=verified))
-        if not isinstance(content, dict):
-            raise self.fault(f"{name} holds no object")
-        return content
+    def json(self, name: str, kind: type[Kind], *, verified: bool = True) -> Kind:
+        """A text of it. Raises Fault where something in it is not what it should be, ValueError where it is no JSON."""
+        content = parsed(self.read(name, verified=verified).decode())
+        return typed_of(self.file, content, kind, remedy=REMEDY, at=name)
 
     def fault(self, problem: str) -> Fault:
         return Fault(problem, file=self.file, remedy=REMEDY)
@@ -120,18 +134,11 @@ class Archive:
         return dict(zip(names, entries, strict=True))
 
     def _manifest(self) -> Manifest:
-        content = self.json(MODEL)
-        if content.pop("version", None) != 1:
+        if self.json(MODEL, _Version).get("version") != 1:
             raise self.fault(f"{MODEL} is of another version; this is version 1")
-        checkpoints = {name: Stored(**stored) for name, stored in content.pop("checkpoints").items()}
-        manifest = Manifest(**content, checkpoints=checkpoints)
-        if not DATASET.fullmatch(manifest.dataset) or not manifest.trainer.isidentifier():
-            raise self.fault(f"{MODEL} names the data set {manifest.dataset!r} and the trainer {manifest.trainer!r}")
-        for name in (manifest.trainer, manifest.plans, manifest.configuration):
-            if not _WORD.fullmatch(name):
-                raise self.fault(f"{MODEL} holds the name {name!r}")
+        manifest = self.json(MODEL, Manifest)
         stored = {name.removesuffix(".safetensors") for name in self._entries if name.endswith(".safetensors")}
-        if not stored or stored != {*checkpoints}:
+        if not stored or stored != {*manifest.checkpoints}:
             raise self.fault(f"{MODEL} does not name its checkpoints")
         return manifest
 

@@ -6,11 +6,11 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import NAME as CHECKSUMS
 from dataset_conversion.files.checksums import is_unchanged
 from dataset_conversion.files.hashing import sha256_of
+from dataset_conversion.files.typed import Must, typed_of
+from nnunet_seqdropout.models.archive import MirroringAxes, TrainerName
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Checkpoint:
     weights: Mapping[str, torch.Tensor]
     trainer: str
     configuration: str
-    mirroring_axes: tuple[int, ...] | None
+    mirroring_axes: MirroringAxes | None
     logging: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,6 +58,27 @@ class Checkpoint:
         """Running statistics are none; nor does what nnU-Net's decoder holds of its encoder count twice."""
         learned = [t for name, t in self.weights.items() if name.rpartition(".")[2] in ("weight", "bias")]
         return sum({tensor.data_ptr(): tensor.numel() for tensor in learned}.values())
+
+
+def _is_ordinary(tensor: torch.Tensor) -> bool:
+    return (tensor.device.type, tensor.layout) == ("cpu", torch.strided)
+
+
+class _Arguments(TypedDict):
+    configuration: str
+
+
+class _CheckpointAlways(TypedDict):
+    network_weights: dict[str, Annotated[torch.Tensor, Must("an ordinary tensor on the CPU", _is_ordinary)]]
+    trainer_name: TrainerName
+    init_args: _Arguments
+    inference_allowed_mirroring_axes: MirroringAxes | None
+
+
+class CheckpointFile(_CheckpointAlways, total=False):
+    """What we read of a checkpoint; the state of the optimiser is for nnU-Net."""
+
+    logging: dict[str, Any]
 
 
 def read_checkpoint(file: Path, *, trusted: bool = False) -> Checkpoint:
@@ -68,18 +91,16 @@ def read_checkpoint(file: Path, *, trusted: bool = False) -> Checkpoint:
         remedy = f"{REMEDY} If you replaced it on purpose, remove its entry from {CHECKSUMS} beside it."
         raise Fault("it has changed since it was written: its SHA-256 differs", file=file, remedy=remedy)
     content = _loaded(file, trusted=trusted)
-    if not isinstance(content, dict):
-        raise Fault(f"it holds no checkpoint of nnU-Net but a {type(content).__name__}", file=file, remedy=REMEDY)
-    arguments = content.get("init_args")
+    found = typed_of(file, content, CheckpointFile, remedy=REMEDY)
     return Checkpoint(
         file,
         sha256,
         # a copy, since the file that the tensors are mapped to may be written anew
-        deepcopy(_require(file, content, "network_weights", _are_weights, "tensors by name")),
-        _require(file, content, "trainer_name", _is_name, "a name"),
-        _require(file, arguments if isinstance(arguments, dict) else {}, "configuration", _is_text, "a name"),
-        _require(file, content, "inference_allowed_mirroring_axes", _are_axes, "axes of the image, or none"),
-        content["logging"] if isinstance(content.get("logging"), dict) else {},
+        deepcopy(found["network_weights"]),
+        found["trainer_name"],
+        found["init_args"]["configuration"],
+        found["inference_allowed_mirroring_axes"],
+        found.get("logging", {}),
     )
 
 
@@ -100,32 +121,3 @@ def _loaded(file: Path, *, trusted: bool) -> Any:
         raise Fault("it is not a checkpoint, or broken", file=file, remedy=REMEDY) from error
     except Exception as error:  # what torch raises on broken files is of any kind
         raise Fault(f"it cannot be read ({type(error).__name__})", file=file, remedy=REMEDY) from error
-
-
-def _require(file: Path, content: Mapping[str, Any], key: str, is_right: Callable[[Any], bool], expected: str) -> Any:
-    value = content.get(key)
-    if not is_right(value):
-        shown = "nothing" if value is None else f"a {type(value).__name__}"
-        raise Fault(f"{key} should be {expected}, and is {shown}", file=file, remedy=REMEDY)
-    return value
-
-
-def _are_weights(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(name, str)
-        and isinstance(tensor, torch.Tensor)
-        and (tensor.device.type, tensor.layout) == ("cpu", torch.strided)
-        for name, tensor in value.items()
-    )
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value.isidentifier()
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _are_axes(value: Any) -> bool:
-    return value is None or (isinstance(value, tuple | list) and all(axis in (0, 1, 2) for axis in value))

@@ -1,6 +1,6 @@
 """Tells from a model's plans which patterns of sequences its training could draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import Rescale
 from nnunet_seqdropout.models.rescaling import REMEDY, our_settings, rescaling_of_plans
-from nnunet_seqdropout.subsets import Presence, subset_probabilities
+from nnunet_seqdropout.subsets import Presence, SubsetLaw, subset_probabilities
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class DropoutLaw:
     """What ``plans.json`` says of the dropout that a model was trained with; see ``WithSequenceDropout``."""
 
     sequences: tuple[str, ...]
-    law: str
+    law: SubsetLaw
     drop_probability: float = 0.25
     always_keep: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class DropoutLaw:
         weights = {Pattern.parse(shown).flags(self.sequences): weight for shown, weight in self.weights.items()}
         probabilities = subset_probabilities(
             (True,) * len(self.sequences),
-            law=self.law,  # type: ignore[arg-type]
+            law=self.law,
             drop_probability=self.drop_probability,
             always_keep=[name in self.always_keep for name in self.sequences],
             weights=weights,
@@ -46,7 +46,7 @@ class DropoutLaw:
         return f"drop_probability is {self.drop_probability:g}"
 
 
-def dropout_of_plans(plans: dict[str, Any], channel_names: Sequence[str]) -> DropoutLaw | None:
+def dropout_of_plans(plans: Mapping[str, Any], channel_names: Sequence[str]) -> DropoutLaw | None:
     """None for a model that was trained without dropout. Raises Fault where the plans say what cannot be."""
     ours = our_settings(plans)
     if "subset_law" not in ours:
@@ -58,13 +58,13 @@ def dropout_of_plans(plans: dict[str, Any], channel_names: Sequence[str]) -> Dro
             ours["subset_law"],
             ours.get("drop_probability", 0.25),
             tuple(ours.get("always_keep", ())),
-            dict(ours.get("subset_weights", {})),
+            ours.get("subset_weights", {}),
             rescale,
         )
         if len(law.sequences) != len(channel_names):
             raise ValueError(f"sequences is {law.sequences}, channel_names in dataset.json {tuple(channel_names)}")
         law.drawn  # noqa: B018 - raises where a value cannot be
-    except (TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise Fault(f"the key seqdropout of plans.json cannot be read ({error})", remedy=REMEDY) from error
     return law
 

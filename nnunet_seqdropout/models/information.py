@@ -7,14 +7,13 @@ from typing import Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import recorded
-from dataset_conversion.files.dataset_json import Description, read_description
+from dataset_conversion.files.dataset_json import DatasetJson, Description, described, read_dataset_json
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.json_files import read_json
 from evaluation.inputs.thresholds import Thresholds, read_thresholds
 from nnunet_seqdropout.models.checkpoints import Checkpoint, read_checkpoint
 from nnunet_seqdropout.models.dropout_law import DropoutLaw, dropout_of_plans
 from nnunet_seqdropout.models.folders import folds_there
-from nnunet_seqdropout.models.plans_file import configuration_of, read_plans
+from nnunet_seqdropout.models.plans_file import Plans, configuration_of, read_plans
 from nnunet_seqdropout.models.rescaling import our_settings
 from nnunet_seqdropout.models.shared import fingerprint
 
@@ -24,8 +23,8 @@ class ModelFolder:
     """What is read of a model folder. checkpoints and thresholds: by ``fold_0/NAME`` and ``fold_0``."""
 
     folder: Path
-    plans: dict[str, Any]
-    dataset_json: dict[str, Any]
+    plans: Plans
+    dataset_json: DatasetJson
     description: Description
     checkpoints: Mapping[str, Checkpoint]
     thresholds: Mapping[str, Thresholds]
@@ -57,7 +56,7 @@ def read_model_folder(folder: Path, folds: Sequence[str] | None, names: Sequence
     for file in files.values():
         if not file.is_file():
             raise Fault(f"no file {file}", remedy="Select folds with -f and checkpoints with -chk that are there.")
-    plans, description = read_plans(folder / "plans.json"), read_description(folder / "dataset.json")
+    plans, dataset_json = read_plans(folder / "plans.json"), read_dataset_json(folder / "dataset.json")
     checkpoints = {name: read_checkpoint(file) for name, file in files.items()}
     kinds = {(checkpoint.trainer, checkpoint.configuration) for checkpoint in checkpoints.values()}
     if len(kinds) > 1:
@@ -66,14 +65,13 @@ def read_model_folder(folder: Path, folds: Sequence[str] | None, names: Sequence
     configuration_of(plans, configuration, folder / "plans.json")
     found = {f"fold_{fold}": read_thresholds_of(folder / f"fold_{fold}") for fold in chosen}
     thresholds = {fold: each for fold, each in found.items() if each is not None}
-    dataset_json = read_json(folder / "dataset.json")
-    return ModelFolder(folder, plans, dataset_json, description, checkpoints, thresholds)
+    return ModelFolder(folder, plans, dataset_json, described(dataset_json), checkpoints, thresholds)
 
 
 def read_thresholds_of(fold: Path) -> Thresholds | None:
     """Those calibrated for a fold; None where there are none. Raises Fault where they cannot be read."""
     file = fold / "thresholds.json"
-    return read_thresholds(file, target=str(read_json(file).get("target"))) if file.is_file() else None
+    return read_thresholds(file) if file.is_file() else None
 
 
 def information(model: ModelFolder) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nnunet_seqdropout.models.archive import CARD, DATASET, Archive, open_archiv
 from nnunet_seqdropout.models.information import read_model_folder
 from nnunet_seqdropout.models.networks import find_trainer, load_network
 from nnunet_seqdropout.models.nnunet_folders import NNUNET_FOLDERS
-from nnunet_seqdropout.models.plans_file import configuration_of, require_known_network
+from nnunet_seqdropout.models.plans_file import Plans, configuration_of, require_known_network
 from nnunet_seqdropout.models.weights import restored
 
 GIBIBYTE = 2**30
@@ -67,7 +67,7 @@ def _dataset(archive: Archive, number: int | None, name: str | None) -> str:
 
 def _write(archive: Archive, model: Path, dataset: str) -> None:
     manifest = archive.manifest
-    plans = {**archive.json("plans.json"), "dataset_name": dataset}
+    plans = {**archive.json("plans.json", Plans), "dataset_name": dataset}
     write_json(model / "plans.json", plans)
     _, configuration = configuration_of(plans, manifest.configuration, archive.file)
     require_known_network(configuration, archive.file)
@@ -90,7 +90,7 @@ def _require_whole(archive: Archive, model: Path) -> str:
     if read != archive.manifest.fingerprint:
         raise archive.fault("what it holds is not the model whose fingerprint it names")
     for thresholds in model.glob("fold_*/thresholds.json"):
-        read_thresholds(thresholds, target=str(archive.json(f"{thresholds.parent.name}/thresholds.json")["target"]))
+        read_thresholds(thresholds)
     try:
         find_trainer(archive.manifest.trainer)
     except Fault as fault:

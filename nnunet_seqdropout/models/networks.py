@@ -16,8 +16,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import read_description
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.dataset_json import DatasetJson, read_dataset_json
 from nnunet_seqdropout.models.checkpoints import REMEDY, Checkpoint, read_checkpoint
 from nnunet_seqdropout.models.plans_file import blamed_on, configuration_of, read_plans, require_known_network
 
@@ -31,7 +30,7 @@ class TrainedNetwork:
     network: nn.Module
     plans: PlansManager
     configuration: ConfigurationManager
-    dataset_json: dict[str, Any]
+    dataset_json: DatasetJson
     checkpoints: tuple[Checkpoint, ...]
 
 
@@ -45,8 +44,7 @@ def load_network(
     """
     plans_file, dataset_file = folder / "plans.json", folder / "dataset.json"
     plans = read_plans(plans_file)
-    read_description(dataset_file)
-    dataset_json = read_json(dataset_file)
+    dataset_json = read_dataset_json(dataset_file)
     files = [folder / f"fold_{fold}" / checkpoint for fold in folds]
     checkpoints = tuple(read_checkpoint(file, trusted=trust_checkpoint) for file in files)
     first = checkpoints[0]

@@ -2,17 +2,21 @@
 
 import pydoc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.typed import Must, Positive, PositiveCount, typed
+from nnunet_seqdropout.models.rescaling import OurPlans
+
+Axes = Annotated[list[int], Must("the axes 0, 1 and 2", lambda axes: sorted(axes) == [0, 1, 2])]
 
 REMEDY = "Restore the plans.json that nnU-Net wrote into this model folder."
 
@@ -22,15 +26,26 @@ LARGEST_PATCH_VOXELS = 2**28
 """Images are padded to the patch: a gigabyte for each sequence."""
 
 
-def read_plans(file: Path) -> dict[str, Any]:
+class Plans(OurPlans):
+    """What we read of ``plans.json``; the rest is for nnU-Net."""
+
+    configurations: dict[str, dict[str, Any]]
+    dataset_name: str
+    plans_name: str
+    transpose_forward: Axes
+    transpose_backward: Axes
+
+
+class Configuration(TypedDict):
+    """The numbers of a configuration, with what it inherits, by which images are cut and resampled."""
+
+    patch_size: Annotated[list[PositiveCount], Must("2 or 3 whole numbers", lambda sizes: len(sizes) in (2, 3))]
+    spacing: Annotated[list[Positive], Must("2 or 3 numbers above 0", lambda sizes: len(sizes) in (2, 3))]
+
+
+def read_plans(file: Path) -> Plans:
     """The plans. Raises Fault where there are none that can be read."""
-    plans = read_json(file, keys=("configurations", "dataset_name", "plans_name"), remedy=REMEDY)
-    if not isinstance(plans["configurations"], dict):
-        raise Fault("configurations is no object", file=file, remedy=REMEDY)
-    for key in ("dataset_name", "plans_name"):
-        if not isinstance(plans[key], str):
-            raise Fault(f"{key} is {plans[key]!r}, not a name", file=file, remedy=REMEDY)
-    return plans
+    return read_json(file, Plans, remedy=REMEDY)
 
 
 @contextmanager
@@ -45,7 +60,7 @@ def blamed_on(file: Path, doing: str, remedy: str = REMEDY) -> Iterator[None]:
         raise Fault(f"{doing} failed ({said})", file=file, remedy=remedy) from error
 
 
-def configuration_of(plans: dict[str, Any], name: str, file: Path) -> tuple[PlansManager, ConfigurationManager]:
+def configuration_of(plans: Mapping[str, Any], name: str, file: Path) -> tuple[PlansManager, ConfigurationManager]:
     """nnU-Net's view of a configuration. Raises Fault where it is not there, or prediction could not go by it."""
     if name not in plans["configurations"]:
         problem = f"it has no configuration {name}, only {', '.join(plans['configurations'])}"
@@ -53,23 +68,18 @@ def configuration_of(plans: dict[str, Any], name: str, file: Path) -> tuple[Plan
     with blamed_on(file, f"reading the configuration {name}"):
         manager = PlansManager(plans)
         configuration = manager.get_configuration(name)
-        _require_sizes(configuration)
-        for axes in (manager.transpose_forward, manager.transpose_backward):
-            if sorted(axes) != [0, 1, 2]:
-                raise ValueError(f"transpose_forward or transpose_backward is {axes}")
+        _require_sizes(typed(configuration.configuration, Configuration, f"configurations.{name}"))
         _look_up(manager, configuration)
     return manager, configuration
 
 
-def _require_sizes(configuration: ConfigurationManager) -> None:
-    """Raises ValueError where the patch or the spacing is not one of images."""
-    patch, spacing = configuration.patch_size, configuration.spacing
-    if len(patch) not in (2, 3) or not all(isinstance(n, int) and n > 0 for n in patch):
-        raise ValueError(f"patch_size is {patch}")
+def _require_sizes(configuration: Configuration) -> None:
+    """Raises ValueError where the patch is larger than any image, or has fewer axes than the spacing."""
+    patch, spacing = configuration["patch_size"], configuration["spacing"]
     if prod(patch) > LARGEST_PATCH_VOXELS:
         raise ValueError(f"patch_size is {patch}, more than {LARGEST_PATCH_VOXELS} voxels")
     # the patch of the 2.5D networks has an axis more than their spacing
-    if len(spacing) not in (2, 3) or len(spacing) > len(patch) or not all(_is_positive(mm) for mm in spacing):
+    if len(spacing) > len(patch):
         raise ValueError(f"spacing is {spacing}, patch_size {patch}")
 
 
@@ -108,7 +118,3 @@ def _is_module_of(name: object, packages: tuple[str, ...]) -> bool:
     found = pydoc.locate(name)
     inside = isinstance(found, type) and f"{found.__module__}.".startswith(tuple(f"{each}." for each in packages))
     return inside and issubclass(found, nn.Module)  # type: ignore[arg-type]
-
-
-def _is_positive(number: object) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and number > 0 and isfinite(number)

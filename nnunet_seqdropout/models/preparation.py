@@ -1,11 +1,17 @@
 """Reads how the images were prepared that a model was trained on."""
 
 from pathlib import Path
+from typing import TypedDict
 
-from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json_if_there
-from dataset_conversion.files.preparation_record import PreparationRecord, read_preparation
-from nnunet_seqdropout.models.rescaling import REMEDY, our_settings
+from dataset_conversion.files.preparation_record import PreparationRecord, WithPreparation
+from nnunet_seqdropout.models.rescaling import REMEDY
+
+
+class OurPart(TypedDict, total=False):
+    """What is read of ``plans.json``."""
+
+    seqdropout: WithPreparation
 
 
 def preparation_of_model(folder: Path) -> PreparationRecord | None:
@@ -13,12 +19,6 @@ def preparation_of_model(folder: Path) -> PreparationRecord | None:
 
     Raises Fault where it cannot be read.
     """
-    sources = (("plans.json", our_settings), ("dataset.json", dict))
-    for name, part in sources:
-        try:
-            found = read_preparation(part(read_json_if_there(folder / name, remedy=REMEDY)))
-        except Fault as fault:
-            raise Fault(fault.problem, file=folder / name, remedy=REMEDY) from fault
-        if found is not None:
-            return found
-    return None
+    plans = read_json_if_there(folder / "plans.json", OurPart, remedy=REMEDY) or {}
+    described = read_json_if_there(folder / "dataset.json", WithPreparation, remedy=REMEDY) or {}
+    return plans.get("seqdropout", {}).get("preparation") or described.get("preparation")

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import write_image
-from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.files.json_files import write_json
 from dataset_conversion.files.nifti import ProbabilityType, stored_type, write_probability
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, attempt
 from dataset_conversion.raw.placeholders import log_missing
 from dataset_conversion.sequences import Pattern
+from evaluation.inputs.records import read_record
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.lesion_table import object_table
@@ -96,14 +97,14 @@ class Writer:
     def is_done(self, case: str, found: CaseInput) -> bool:
         """Whether the case's files are as they were written, from these inputs, and are what would be written now."""
         try:
-            record = read_json(self.target / f"{case}.json")
+            record: dict[str, Any] = {**read_record(self.target / f"{case}.json")}
             present = [name not in record["absent"] for name in self.model.channel_names]
             expected = self._record(case, present, found.identity(), record["warnings"])
             files, _ = record.pop("files"), record.pop("preparation")
             whole = all(sha256_of(self.target / name) == files[name] for name in self._names(case))
             if (stored_as := self.choices.save_probabilities) and stored_type(self._probability(case)) != stored_as:
                 return False
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError):
             return False
         return whole and record == expected
 

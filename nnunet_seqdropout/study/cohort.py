@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,8 @@ from dataset_conversion.checks.splits import read_splits
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.dataset_json import Description, Labels, read_description
 from dataset_conversion.files.images import read_image
-from dataset_conversion.files.json_files import read_json_if_there
 from dataset_conversion.files.label_values import label_array
+from dataset_conversion.files.manifest_json import CaseEntry, FoldCases, read_manifest_if_there
 from dataset_conversion.files.names import require_name
 from dataset_conversion.raw.splits import N_FOLDS
 from dataset_conversion.sequences import Pattern, require_channel
@@ -33,15 +32,11 @@ class Cohort:
     labels: Labels
     training: tuple[str, ...]
     test_cases: tuple[str, ...]
-    splits: Sequence[Mapping[str, Sequence[str]]]
+    splits: Sequence[FoldCases]
 
     @property
     def synthetic(self) -> bool:
-        return bool(self.manifest.get("settings", {}).get("synthetic"))
-
-    @cached_property
-    def manifest(self) -> dict:
-        return read_json_if_there(self.folder / "manifest.json")
+        return read_manifest_if_there(self.folder)["settings"].get("synthetic", False)
 
     def named(self, sequences: Sequence[str]) -> tuple[str, ...]:
         """The channels that these names, aliases or numbers mean. Raises Fault for an unknown or ambiguous one."""
@@ -86,7 +81,7 @@ def read_cohort(folder: Path, *, n_workers: int | None = 1) -> Cohort:
     description = read_description(folder / "dataset.json", required=("channel_names", "file_ending", "labels"))
     names = description.channel_names
     training = _cases(folder, "Tr", description.file_ending)
-    manifest = read_json_if_there(folder / "manifest.json").get("patients", {})
+    manifest = read_manifest_if_there(folder)["patients"]
     present = {case: _present(manifest[case], names) for case in manifest}
     test = _cases(folder, "Ts", description.file_ending)
     if not {*training, *test} <= present.keys():
@@ -104,8 +99,8 @@ def _cases(folder: Path, subset: str, ending: str) -> tuple[str, ...]:
     return tuple(require_name(file.name.removesuffix(ending), what="the case", file=file) for file in labels)
 
 
-def _present(entry: Mapping, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if entry["sequences"].get(name, {}).get("present"))
+def _present(entry: CaseEntry, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in entry["sequences"] and entry["sequences"][name]["present"])
 
 
 def _read_presence(folder: Path, n_workers: int | None) -> dict[str, tuple[str, ...]]:
@@ -119,7 +114,7 @@ def _read_presence(folder: Path, n_workers: int | None) -> dict[str, tuple[str, 
     return {case: Pattern.parse(check.pattern).names for case, check in found.cases.items()}
 
 
-def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[dict]:
+def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[FoldCases]:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     if len(training) < N_FOLDS:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.names import require_name
+from dataset_conversion.files.typed import Count, Must, NotNegative, PositiveCount
 from nnunet_seqdropout.study.endpoint import Endpoint
 from nnunet_seqdropout.study.seeds import require_seeds
 
@@ -20,6 +21,8 @@ BASES: Mapping[str, tuple[str, ...]] = {
 }
 """The trainers that an arm may have, and the classes of ``nnunet_seqdropout`` that make them up."""
 
+FalsePositives = Annotated[float, Must("a number of false positives, 0 or more", lambda number: number >= 0)]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -31,11 +34,18 @@ class Arm:
     """
 
     name: str
-    trainer: str
+    trainer: Literal[
+        "SeqDropoutTrainer",
+        "DeepLabV3Trainer",
+        "SeqDropoutPlusTrainer",
+        "DeepLabV3PlusTrainer",
+        "nnUNetTrainerSeqDropout",
+        "nnUNetTrainer",
+    ]
     sequences: Literal["all", "available"]
     settings: Mapping[str, Any] = field(default_factory=dict)
     configuration: str | None = None
-    seeds: tuple[int, ...] | None = None
+    seeds: tuple[Count, ...] | None = None
 
     @property
     def drops(self) -> bool:
@@ -47,9 +57,9 @@ class Arm:
 class Budget:
     """epochs times slices_per_epoch: what every arm is trained on. largest_batch: None leaves the planned batch."""
 
-    epochs: int
-    slices_per_epoch: int
-    largest_batch: int | None = None
+    epochs: PositiveCount
+    slices_per_epoch: PositiveCount
+    largest_batch: PositiveCount | None = None
 
 
 @dataclass(frozen=True)
@@ -68,17 +78,17 @@ class Design:
     reference: str
     arms: tuple[Arm, ...]
     budget: Budget
-    targets: Mapping[str, tuple[int, ...]]
-    threshold: str | float = "dice"
+    targets: Mapping[str, tuple[Count, ...]]
+    threshold: Literal["dice", "youden", "argmax"] | FalsePositives = "dice"
     scenarios: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"as_acquired": ()})
     test: Literal["imagesTs", "cross_validation"] = "imagesTs"
-    folds: tuple[int, ...] = (0,)
+    folds: Annotated[tuple[Count, ...], Must("a list of numbers, such as [0]", bool)] = (0,)
     configuration: str = "2d"
     plans: str = "nnUNetPlans"
     planning: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    seeds: tuple[int, ...] = (0,)
-    min_volume_mm3: float = 10.0
+    seeds: tuple[Count, ...] = (0,)
+    min_volume_mm3: NotNegative = 10.0
     background: str | None = None
     mirroring: bool = True
     subset_tables: Literal["every_seed", "first_seed", "none"] = "every_seed"
@@ -112,7 +122,6 @@ class Design:
 def require_sound(design: Design) -> None:
     """Raises Fault where a design says what no study can be, whatever the data set."""
     _require_names(design)
-    _require_values(design)
     require_seeds(design.seeds, where="seeds")
     for arm in design.arms:
         if arm.seeds is not None:
@@ -129,11 +138,11 @@ def require_sound(design: Design) -> None:
 
 def _require_names(design: Design) -> None:
     for kind, names in (("arm", design.names), ("scenario", design.scenarios), ("target", design.targets)):
-        if not names or not all(_NAME.fullmatch(str(name)) for name in names):
+        if not names or not all(_NAME.fullmatch(name) for name in names):
             remedy = "Give at least one name, of letters, digits, _ . and - only."
-            raise Fault(f"invalid {kind}s: {', '.join(map(str, names))}", remedy=remedy)
+            raise Fault(f"invalid {kind}s: {', '.join(names)}", remedy=remedy)
         for name in names:
-            require_name(str(name), what=f"the {kind}")
+            require_name(name, what=f"the {kind}")
     configurations = [arm.configuration for arm in design.arms if arm.configuration is not None]
     for name in (design.configuration, *configurations):
         require_name(name, what="the configuration")
@@ -141,40 +150,3 @@ def _require_names(design: Design) -> None:
     if design.reference not in design.names or len(design.names) < 2:
         remedy = f"Declare at least two arms and choose one of them: {', '.join(design.names)}."
         raise Fault(f"invalid reference: {design.reference}", remedy=remedy)
-
-
-def _require_values(design: Design) -> None:
-    """Each key has a value that it can have."""
-    lists = [labels for each in (design.scenarios, design.targets) for labels in each.values()]
-    if not all(isinstance(labels, tuple) for labels in lists):
-        remedy = "Write lists, such as as_acquired: [] and metastasis: [1]."
-        raise Fault("a scenario or target is not a list", remedy=remedy)
-    sizes = {"epochs": design.budget.epochs, "slices_per_epoch": design.budget.slices_per_epoch}
-    can_be = {
-        "budget": (sizes, all(isinstance(n, int) and n > 0 for n in sizes.values()), "whole numbers above 0"),
-        "min_volume_mm3": (design.min_volume_mm3, _is_number(design.min_volume_mm3), "a single number"),
-        "test": (design.test, design.test in ("imagesTs", "cross_validation"), "imagesTs or cross_validation"),
-        "threshold": (
-            design.threshold,
-            design.threshold in ("dice", "youden", "argmax")
-            or (_is_number(design.threshold) and float(design.threshold) >= 0),
-            "dice, youden, argmax or a number of false positives, 0 or more",
-        ),
-        "subset_tables": (
-            design.subset_tables,
-            design.subset_tables in ("every_seed", "first_seed", "none"),
-            "every_seed, first_seed or none",
-        ),
-        "folds": (
-            design.folds,
-            bool(design.folds) and all(isinstance(fold, int) for fold in design.folds),
-            "a list of numbers, such as [0]",
-        ),
-    }
-    for key, (value, possible, written) in can_be.items():
-        if not possible:
-            raise Fault(f"invalid {key}: {value}", remedy=f"Write {written}.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

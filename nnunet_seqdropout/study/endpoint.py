@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.files.typed import Count, Positive
 from evaluation.metrics.ranges import values_between
 from evaluation.tables.primary import MARGIN, METRIC
 
@@ -31,7 +33,7 @@ class Endpoint:
     scenario: str | None = None
     target: str | None = None
     dedicated: str | None = None
-    margin: float | None = None
+    margin: Positive | None = None
 
     @property
     def allowed(self) -> float:
@@ -49,12 +51,15 @@ class Endpoint:
         for key, (value, possible) in known.items():
             if value is not None and value not in possible:
                 raise Fault(f"primary: invalid {key}: {value}", remedy=f"Choose among {', '.join(possible)}.")
-        if self.margin is None:
-            if values_between(self.metric) != (0, 1):
-                remedy = f"Write margin: with the largest difference in {self.metric} that does not matter."
-                raise Fault(f"primary: {self.metric} is no share of 1 and has no default margin", remedy=remedy)
-        elif isinstance(self.margin, bool) or not isinstance(self.margin, int | float) or not self.margin > 0:
-            raise Fault(f"primary: invalid margin: {self.margin}", remedy="Write a number above 0.")
+        if self.margin is None and values_between(self.metric) != (0, 1):
+            remedy = f"Write margin: with the largest difference in {self.metric} that does not matter."
+            raise Fault(f"primary: {self.metric} is no share of 1 and has no default margin", remedy=remedy)
+
+
+class _Declared(TypedDict):
+    """The endpoint's own keys are compared as they are."""
+
+    n_results_before: Count
 
 
 def declare(endpoint: Endpoint, folder: Path, *, n_results: int) -> None:
@@ -71,7 +76,7 @@ def not_as_declared(endpoint: Endpoint, folder: Path) -> Iterator[str]:
     if not (file := folder / FILE).exists():
         yield f"When the primary endpoint was named is not recorded: there is no {FILE}."
         return
-    declared = read_json(file, keys=("n_results_before",), remedy=f"Restore {FILE} from a backup.")
+    declared = read_json(file, _Declared, remedy=f"Restore {FILE} from a backup.")
     if before := declared["n_results_before"]:
         yield f"The primary endpoint was named when {before} evaluations of this study were already there."
     words = [

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import stored_names
+from dataset_conversion.files.dataset_json import read_dataset_json, stored_names
 from dataset_conversion.files.json_files import read_json, write_json
 from nnunet_seqdropout.study.cohort import Cohort
 
@@ -14,7 +14,7 @@ def link_dataset(cohort: Cohort, sequences: Sequence[str], folder: Path) -> None
     cases = [case for case in cohort.training if set(cohort.present[case]) & set(sequences)]
     link_images(cohort, cases, sequences, folder / "imagesTr", subset="Tr")
     link_labels(cohort, cases, folder / "labelsTr", subset="Tr")
-    description = read_json(cohort.folder / "dataset.json")
+    description = read_dataset_json(cohort.folder / "dataset.json")
     stored = stored_names(description["channel_names"])
     channels = {str(new): stored[cohort.channel_names.index(name)] for new, name in enumerate(sequences)}
     write_if_new(folder / "dataset.json", {**description, "channel_names": channels, "numTraining": len(cases)})

@@ -4,20 +4,47 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pandas as pd
 
 from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.typed import Count, Must, typed_of
 from dataset_conversion.sequences import Pattern
-from nnunet_seqdropout.models.checkpoints import read_checkpoint
+from nnunet_seqdropout.models.checkpoints import REMEDY, read_checkpoint
 from nnunet_seqdropout.study.design import Arm
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.runs import runs_of
 from nnunet_seqdropout.study.state import Record
 from nnunet_seqdropout.study.steps import Steps
-from nnunet_seqdropout.training.configured import GPU_MEBIBYTES
+
+Logged = Annotated[Any, Must("a number", lambda value: isinstance(value, Real))]
+
+
+class _Budget(TypedDict):
+    epochs: Count
+    iterations_per_epoch: Count
+    slices_per_iteration: Count
+
+
+class _TrainedPlans(TypedDict):
+    seqdropout: _Budget
+
+
+class _CurvesAlways(TypedDict):
+    train_losses: list[Logged]
+    val_losses: list[Logged]
+    ema_fg_dice: list[Logged]
+    epoch_start_timestamps: list[Logged]
+    epoch_end_timestamps: list[Logged]
+
+
+class Curves(_CurvesAlways, total=False):
+    """What nnU-Net and our trainers log in every epoch; a loss may be NaN."""
+
+    gpu_mebibytes: list[Logged]
 
 
 @dataclass(frozen=True)
@@ -27,7 +54,7 @@ class TrainedModel:
     folder: Path
     seed: int
     n_parameters: int
-    curves: Mapping[str, Sequence[float]]
+    curves: Curves
 
     @property
     def seconds(self) -> float:
@@ -38,13 +65,14 @@ class TrainedModel:
     @property
     def gpu_mebibytes(self) -> float:
         """NaN on a CPU."""
-        return max((peak for peak in self.curves.get(GPU_MEBIBYTES, ()) if not math.isnan(peak)), default=math.nan)
+        return max((peak for peak in self.curves.get("gpu_mebibytes", []) if not math.isnan(peak)), default=math.nan)
 
 
 def _read(fold: Path, seed: int, trusted: bool) -> TrainedModel:
     """From the study's own checkpoint, written by nnU-Net."""
     checkpoint = read_checkpoint(fold / "checkpoint_final.pth", trusted=trusted)
-    return TrainedModel(fold, seed, checkpoint.n_parameters, checkpoint.logging)
+    curves = typed_of(checkpoint.file, checkpoint.logging, Curves, remedy=REMEDY, at="logging")
+    return TrainedModel(fold, seed, checkpoint.n_parameters, curves)
 
 
 def trained_models(study: Study) -> dict[str, dict[str, TrainedModel]]:
@@ -68,7 +96,7 @@ def arms_table(study: Study, steps: Steps, trained: Mapping[str, Mapping[str, Tr
 
 def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedModel]) -> dict[str, Any]:
     models, runs = list(trained.values()), runs_of(arm, study.design)
-    seen = [read_json(model.folder.parent / "plans.json", keys=("seqdropout",))["seqdropout"] for model in models]
+    seen = [read_json(model.folder.parent / "plans.json", _TrainedPlans)["seqdropout"] for model in models]
     slices = [s["epochs"] * s["iterations_per_epoch"] * s["slices_per_iteration"] for s in seen]
     training = [record for name in trained if (record := steps.state.record(name)) is not None]
     tests = [f"predict/{scenario}/{run.name}/test" for run in runs for scenario in study.design.scenarios]

@@ -1,6 +1,6 @@
 """Reads and validates the seeds in the design of a study."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,8 @@ def one_spelling(content: Mapping[str, Any], *, file: Path) -> dict[str, Any]:
     return {"seeds" if key == "seed" else key: [value] if key == "seed" else value for key, value in content.items()}
 
 
-def require_seeds(seeds: object, *, where: str) -> None:
-    """Raises Fault where they are not different whole numbers from 0, one at least."""
-    given = seeds if isinstance(seeds, tuple) else ()
-    if not given or not all(type(seed) is int and seed >= 0 for seed in given) or len({*given}) < len(given):
-        shown = list(given) if isinstance(seeds, tuple) else seeds
-        raise Fault(
-            f"invalid {where}: {shown}", remedy="Write different whole numbers from 0, such as seeds: [0, 1, 2]."
-        )
+def require_seeds(seeds: Sequence[int], *, where: str) -> None:
+    """Raises Fault where they are not different ones, one at least."""
+    if not seeds or len({*seeds}) < len(seeds):
+        remedy = "Write different whole numbers from 0, such as seeds: [0, 1, 2]."
+        raise Fault(f"invalid {where}: {list(seeds)}", remedy=remedy)

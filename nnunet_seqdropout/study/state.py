@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.locks import lock
+from dataset_conversion.files.typed import NotNegative
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +27,16 @@ class Record:
 
     begun: str
     done: str = ""
-    seconds: float = 0.0
-    mebibytes: float = 0.0
+    seconds: NotNegative = 0.0
+    mebibytes: NotNegative = 0.0
     resumed: bool = False
     how: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+class _StateFile(TypedDict):
+    steps: dict[str, Record]
 
 
 class State:
@@ -42,12 +47,13 @@ class State:
         self._hashes: dict[tuple, str] = {}
 
     def record(self, name: str) -> Record | None:
-        found = self._steps().get(name)
-        return None if found is None else Record(**found)
+        return self._steps().get(name)
 
     def write(self, name: str, record: Record) -> None:
         with self.locked("state"):
-            write_json(self.folder / "state.json", {"version": 1, "steps": {**self._steps(), name: asdict(record)}})
+            steps = {**self._steps(), name: record}
+            content = {"version": 1, "steps": {step: asdict(each) for step, each in steps.items()}}
+            write_json(self.folder / "state.json", content)
 
     def contents(self, paths: Iterable[Path]) -> dict[str, str]:
         """SHA-256 of each file, and of all below each folder, by path; what is hidden in a folder does not count."""
@@ -77,10 +83,10 @@ class State:
         if name != "state":
             log.info("%s: waiting for %s", name, owner)
 
-    def _steps(self) -> dict[str, Any]:
+    def _steps(self) -> dict[str, Record]:
         file = self.folder / "state.json"
         remedy = "Restore it, or name another folder with -o."
-        return read_json(file, keys=("steps",), remedy=remedy)["steps"] if file.is_file() else {}
+        return read_json(file, _StateFile, remedy=remedy)["steps"] if file.is_file() else {}
 
     def _name(self, file: Path) -> str:
         return str(file.relative_to(self.folder) if file.is_relative_to(self.folder) else file)

@@ -194,12 +194,12 @@ def test_nobody_there_says_what_was_looked_for(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("channels: [t1_gd, flair]", "", "KeyError 'channels'"),
+        ("channels: [t1_gd, flair]", "", "channels is missing: it should be a list"),
         ("channels: [t1_gd, flair]", "channels: [t1_gd]", "images of flair, which is not among the channels"),
         ("reference: t1_gd", "reference: bravo", "the reference bravo is not among the channels"),
         ("metastasis: 1", "metastasis: 2", "the labels must be 0, 1, 2"),
         ("255: 1", "255: 5", "the label value 5 has no name"),
-        ("default: train", "default: training", "every split must be one of train, val, test"),
+        ("default: train", "default: training", "split.default should be one of train, val, test, and is 'training'"),
         ("{patient:[A-Z]+}/{time:\\\\d+}/FLAIR", "FLAIR", r"a pattern does not contain \{patient\}"),
         ("[A-Z]+", "[A-Z", "invalid layout"),
         ("labels: {", "labels: [", "a layout cannot be read: this is no YAML"),

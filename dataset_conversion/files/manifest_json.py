@@ -1,0 +1,95 @@
+"""Says what stands in the files that ``convert`` writes beside a data set's images, and reads them."""
+
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from dataset_conversion.files.json_files import read_json, read_json_if_there
+from dataset_conversion.files.typed import NotNegative
+
+REMEDY = "Convert the data set again, or restore the file."
+
+Split = Literal["train", "val", "test"]
+
+
+class ConvertedFrom(TypedDict):
+    images: dict[str, str]
+
+
+class FoldCases(TypedDict):
+    """One of the folds of ``splits_final.json``."""
+
+    train: list[str]
+    val: list[str]
+
+
+class _SequenceAlways(TypedDict):
+    present: bool
+
+
+class SequenceEntry(_SequenceAlways, total=False):
+    sha256: str
+    similarity_before: float
+    similarity_after: float
+    translation_mm: NotNegative
+    rotation_deg: NotNegative
+
+
+class _CaseAlways(TypedDict):
+    split: Split
+
+
+class CaseEntry(_CaseAlways, total=False):
+    person: str
+    sequences: dict[str, SequenceEntry]
+    label: dict[str, Any] | None
+    warnings: list[str]
+
+
+class ConversionRecord(TypedDict):
+    """``.conversion/<case>.json``. inputs: see docs/formats.md; they are compared with those of today."""
+
+    root: str
+    inputs: ConvertedFrom
+    files: dict[str, str]
+    entry: CaseEntry
+
+
+class ManifestSettings(TypedDict, total=False):
+    channel_names: list[str]
+    labels: dict[str, int]
+    synthetic: bool
+
+
+class Manifest(TypedDict):
+    settings: ManifestSettings
+    patients: dict[str, CaseEntry]
+
+
+class _ManifestInPart(TypedDict, total=False):
+    """That of the references of a study tells no patients."""
+
+    settings: ManifestSettings
+    patients: dict[str, CaseEntry]
+
+
+def read_manifest(folder: Path, *, remedy: str = REMEDY) -> Manifest:
+    """``manifest.json``, with all keys of every case. Raises Fault where it is not there or not whole."""
+    manifest = read_json(folder / "manifest.json", Manifest, remedy=remedy)
+    return {**manifest, "patients": {case: whole(case, entry) for case, entry in manifest["patients"].items()}}
+
+
+def read_manifest_if_there(folder: Path) -> Manifest:
+    """The same, and empty where something is not there."""
+    found = read_json_if_there(folder / "manifest.json", _ManifestInPart, remedy=REMEDY) or {}
+    patients = {case: whole(case, entry) for case, entry in found.get("patients", {}).items()}
+    return {**found, "settings": found.get("settings", {}), "patients": patients}
+
+
+def whole(case: str, entry: CaseEntry) -> CaseEntry:
+    """The entry of a case with all its keys; who wrote none of the person had a case for each."""
+    return {"person": case, "sequences": {}, "label": None, "warnings": [], **entry}
+
+
+def read_folds(folder: Path) -> list[FoldCases]:
+    """``splits_final.json``; of a folder without one, empty."""
+    return read_json_if_there(folder / "splits_final.json", list[FoldCases], remedy=REMEDY) or []
