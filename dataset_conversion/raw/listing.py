@@ -63,7 +63,7 @@ def find_files(source: Path, layout: Layout) -> Listing:
         elif ending in VOLUME_ENDINGS:
             found.append(known)
         else:
-            remedy = "seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
+            remedy = "it with seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
             unused.append(Unused(file, f"{ending} is not read: convert {remedy}", known))
     return Listing(found, unused, lost)
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
@@ -24,8 +24,9 @@ class Patient:
     """One case: a file for each sequence present, and the files of its label, none if it has no label.
 
     person: the patient, who may have cases of several time points. fault: the problem with the files' names, if any.
-    unused: a sentence for each image that lies with the patient's and is not used. has_pseudonym: nothing that is
-    written may name the source or carry text of its headers.
+    hidden: why a sequence that the patient has is not among the images, by sequence. unused: a sentence for each image
+    that lies with the patient's and is not used. has_pseudonym: nothing that is written may name the source or carry
+    text of its headers.
     """
 
     person: str
@@ -34,6 +35,7 @@ class Patient:
     label: tuple[Path, ...] = ()
     label_mapping: Mapping[int, int] | None = None
     fault: Fault | None = None
+    hidden: Mapping[str, Fault] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     has_pseudonym: bool = False
 
@@ -79,6 +81,7 @@ def find_patients(
     if strangers := {*val, *test} - {*persons, *ids.values()}:
         remedy = f"Choose among {', '.join(sorted(persons))}."
         raise Fault(f"no such patient: {', '.join(sorted(strangers))}", remedy=remedy)
+    unread = _by_case(unused)
     patients = {}
     for who, files in sorted(by_case.items()):
         person, case = person_of_case[who], ids[who]
@@ -92,10 +95,13 @@ def find_patients(
         except Fault as found:
             images, (label, mapping), fault = {}, ((), None), found
         folders = {part for found in files for part in found.file.relative_to(source).parts[:-1]}
-        has_label = any(found.label for found in files)
+        has_label = any(found.label for found in (*files, *unread[who]))
         split = _split(layout, {person, case}, folders, has_label=has_label, val=val, test=test)
-        fault = fault or _dead_link(files)
-        patients[case] = Patient(person, split, images, label, mapping, fault, _not_chosen(files, images, label))
+        hidden = _hidden(files, unread[who])
+        fault = fault or next(iter(hidden.values()), None)
+        of_images = {name: why for name, why in hidden.items() if name is not None}
+        others = _not_chosen(files, images, label)
+        patients[case] = Patient(person, split, images, label, mapping, fault, of_images, others)
     lost = {printable("_".join(link.relative_to(source).parts)): link for link in listing.lost}
     patients |= {name: Patient(name, "test", {}, fault=_dead(lost[name])) for name in lost.keys() - patients.keys()}
     return _with_unused(_whole_persons(patients), unused, source)
@@ -135,14 +141,31 @@ def _nothing_found(source: Path, layout: Layout, unused: Sequence[Unused]) -> Fa
     return Fault(problem, remedy="Give the folder above the patients, or another layout.")
 
 
-def _dead_link(files: Sequence[Found]) -> Fault | None:
-    """A link to nowhere is no absent sequence: the image exists, and is not here."""
-    dead = next((found.file for found in files if not found.file.exists()), None)
-    return None if dead is None else _dead(dead)
-
-
 def _dead(link: Path) -> Fault:
     return Fault(DEAD_LINK, file=link, remedy=LINK_REMEDY)
+
+
+def _by_case(unused: Sequence[Unused]) -> dict[tuple[str, str], list[Found]]:
+    """Patient and time point -> the files that would be theirs, but for a type that is not read."""
+    by_case: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for each in unused:
+        if each.known is not None:
+            by_case[each.known.patient, each.known.time].append(each.known)
+    return by_case
+
+
+def _hidden(files: Sequence[Found], unread: Sequence[Found]) -> dict[str | None, Fault]:
+    """By sequence, None for the label: it is no absent one where a link leads to nowhere, or no file is of a type that
+    is read."""
+    dead = {found.sequence: _dead(found.file) for found in files if not found.file.exists()}
+    there = {found.sequence for found in files}
+    return {found.sequence: _unread(found) for found in unread if found.sequence not in there} | dead
+
+
+def _unread(found: Found) -> Fault:
+    problem = f"this type of file is not read, and it is the only {found.sequence or 'label'}"
+    remedy = "Convert it to NIfTI (DICOM with seqdropout dicom), or remove it from the folder."
+    return Fault(problem, file=found.file, remedy=remedy)
 
 
 def _not_chosen(files: Sequence[Found], images: Mapping[str, Path], label: Sequence[Path]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def under_pseudonyms(patients: Mapping[str, Patient], key: bytes) -> dict[str, P
             remedy = "Run convert --dry-run without --key, which names them."
             fault = Fault("its files, or their names, are at fault", remedy=remedy)
         # what is not used would be named, too
-        renamed[name] = replace(patient, person=person, fault=fault, unused=(), has_pseudonym=True)
+        renamed[name] = replace(patient, person=person, fault=fault, hidden={}, unused=(), has_pseudonym=True)
     return dict(sorted(renamed.items()))
 
 

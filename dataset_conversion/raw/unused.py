@@ -25,15 +25,26 @@ def sort_unused(unused: Sequence[Unused], files: Files, source: Path) -> tuple[d
     owners = _owners(files, source)
     for each in unused:
         path, sentence = each.file.relative_to(source), printable(f"{each.file} is not used: {each.why}")
-        case = next((owners[folder] for folder in path.parents if folder in owners), None)
-        if case is not None:
+        name = printable("_".join(path.parts[:-1]) or path.name)
+        case = next((owners[folder] for folder in path.parents if folder in owners), name)
+        if case in files and not _is_of_another_time(each, files[case][0], files):
             said[case].append(sentence)
             log.warning("%s: %s", case, sentence)
         elif each.known is None and (len(path.parts) == 1 or path.parts[0] in NOT_PATIENTS):
             log.warning("%s", sentence)
         else:
-            strangers[printable("_".join(path.parts[:-1]) or path.name)].append(f"{path.name} ({each.why})")
-    return said, {name: _none_used(name, names) for name, names in strangers.items() if name not in files}
+            strangers[_case_id(each) if case in files else name].append(f"{path.name} ({each.why})")
+    return said, {name: _none_used(name, names) for name, names in strangers.items()}
+
+
+def _is_of_another_time(unused: Unused, person: str, files: Files) -> bool:
+    """Whether it would be an image of a time point of this person of which nothing is used."""
+    known = unused.known
+    return known is not None and known.time != "" and known.patient == person and _case_id(unused) not in files
+
+
+def _case_id(unused: Unused) -> str:
+    return "" if unused.known is None else f"{unused.known.patient}_{unused.known.time}"
 
 
 def _none_used(name: str, files: Sequence[str]) -> Fault:

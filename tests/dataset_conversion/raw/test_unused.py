@@ -46,20 +46,57 @@ def convert(source: Path, layout: str = "hospital_a") -> int:
         ("flair.mgz", ".mgz is not read: convert it to .nii.gz"),
         ("flair.hdr", ".hdr is not read"),
         ("flair.mhd", ".mhd is not read"),
-        ("flair.dcm", ".dcm is not read: convert seqdropout dicom"),
+        ("flair.dcm", ".dcm is not read: convert it with seqdropout dicom"),
         ("flair_0000.nii.gz", "its name is none that the layout knows"),
         ("localizer.nii.gz", "its name is none that the layout knows"),
         ("scans/T1 axial.nii.gz", "its name is none that the layout knows"),
     ],
 )
 def test_what_is_not_used_of_a_patient_is_named(tmp_path, raw, caplog, name, why):
-    write(tmp_path / "in", "P1/bravo", "P1/t1_gd", "P1/seg", f"P1/{name}", "P2/bravo", "P2/seg")
+    write(tmp_path / "in", "P1/bravo", "P1/flair", "P1/seg", f"P1/{name}", "P2/bravo", "P2/seg")
     assert convert(tmp_path / "in") == 0
     patients = json.loads((raw / "manifest.json").read_text())["patients"]
     (said,) = [warning for warning in patients["P1"]["warnings"] if "is not used" in warning]
     assert f"P1/{name} is not used: {why}" in said
     assert f"P1: {said}" in caplog.text
     assert not any("not used" in warning for warning in patients["P2"]["warnings"])
+
+
+@pytest.mark.parametrize("name", ["flair.mgz", "flair.img", "FLAIR.nii.bz2", "flair.mhd", "flair.dcm", "seg.mgz"])
+def test_a_sequence_or_label_that_is_there_only_in_a_type_that_is_not_read_is_not_absent(tmp_path, raw, name):
+    write(tmp_path / "in", "P1/bravo", f"P1/{name}", "P2/bravo", "P2/seg")
+    if "seg" not in name:
+        write(tmp_path / "in", "P1/seg")
+    assert convert(tmp_path / "in") == 1
+    outcomes = json.loads((raw / "summary.json").read_text())["cases"]
+    assert (outcomes["P1"]["status"], outcomes["P2"]["status"]) == ("failed", "ok")
+    what = "label" if "seg" in name else "flair"
+    problem = f"this type of file is not read, and it is the only {what}"
+    assert outcomes["P1"]["problem"] == f"{tmp_path}/in/P1/{name}: {problem}"
+    assert "Convert it to NIfTI (DICOM with seqdropout dicom), or remove it" in outcomes["P1"]["remedy"]
+    assert not [*raw.glob("imagesT*/P1_*")]
+
+
+def test_a_time_point_of_types_that_are_not_read_is_no_note_on_another(tmp_path, raw, caplog):
+    """The files of all time points lie in one folder, which is the patient's."""
+    layout = tmp_path / "own.yaml"
+    layout.write_text(
+        "channels: [bravo, flair]\nlabels: {background: 0, lesion: 1}\nsplit: {default: train, unlabelled: test}\n"
+        'images: "{patient}/{time}_{sequence}"\nlabel: [{files: ["{patient}/{time}_seg"], map: {1: 1}}]\n'
+    )
+    write(tmp_path / "in", "P1/a_bravo", "P1/a_seg", "P1/b_bravo.mgz", "P1/b_seg.mgz", "P1/other")
+    words = ["convert", "generic", str(tmp_path / "in"), "--layout", str(layout), "-d", "1", "-n", "X"]
+    assert main([*words, "--register", "never"]) == 1
+    outcomes = json.loads((raw / "summary.json").read_text())["cases"]
+    assert outcomes["P1_a"]["status"] == "ok"
+    assert outcomes["P1_b"]["problem"].startswith("none of the images of P1_b is used: b_bravo.mgz (.mgz is not read")
+    assert f"P1_a: {tmp_path}/in/P1/other.nii.gz is not used" in caplog.text
+
+
+def test_what_lies_in_the_folder_of_two_patients_is_named(tmp_path, raw, caplog):
+    write(tmp_path / "in", "P1/bravo", "P1/seg", "P1/P2/bravo", "P1/P2/seg", "P1/AX")
+    assert convert(tmp_path / "in") == 0
+    assert f"P1: {tmp_path}/in/P1/AX.nii.gz is not used" in caplog.text
 
 
 def test_a_file_of_two_of_one_sequence_that_is_not_preferred_is_named(tmp_path):
