@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.nifti import LARGEST_IMAGE_VOXELS, MOST_INFLATED
+from dataset_conversion.files.nifti import MOST_INFLATED
+from dataset_conversion.files.size_limit import require_not_too_large
 
 AGAIN = "Copy it again from its source."
 Encoding = Literal["raw", "gzip", "zlib", "text"]
@@ -44,10 +45,7 @@ class Declared:
 
         Raises Fault where they would be too many, are fewer or many more than declared, or their checksum is wrong.
         """
-        if not 0 < math.prod(self.size) <= LARGEST_IMAGE_VOXELS or min(self.size) < 1:
-            declared = " x ".join(map(str, self.size))
-            remedy = f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted. {AGAIN}"
-            raise Fault(f"its header declares {declared} voxels", file=path, remedy=remedy)
+        require_not_too_large(self.size, path)
         stored = self._stored(path)
         try:
             voxels = self._decoded(stored)

@@ -14,6 +14,7 @@ from dataset_conversion.files.endings import PICTURE_ENDINGS
 from dataset_conversion.files.headers import require_usable_name, stored_geometry
 from dataset_conversion.files.nifti import read_nifti
 from dataset_conversion.files.nifti_axes import LARGEST_SKEW, REMEDY, skew
+from dataset_conversion.files.size_limit import require_not_too_large
 from dataset_conversion.files.text_headers import TEXT_HEADERS, read_header
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ def _read_components(path: Path) -> sitk.Image:
     header = stored_geometry(path)
     if path.name.lower().endswith(TEXT_HEADERS):
         return _with_text_header(path, header)
+    require_not_too_large(header.GetSize(), path)
     try:
         image = header.Execute()
     except RuntimeError as error:

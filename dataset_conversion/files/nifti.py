@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.nifti_axes import DoubtfulAxes, believed, require_sound_axes
-
-LARGEST_IMAGE_VOXELS = 2**30
-"""A header that declares more is rejected before memory is allocated; raise it here for larger images."""
+from dataset_conversion.files.size_limit import require_not_too_large
 
 PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]
@@ -144,9 +142,7 @@ def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
             file=path,
             remedy="Choose a volume and save it as a file of its own.",
         )
-    if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
-        problem = f"its header declares {' x '.join(map(str, shape))} voxels"
-        raise Fault(problem, file=path, remedy=f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted. {_AGAIN}")
+    require_not_too_large(shape, path)
 
 
 def _many(shape: tuple[int, ...]) -> str:

@@ -53,6 +53,11 @@ def processes(text: str) -> int:
     return int(text)
 
 
+def voxels(text: str) -> int:
+    """The same of a number of voxels; argparse reports a wrong one by the name of this function."""
+    return processes(text)
+
+
 def add_min_volume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-volume-mm3",
