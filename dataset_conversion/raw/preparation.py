@@ -28,6 +28,7 @@ from dataset_conversion.files.images import read_image
 from dataset_conversion.files.label_values import label_array, value_faults, voxels_of_value
 from dataset_conversion.files.storage_order import storage_order as order_of
 from dataset_conversion.files.storage_order import stored_as, stored_like
+from dataset_conversion.raw.contrast import require_contrast
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import is_constant
 from dataset_conversion.registration.checkerboard import checkerboard
@@ -109,6 +110,7 @@ def prepare_patient(
             if is_constant(series.image, series.file):
                 warnings.append(f"{name}: one value everywhere, written as absent")
             else:
+                require_contrast(series.image, series.file)
                 usable[name] = series
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
