@@ -23,6 +23,7 @@ from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
+from dataset_conversion.plurals import n_of
 from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.sequences import ALIASES
 
@@ -113,7 +114,7 @@ def _volume(series: DicomSeries, converter: str) -> sitk.Image:
         log.debug("%s", process.stdout + process.stderr)
         written = list(made.iterdir())
         if len(written) != 1:
-            raise Fault(f"dcm2niix made {len(written)} images of {series}", remedy=remedy)
+            raise Fault(f"dcm2niix made {n_of(len(written), 'image')} of {series}", remedy=remedy)
         # The filter hands on voxels and geometry only: dcm2niix's descrip and aux_file (comments) end here.
         image = sitk.DICOMOrient(read_image(written[0]), AXIAL)
     try:

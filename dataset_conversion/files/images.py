@@ -16,6 +16,7 @@ from dataset_conversion.files.nifti import read_nifti
 from dataset_conversion.files.nifti_axes import LARGEST_SKEW, REMEDY, skew
 from dataset_conversion.files.size_limit import require_not_too_large
 from dataset_conversion.files.text_headers import TEXT_HEADERS, read_header
+from dataset_conversion.plurals import n_of
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ def with_usable_values(image: sitk.Image, path: Path, *, nan: Literal["refuse", 
     finite = np.abs(voxels) <= np.finfo(np.float32).max
     if not finite.all():
         if nan == "refuse":
-            problem = f"{int((~finite).sum())} voxels are NaN or infinite"
+            n = int((~finite).sum())
+            problem = f"{n_of(n, 'voxel')} {'is' if n == 1 else 'are'} NaN or infinite"
             remedy = "Repair the image; convert and predict replace them by 0 with --nan zero."
             raise Fault(problem, file=path, remedy=remedy)
         voxels = np.where(finite, voxels, voxels.dtype.type(0))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.nifti_axes import DoubtfulAxes, believed, require_sound_axes
 from dataset_conversion.files.size_limit import require_not_too_large
+from dataset_conversion.plurals import n_of
 
 PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]
@@ -155,7 +156,8 @@ def _require_promised(image: nibabel.Nifti1Image, path: Path, n_bytes: int) -> N
     """Raises Fault where the file cannot hold what its header declares, before memory is taken for it."""
     declared = int(np.prod(image.shape, dtype=object)) * image.header.get_data_dtype().itemsize
     if declared > n_bytes * (MOST_INFLATED if path.suffix.lower() == ".gz" else 1):
-        problem = f"the file is truncated: its header declares {declared} bytes of voxels, and it has {n_bytes} in all"
+        promise = f"its header declares {n_of(declared, 'byte')} of voxels"
+        problem = f"the file is truncated: {promise}, and it has {n_bytes} in all"
         raise Fault(problem, file=path, remedy=_AGAIN)
 
 

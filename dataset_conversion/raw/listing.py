@@ -1,7 +1,8 @@
 """Lists the images below a folder: those that a layout knows, with patient and sequence, and those that it does not."""
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -11,6 +12,8 @@ from dataset_conversion.files.images import printable
 from dataset_conversion.files.patterns import limited_time
 from dataset_conversion.raw.layout import LabelFiles, Layout
 from dataset_conversion.sequences import channels_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,24 +68,36 @@ def find_files(source: Path, layout: Layout) -> Listing:
         else:
             remedy = "it with seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
             unused.append(Unused(file, f"{ending} is not read: convert {remedy}", known))
-    return Listing(found, unused, lost)
+    named = {*different(each.file for each in unused)}
+    return Listing(found, [each for each in unused if each.file in named], lost)
 
 
 def _files_below(source: Path) -> Iterator[Path]:
-    """Links are followed, to a folder once on each way down: a link to a folder above it has no end."""
-    waiting: list[tuple[Path, frozenset[Path]]] = [(source, frozenset())]
+    """Links are followed: to a folder once on each way down, since a link to one above it has no end; and one below
+    another link only to a folder that has not been looked into, since folders that link each other have many ways."""
+    waiting: list[tuple[Path, frozenset[Path], bool]] = [(source, frozenset(), False)]
+    visited: set[Path] = set()
     while waiting:
-        folder, above = waiting.pop()
-        here = folder.resolve()
+        folder, above, below_link = waiting.pop()
+        here, is_link = folder.resolve(), folder.is_symlink()
         if here in above:
             continue
-        for entry in folder.iterdir():
+        if is_link and below_link and here in visited:
+            log.warning("%s is a link to a folder that has been looked into; left out", printable(str(folder)))
+            continue
+        visited.add(here)
+        for entry in sorted(folder.iterdir(), reverse=True):
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                waiting.append((entry, above | {here}))
+                waiting.append((entry, above | {here}, below_link or (is_link and folder != source)))
             else:
                 yield entry
+
+
+def different(files: Iterable[Path]) -> list[Path]:
+    """The first path of each file, where links lead to one by several."""
+    return list({file.resolve(): file for file in reversed([*files])}.values())[::-1]
 
 
 def _identify(stem: str, file: Path, layout: Layout) -> Found | None:

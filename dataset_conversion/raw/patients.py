@@ -10,7 +10,7 @@ from unicodedata import normalize
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault, listed
 from dataset_conversion.files.images import printable
 from dataset_conversion.raw.layout import LabelFiles, Layout
-from dataset_conversion.raw.listing import Found, Unused, find_files
+from dataset_conversion.raw.listing import Found, Unused, different, find_files
 from dataset_conversion.raw.persons import person_of
 from dataset_conversion.raw.unused import sort_unused
 
@@ -94,9 +94,12 @@ def find_patients(
             images, (label, mapping) = _images(case, files), _label(case, files)
         except Fault as found:
             images, (label, mapping), fault = {}, ((), None), found
-        folders = {part for found in files for part in found.file.relative_to(source).parts[:-1]}
+        below = _splits_of_folders(layout, [found.file.relative_to(source) for found in files])
         has_label = any(found.label for found in (*files, *unread[who]))
-        split = _split(layout, {person, case}, folders, has_label=has_label, val=val, test=test)
+        split = _split(layout, {person, case}, below, has_label=has_label, val=val, test=test)
+        if len(below) > 1 and not {person, case} & {*val, *test}:
+            problem = f"its files lie below folders of different splits: {', '.join(below)}"
+            fault = fault or Fault(problem, remedy="A patient belongs to one split: list it under --val or --test.")
         hidden = _hidden(files, unread[who])
         fault = fault or next(iter(hidden.values()), None)
         of_images = {name: why for name, why in hidden.items() if name is not None}
@@ -169,8 +172,8 @@ def _unread(found: Found) -> Fault:
 
 
 def _not_chosen(files: Sequence[Found], images: Mapping[str, Path], label: Sequence[Path]) -> tuple[str, ...]:
-    chosen = {*images.values(), *label}
-    others = [found for found in files if found.file not in chosen]
+    chosen = {file.resolve() for file in (*images.values(), *label)}
+    others = [found for found in files if found.file.resolve() not in chosen]
     return tuple(
         printable(f"{found.file} is not used: another {found.sequence or 'label'} is preferred") for found in others
     )
@@ -210,27 +213,34 @@ def _label(case: str, files: Sequence[Found]) -> tuple[tuple[Path, ...], Mapping
     best = min(labels, key=lambda found: found.preference)
     kind: LabelFiles = best.label  # type: ignore[assignment]
     if kind.unite:
-        return tuple(found.file for found in labels if found.label is kind), kind.mapping
+        return tuple(different(found.file for found in labels if found.label is kind)), kind.mapping
     chosen = [found.file for found in labels if found.preference == best.preference]
     return (_only(chosen, f"the label of {case}"),), kind.mapping
 
 
 def _only(files: Sequence[Path], what: str) -> Path:
-    if len(files) > 1:
+    if len(files) > 1 and len(files := different(files)) > 1:
         raise Fault(f"{files[0]} and {files[1]} are both {what}", remedy="Remove one of them from the folder.")
     return files[0]
+
+
+def _splits_of_folders(layout: Layout, files: Sequence[Path]) -> list[str]:
+    """The splits that the folders above the files stand for, each once."""
+    folders = layout.split_of_folder.items()
+    said = (next((split for folder, split in folders if folder in file.parts[:-1]), None) for file in files)
+    return list(dict.fromkeys(filter(None, said)))
 
 
 def _split(
     layout: Layout,
     names: set[str],
-    folders: set[str],
+    below: Sequence[str],
     *,
     has_label: bool,
     val: Collection[str],
     test: Collection[str],
 ) -> Split:
-    said = next((split for folder, split in layout.split_of_folder.items() if folder in folders), None)
+    said = next(iter(below), None)
     if names & set(val):
         said = "val"
     elif names & set(test):

@@ -390,7 +390,7 @@ def test_files_that_are_no_images_are_counted_and_passed_over(source, caplog):
     whole.with_name("damaged").write_bytes(whole.read_bytes()[:-20])
     (series,) = find_series(source)
     assert len(series.slices) == 5
-    assert "2 of 7 files are not DICOM images and were skipped, 1 of them DICOM files" in caplog.text
+    assert "skipped 2 of 7 files without a DICOM image, 1 of them marked as DICOM" in caplog.text
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path):

@@ -74,7 +74,7 @@ def volume(file: Path, **changes: str) -> Path:
     ("name", "changes", "said"),
     [
         ("a.mha", {"NDims": "-1"}, "no whole number"),  # SimpleITK 2.5 ends the process
-        ("a.mha", {"DimSize": "1000 1000 1000"}, "declares 2000000000 bytes"),
+        ("a.mha", {"DimSize": "1000 1000 1000"}, "declares 2,000,000,000 bytes"),
         ("a.mha", {"DimSize": "30000 30000 30000"}, "declares 30000 x 30000 x 30000 voxels"),
         ("a.mha", {"DimSize": "3 4 4"}, "declares 96 bytes of voxels, there are 120"),
         ("a.mha", {"DimSize": "3 4 6"}, "truncated"),
@@ -84,7 +84,7 @@ def volume(file: Path, **changes: str) -> Path:
         ("a.mha", {"ElementType": "MET_STRING"}, "MET_STRING"),
         ("a.mha", {"BinaryData": "perhaps"}, "neither True nor False"),
         ("a.mha", {"ElementDataFile": "LIST"}, "several files"),
-        ("a.nrrd", {"sizes": "1000 1000 1000"}, "declares 2000000000 bytes"),
+        ("a.nrrd", {"sizes": "1000 1000 1000"}, "declares 2,000,000,000 bytes"),
         ("a.nrrd", {"sizes": "3 4 4"}, "declares 96 bytes of voxels, there are 120"),
         ("a.nrrd", {"dimension": "4", "sizes": "3 4 5 1"}, "not one volume"),
         ("a.nrrd", {"space_origin": "(0,0,inf)"}, "not 3 numbers"),

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout
+from dataset_conversion.raw.listing import find_files
 from dataset_conversion.raw.patients import find_patients
 from nnunet_seqdropout.cli.command import main
 
@@ -156,6 +157,65 @@ def test_links_to_folders_and_files_are_followed_without_end(tmp_path):
     found = find_patients(tmp_path / "in", HOSPITAL_A)
     assert {"P1", "P2", "P3"} <= found.keys()
     assert found["P1"].images == {"bravo": tmp_path / "in" / "P1" / "bravo.nii.gz"}
+
+
+def test_folders_that_link_each_other_are_looked_into_once_and_not_on_every_way(tmp_path):
+    """Twelve of them have more than a thousand million ways through all others."""
+    write(tmp_path / "in", *(f"P{i}/bravo" for i in range(12)), "P0/AX")
+    for i in range(12):
+        for k in range(12):
+            (tmp_path / "in" / f"P{i}" / f"to_{k}").symlink_to(tmp_path / "in" / f"P{k}")
+    listing = find_files(tmp_path / "in", HOSPITAL_A)
+    assert len(listing.found) < 12 * 13
+    assert len(listing.unused) == 1
+    assert {f"P{i}" for i in range(12)} <= {found.patient for found in listing.found}
+
+
+def test_a_folder_that_is_linked_inside_its_own_tree_gives_its_patients_once(tmp_path, raw, caplog):
+    """Links to the folder above, to a folder beside, and from one file to another; nothing is a patient twice."""
+    write(tmp_path / "in", "A/P1/bravo", "A/P1/flair", "A/P1/seg", "A/P1/AX", "A/P2/bravo", "A/P2/seg")
+    (tmp_path / "in" / "A" / "P1" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "0_all").symlink_to(tmp_path / "in" / "A")
+    (tmp_path / "in" / "z_all").symlink_to(tmp_path / "in" / "A")
+    (tmp_path / "in" / "A" / "P1" / "fla.nii.gz").symlink_to("flair.nii.gz")
+    assert convert(tmp_path / "in") == 0
+    patients = json.loads((raw / "manifest.json").read_text())["patients"]
+    assert {*patients} == {"P1", "P2"}
+    assert patients["P1"]["sequences"]["flair"]["present"]
+    (said,) = [line for line in caplog.text.splitlines() if "is not used" in line]
+    assert "P1/AX.nii.gz is not used: its name is none that the layout knows" in said
+
+
+@pytest.mark.parametrize("split", ["one", "two"])
+def test_a_link_to_another_patient_is_a_second_patient_with_the_same_image(tmp_path, raw, caplog, split):
+    write(tmp_path / "in", "P1/bravo", "P1/seg", "P3/bravo", "P3/seg")
+    (tmp_path / "in" / "P2").symlink_to("P1")
+    words = ["convert", "hospital_a", str(tmp_path / "in"), "-d", "1", "-n", "X", "--register", "never"]
+    if split == "one":
+        assert main(words) == 0
+        assert "P2 has the same image as P1: they may be one patient under two names" in caplog.text
+    else:
+        assert main([*words, "--test", "P2"]) == 1
+        cases = json.loads((raw / "summary.json").read_text())["cases"]
+        assert cases["P2"]["problem"] == "it has the same image as P1, which is in another split"
+        assert [cases[case]["status"] for case in ("P1", "P2", "P3")] == ["failed", "failed", "ok"]
+
+
+def test_a_patient_who_is_linked_into_the_folders_of_two_splits_is_at_fault(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "channels: [bravo]\nlabels: {background: 0, lesion: 1}\nimages: '**/{patient}/{sequence}'\n"
+        "split: {default: train, folders: {training: train, testing: test}}\n"
+    )
+    layout = read_layout(tmp_path / "own.yaml")
+    write(tmp_path / "in", "store/P1/bravo", "store/P2/bravo")
+    for link in ("training/P1", "testing/P2", "testing/P1"):
+        (tmp_path / "in" / link).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / link).symlink_to(tmp_path / "in" / "store" / Path(link).name)
+    found = find_patients(tmp_path / "in", layout)
+    assert found["P2"].split == "test"
+    assert found["P2"].fault is None
+    assert "below folders of different splits: test, train" in str(found["P1"].fault)
+    assert find_patients(tmp_path / "in", layout, val=["P1"])["P1"].fault is None
 
 
 @pytest.mark.parametrize("name", ["flair", "seg"])
