@@ -64,9 +64,9 @@ def from_dicom(
                 unchanged.add(patient)
             else:
                 _convert(chosen, folder, fingerprints=fingerprints, converter=converter)
-        except Fault:
+        except Exception as error:
             _remove_converted(folder)
-            raise
+            raise error if isinstance(error, Fault) else _without_names(error) from None
         images[patient] = {role: _image_file(folder, role) for role in chosen}
 
     outcomes = for_each_case(sorted(patients), convert, doing="Converting")
@@ -124,6 +124,14 @@ def _volume(series: DicomSeries, converter: str) -> sitk.Image:
     if image.GetPixelID() == sitk.sitkFloat64:  # scaled by the header's slope
         image = sitk.Cast(image, sitk.sitkFloat32)
     return image
+
+
+def _without_names(error: Exception) -> Fault:
+    """The kind of the error alone: its message may name a file of the source, and that the patient."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else f"unexpected {type(error).__name__}"
+    remedy = "See that all files of this patient can be read and the disk has room; -v tells more."
+    log.debug("%s", reason, exc_info=error)
+    return Fault(f"it cannot be converted ({reason})", remedy=remedy)
 
 
 def _find_dcm2niix() -> str:

@@ -1,7 +1,8 @@
 """Finds the patients below a folder by a layout, with their files per sequence and their split."""
 
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -9,10 +10,13 @@ from unicodedata import normalize
 
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault, listed
 from dataset_conversion.files.images import printable
+from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import LabelFiles, Layout
-from dataset_conversion.raw.listing import Found, Unused, different, find_files
+from dataset_conversion.raw.listing import Found, Listing, Unused, different, find_files
 from dataset_conversion.raw.persons import person_of
 from dataset_conversion.raw.unused import sort_unused
+
+log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 TRUTH = "truth.json"
@@ -54,13 +58,14 @@ class Patient:
 
 
 def find_patients(
-    source: Path, layout: Layout, *, val: Collection[str] = (), test: Collection[str] = ()
+    source: Path, layout: Layout, *, val: Collection[str] = (), test: Collection[str] = (), secret: bool = False
 ) -> dict[str, Patient]:
     """All cases below ``source`` by id: the patient's, with ``_`` and the time point where the layout has time points.
 
     ``val`` and ``test`` name patients or cases, before what the layout says of the split. A case of which two files are
-    one image has a ``fault``. Raises Fault where there is nobody, ``val`` or ``test`` name somebody who is not there,
-    two cases have one id, or the time points of a patient would come into different splits.
+    one image has a ``fault``. What is not used is logged; in numbers, where names are ``secret``. Raises Fault where
+    there is nobody, ``val`` or ``test`` name somebody who is not there, two cases have one id, or the time points of a
+    patient would come into different splits.
     """
     if not source.is_dir():
         raise Fault(f"{source} is not a folder", remedy="Give the folder above the patients.")
@@ -107,7 +112,10 @@ def find_patients(
         patients[case] = Patient(person, split, images, label, mapping, fault, of_images, others)
     lost = {printable("_".join(link.relative_to(source).parts)): link for link in listing.lost}
     patients |= {name: Patient(name, "test", {}, fault=_dead(lost[name])) for name in lost.keys() - patients.keys()}
-    return _with_unused(_whole_persons(patients), unused, source)
+    patients, nobodys = _with_unused(_whole_persons(patients), unused, source)
+    for sentence in _in_numbers(nobodys, listing) if secret else _in_words(patients, nobodys, listing):
+        log.warning("%s", sentence)
+    return patients
 
 
 def require_fitting(layout: Layout, patients: Mapping[str, Patient]) -> None:
@@ -179,13 +187,33 @@ def _not_chosen(files: Sequence[Found], images: Mapping[str, Path], label: Seque
     )
 
 
-def _with_unused(patients: Mapping[str, Patient], unused: Sequence[Unused], source: Path) -> dict[str, Patient]:
-    """The patients with what lies among their images and is not used, and a fault for each folder without any other."""
+def _with_unused(
+    patients: Mapping[str, Patient], unused: Sequence[Unused], source: Path
+) -> tuple[dict[str, Patient], list[str]]:
+    """The patients with what lies among their images and is not used, and a fault for each folder without any other;
+    and sentences about what is nobody's."""
     files = {case: (patient.person, (*patient.images.values(), *patient.label)) for case, patient in patients.items()}
-    said, faults = sort_unused(unused, files, source)
+    said, nobodys, faults = sort_unused(unused, files, source)
     result = {case: replace(each, unused=(*each.unused, *said.get(case, ()))) for case, each in patients.items()}
     strangers = {name: Patient(name, "test", {}, fault=fault) for name, fault in faults.items()}
-    return dict(sorted({**strangers, **result}.items()))
+    return dict(sorted({**strangers, **result}.items())), nobodys
+
+
+def _in_words(patients: Mapping[str, Patient], nobodys: Sequence[str], listing: Listing) -> Iterator[str]:
+    """What is not used of the patients', of nobody's, and links that were left out."""
+    for case, patient in patients.items():
+        yield from (f"{case}: {sentence}" for sentence in patient.unused)
+    yield from nobodys
+    for link in listing.left_out:
+        yield printable(f"{link} is a link to a folder that has been looked into; left out")
+
+
+def _in_numbers(nobodys: Sequence[str], listing: Listing) -> Iterator[str]:
+    """The same without a name; what is the patients' is said where they have their pseudonyms."""
+    if nobodys:
+        yield f"not used, since nobody's: {n_of(len(nobodys), 'image')} (their names: --dry-run without --key)"
+    if listing.left_out:
+        yield f"left out: {n_of(len(listing.left_out), 'link')} to folders that have been looked into"
 
 
 def _require_different(ids: Mapping[tuple[str, str], str]) -> None:

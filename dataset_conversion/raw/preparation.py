@@ -107,7 +107,7 @@ def prepare_patient(
         if name in patient.images:
             series, said = _read(patient.images[name], preparation)
             warnings += [f"{name}: {said}"] if said else []
-            if is_constant(series.image, series.file):
+            if is_constant(series.image, _shown(patient, name, series.file)):
                 warnings.append(f"{name}: one value everywhere, written as absent")
             else:
                 require_contrast(series.image, series.file)
@@ -135,10 +135,16 @@ def prepare_patient(
     face = None
     if preparation.deface is not None:
         # the checkerboards show the face
-        moved, face = _defaced(case, moved, reference, preparation.deface, trust_geometry=preparation.trust_geometry)
+        shown = _shown(patient, reference, moved[reference].file)
+        moved, face = _defaced(case, moved, reference, preparation, shown)
         pictures = {}
     warnings += [f"{name}: absent, written as zeros" for name in order if name not in moved]
     return Prepared(moved, label, label_sha256, pictures, warnings, face)
+
+
+def _shown(patient: Patient, name: str, file: Path) -> Path:
+    """The file of a sequence, or of the label, for a message; its path may name the patient."""
+    return Path(f"the {name}") if patient.has_pseudonym else file
 
 
 def _read(file: Path, preparation: Preparation) -> tuple[PreparedSeries, str]:
@@ -245,15 +251,16 @@ def _checkerboard(fixed: PreparedSeries, series: PreparedSeries, found: Registra
 
 
 def _defaced(
-    case: str, series: Mapping[str, PreparedSeries], reference: str, how: str, *, trust_geometry: bool
+    case: str, series: Mapping[str, PreparedSeries], reference: str, preparation: Preparation, shown: Path
 ) -> tuple[dict[str, PreparedSeries], Figure]:
-    image = series[reference].image
+    """shown: the reference series' file, as messages name it."""
+    image, how = series[reference].image, str(preparation.deface)
     if Path(how).is_dir():
         file = Path(how) / f"{case}.nii.gz"
         if not file.is_file():
             raise Fault(f"no brain mask {file}", remedy="Add the mask, or choose a brain extractor.")
-        files = (series[reference].file, file)
-        brain = on_grid_of(image, read_image(file), files=files, trust_geometry=trust_geometry)
+        files = (shown, file)
+        brain = on_grid_of(image, read_image(file), files=files, trust_geometry=preparation.trust_geometry)
     else:
         brain = brain_mask_by(how, image)
     images = deface_patient({name: each.image for name, each in series.items()}, brain)
@@ -279,7 +286,7 @@ def _read_label(patient: Patient, preparation: Preparation, warnings: list[str])
         warnings += [f"label: {said}"] if said else []
         label = _in_values(image, mapping, file)
         if mapped is not None:
-            files = (patient.label[0], file)
+            files = (_shown(patient, "label", patient.label[0]), _shown(patient, "label", file))
             placed = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
             if not on_same_grid(mapped, label):
                 warnings.append("label: its files' headers differ, that of the first was used (--trust-geometry)")

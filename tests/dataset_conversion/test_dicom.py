@@ -516,6 +516,27 @@ def test_from_dicom_to_the_data_set_nothing_names_the_patient(source, tmp_path, 
 
 
 @pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/dicom/Doe_Jane/IM1"), "it cannot be converted (Permission denied)"),
+        (RuntimeError("Symlink loop from '/dicom/Doe_Jane/IM1'"), "it cannot be converted (unexpected RuntimeError)"),
+    ],
+)
+def test_an_error_that_names_a_file_of_the_source_does_not_come_into_the_output(
+    source, tmp_path, capfd, monkeypatch, error, said
+):
+    def fail(_):
+        raise error
+
+    write_patient(source)
+    monkeypatch.setattr("dataset_conversion.dicom.convert.bytes_of", fail)
+    assert main(["dicom", str(source), "-o", str(tmp_path / "out"), "--key", str(tmp_path / "key")]) == 1
+    written = (tmp_path / "out" / "summary.json").read_text()
+    assert said in written
+    assert "Doe" not in written + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
     ("second", "said"),
     [
         ({"number": 1, "positions_mm": (0, 1, 2, 4)}, "has gaps: from 32.0 to 34.0 mm"),
