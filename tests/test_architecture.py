@@ -20,7 +20,7 @@ dataset_conversion.sequences: faults
 dataset_conversion.files: faults plurals sequences
 dataset_conversion.defacing: faults files plurals
 dataset_conversion.outcomes: faults files processes
-dataset_conversion.registration: faults files
+dataset_conversion.registration: faults files plurals
 dataset_conversion.pseudonyms: faults files plurals
 dataset_conversion.dicom: faults files outcomes plurals pseudonyms sequences
 dataset_conversion.phantom: faults files outcomes plurals

@@ -211,6 +211,8 @@ def _registered(
             picture = _checkerboard(fixed, series, fault.attempt, f"{name} on {reference}: failed")
             problem = f"{name}: {fault.problem}"
             raise Unregistered(problem, remedy=fault.remedy, name=name, picture=picture) from fault
+        except Fault as fault:
+            raise Fault(f"{name}: {fault.problem}", remedy=fault.remedy) from fault
         if found.skipped:
             moved[name] = replace(_with_one_header(fixed, series), registration=found)
             continue
