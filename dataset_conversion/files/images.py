@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.endings import PICTURE_ENDINGS
-from dataset_conversion.files.headers import require_usable_name, stored_geometry
+from dataset_conversion.files.headers import require_place, require_usable_name, stored_geometry
 from dataset_conversion.files.nifti import read_nifti
 from dataset_conversion.files.nifti_axes import LARGEST_SKEW, REMEDY, skew
 from dataset_conversion.files.size_limit import require_not_too_large
@@ -33,10 +33,11 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
     content: the file's bytes, where they have been read already.
 
     Raises Fault where the file is truncated, corrupt, empty, no image or not one volume, holds a NaN or a value beyond
-    LARGEST_VALUE, or has a name that SimpleITK cannot take.
+    LARGEST_VALUE, or has a place or a name that cannot be.
     """
     require_usable_name(path)
     image = read_nifti(path, content) if path.name.lower().endswith((".nii", ".nii.gz")) else _read_other(path)
+    require_place(image, path)
     return with_usable_values(image, path, nan=nan)
 
 

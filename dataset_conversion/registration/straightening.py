@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from dataset_conversion.files.headers import require_place
 from dataset_conversion.files.images import read_image, with_usable_values
 from dataset_conversion.files.nifti import read_voxels
 from dataset_conversion.files.nifti_axes import LARGEST_SKEW, DoubtfulAxes, skew, unit_axes
@@ -34,6 +35,7 @@ def read_straightened(
         said, affine = doubt.doubt, np.diag([-1.0, -1.0, 1.0, 1.0]) @ doubt.affine  # RAS to LPS
     if skew(affine) <= LARGEST_SKEW:
         _place(voxels, affine, affine[:3, 3])
+        require_place(voxels, path)
         return voxels, f"{said}; the sform was taken"
     return _resampled(voxels, affine, path, is_label=is_label), f"{said}; resampled by the sform"
 
@@ -51,6 +53,7 @@ def _resampled(voxels: sitk.Image, affine: NDArray, path: Path, *, is_label: boo
     require_not_too_large(size.tolist(), path, what="at right angles it would have")
     grid = sitk.Image(size.tolist(), sitk.sitkUInt8)
     _place(grid, affine, axes @ (low * widths))
+    require_place(grid, path)
     # the voxels have no geometry of their own: their position in mm is their index
     inverse = np.linalg.inv(affine)
     to_voxels = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())

@@ -56,7 +56,8 @@ def test_numbers_that_cannot_be_are_refused(tmp_path, capsys, options):
 
 def test_the_room_that_the_shapes_need_is_looked_at_first(cohort, tmp_path, capsys, monkeypatch):
     """By hand: 48 x 48 x 40 voxels of two bytes, four series and twice three, of which at most .4 is left."""
-    needed, usage = 737_280, namedtuple("usage", "total used free")
+    needed = 737_280
+    usage = namedtuple("usage", "total used free")
     taken = sum(len(written) for name, written in content(cohort).items() if name.endswith(".nii.gz"))
     assert needed / 3 < taken < needed
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, needed - 1))
