@@ -11,6 +11,11 @@ def plural(n: float, noun: str) -> str:
     return noun if n == 1 else f"{noun}s"
 
 
+def all_are(n: int, noun: str) -> str:
+    """``all 2 patients are``, ``the only patient is``."""
+    return f"the only {noun} is" if n == 1 else f"all {n_of(n, noun)} are"
+
+
 def counted(n: float) -> str:
     """A count; a mean of counts with one decimal if it is not whole."""
     return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.1f}"

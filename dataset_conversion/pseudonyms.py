@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
+from dataset_conversion.plurals import n_of
 
 log = logging.getLogger(__name__)
 
@@ -39,5 +40,5 @@ def read_or_make_key(file: Path, *, away_from: Path) -> bytes:
     key = file.read_bytes().strip()
     if len(key) < SHORTEST_KEY:
         remedy = "Give a file that does not exist yet: a random key is written to it."
-        raise Fault(f"the key has only {len(key)} characters and can be guessed", file=file, remedy=remedy)
+        raise Fault(f"the key has only {n_of(len(key), 'character')} and can be guessed", file=file, remedy=remedy)
     return key

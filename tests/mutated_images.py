@@ -13,6 +13,7 @@ import sys
 import zlib
 from collections import Counter
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +29,8 @@ ENDINGS = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 MOST_BYTES = 4 << 30
 """Of address space; what is read takes some thousand bytes."""
 SLOWEST_S = 20
+FARTHEST_MM = 0.1
+"""That a corner may be from where the other reader sees it."""
 EXTREMES = ("0", "-1", "7", "1000", "65536", "1000000000", "99999999999999999999", "nan", "inf", "1e-30", "1e300", "")
 META_TYPES = {"UCHAR": "u1", "CHAR": "i1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4"} | {
     "LONG_LONG": "i8",
@@ -142,22 +145,67 @@ def _shaped(data: bytes, dtype: np.dtype, size: list[int]) -> np.ndarray:
     return np.frombuffer(data, dtype, count=int(np.prod(size))).reshape(size[::-1])
 
 
+def independent_place(file: Path) -> np.ndarray | None:
+    """The affine (4, 4) from voxel (x, y, z) to LPS mm, read without SimpleITK; None where the header has none."""
+    if ".nii" in file.name:
+        image = nibabel.Nifti1Image.from_filename(file)
+        if not any(int(image.header[code]) for code in ("sform_code", "qform_code")):
+            return None
+        in_mm = {1: 1000.0, 3: 0.001}.get(int(image.header["xyzt_units"]) & 7, 1.0)  # metre, micron
+        return np.diag([-in_mm, -in_mm, in_mm, 1]) @ image.affine
+    return _nrrd_place(file.read_bytes()) if file.suffix == ".nrrd" else _meta_place(file.read_bytes())
+
+
+def _nrrd_place(content: bytes) -> np.ndarray:
+    fields = dict(re.findall(r"^([a-z ]+): *(.*?)\r?$", content.split(b"\n\n", 1)[0].decode("latin-1"), re.MULTILINE))
+    vectors = [np.fromstring(text, sep=",") for text in re.findall(r"\(([^()]*)\)", fields["space directions"])]
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack(vectors, axis=1)
+    affine[:3, 3] = np.fromstring(fields["space origin"].strip("()"), sep=",")
+    signs = [-1 if letter in "ra" else 1 for letter in ("".join(w[0] for w in fields["space"].lower().split("-")))]
+    return np.diag([*(sign if i < 2 else 1 for i, sign in enumerate(signs)), 1]) @ affine
+
+
+def _meta_place(content: bytes) -> np.ndarray:
+    header = re.split(rb"ElementDataFile", content, maxsplit=1)[0].decode("latin-1")
+    fields: dict[str, str] = dict(re.findall(r"^(\w+) *= *(.*?) *\r?$", header, re.MULTILINE))
+
+    def numbers(names: str, otherwise: str) -> np.ndarray:
+        return np.array(next((fields[n] for n in names.split() if n in fields), otherwise).split(), float)
+
+    affine = np.eye(4)
+    axes = numbers("TransformMatrix Rotation Orientation", "1 0 0 0 1 0 0 0 1").reshape(3, 3)
+    affine[:3, :3] = axes.T * numbers("ElementSpacing ElementSize", "1 1 1")
+    affine[:3, 3] = numbers("Offset Position Origin", "0 0 0")
+    return affine
+
+
+def farthest_corner_mm(image: sitk.Image, affine: np.ndarray) -> float:
+    """How far a corner of the image is from where the affine puts it, at most."""
+    corners = np.array([*product(*[(0, n - 1) for n in image.GetSize()])])
+    ours = np.array([image.TransformIndexToPhysicalPoint(corner.tolist()) for corner in corners])
+    return float(np.linalg.norm(ours - corners @ affine[:3, :3].T - affine[:3, 3], axis=1).max())
+
+
 def outcome(file: Path) -> str:
     """Refused, read, or what is wrong with how it ended."""
     with suppress(Fault):
         stored_geometry(file)
     try:
-        ours = sitk.GetArrayFromImage(read_image(file))
+        image = read_image(file)
+        ours = sitk.GetArrayFromImage(image)
     except Fault as fault:
         return "refused" if "\n" not in str(fault) else f"several lines: {fault}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     try:
-        theirs = independent(file)
+        theirs, affine = independent(file), independent_place(file)
     except Exception as error:
         return f"read, though another reader cannot: {type(error).__name__}: {error}"
     if ours.size != theirs.size or not np.array_equal(ours.ravel(), theirs.ravel().astype(ours.dtype)):
         return f"other values: {ours.shape} {ours.ravel()[:3]}, {theirs.shape} {theirs.ravel()[:3]}"
+    if affine is not None and not (apart := farthest_corner_mm(image, affine)) <= FARTHEST_MM:
+        return f"another place: {apart} mm apart, {image.GetSpacing()} {image.GetOrigin()} {image.GetDirection()}"
     return "read"
 
 

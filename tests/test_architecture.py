@@ -18,15 +18,16 @@ TRAINING = {"nnunet_seqdropout.training"}
 TABLE = """
 dataset_conversion.sequences: faults
 dataset_conversion.files: faults plurals sequences
-dataset_conversion.defacing: faults files
+dataset_conversion.defacing: faults files plurals
 dataset_conversion.outcomes: faults files processes
-dataset_conversion.registration: faults files
-dataset_conversion.pseudonyms: faults files
+dataset_conversion.registration: faults files plurals
+dataset_conversion.pseudonyms: faults files plurals
 dataset_conversion.dicom: faults files outcomes plurals pseudonyms sequences
-dataset_conversion.phantom: faults files outcomes
+dataset_conversion.phantom: faults files outcomes plurals
 dataset_conversion.quality: files outcomes sequences
-dataset_conversion.raw: defacing faults files outcomes pseudonyms quality registration sequences
-dataset_conversion.checks: faults files outcomes raw sequences
+dataset_conversion.raw: defacing faults files outcomes plurals pseudonyms quality registration
+    sequences
+dataset_conversion.checks: faults files outcomes plurals raw sequences
 evaluation.lesion_table: metrics
 evaluation.patient: lesion_table metrics
 evaluation.inputs: metrics patient dataset_conversion.faults dataset_conversion.files
@@ -40,17 +41,18 @@ evaluation.report: figures metrics tables dataset_conversion.files dataset_conve
 nnunet_seqdropout.dropout: settings subsets
 nnunet_seqdropout.network: layers
 nnunet_seqdropout.models: dropout subsets evaluation.inputs dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.sequences
+    dataset_conversion.plurals dataset_conversion.sequences
 nnunet_seqdropout.plans: network
 nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.lesion_table
     evaluation.metrics
     evaluation.patient evaluation.tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.outcomes dataset_conversion.plurals dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets evaluation.figures
-    evaluation.metrics dataset_conversion.files dataset_conversion.processes dataset_conversion.sequences
+    evaluation.metrics dataset_conversion.files dataset_conversion.plurals dataset_conversion.processes
+    dataset_conversion.sequences
 nnunet_seqdropout.study: models settings subsets training evaluation.figures evaluation.metrics evaluation.report
     evaluation.tables dataset_conversion.checks dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.processes dataset_conversion.raw dataset_conversion.sequences
+    dataset_conversion.plurals dataset_conversion.processes dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.training_25d: training
 nnunet_seqdropout.cli: dropout models prediction study subsets evaluation.figures evaluation.inputs
     evaluation.metrics evaluation.report evaluation.tables dataset_conversion.checks dataset_conversion.dicom

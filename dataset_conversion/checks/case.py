@@ -14,6 +14,7 @@ from dataset_conversion.files.hashing import fingerprint_of
 from dataset_conversion.files.images import read_channels, read_image
 from dataset_conversion.files.label_values import value_faults, voxels_of_value
 from dataset_conversion.files.storage_order import storage_order, stored_like
+from dataset_conversion.raw.contrast import contrast_fault
 from dataset_conversion.raw.placeholders import constant_value, treated_as_absent
 from dataset_conversion.sequences import Pattern
 
@@ -72,10 +73,16 @@ def check_case(
     images = {channel: found for channel, found in read.items() if not isinstance(found, Remark)}
     constant = {channel: value for channel, image in images.items() if (value := constant_value(image)) is not None}
     present = [channel in files and channel not in constant for channel in range(len(channel_names))]
+    faint = [
+        fault
+        for channel, image in images.items()
+        if channel not in constant and (fault := contrast_fault(image, files[channel])) is not None
+    ]
     check = CaseCheck(
         pattern=str(Pattern.of(present, channel_names)),
         faults=(
             *(found for found in read.values() if isinstance(found, Remark)),
+            *map(Remark.of, faint),
             *([] if any(present) else [Remark("no usable sequence", "Give at least one image that is not empty.")]),
             *(_absent_files(files, channel_names) if complete else []),
             *_unknown_channels(files, channel_names),

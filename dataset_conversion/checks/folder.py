@@ -12,6 +12,7 @@ from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
 from dataset_conversion.files.dataset_json import Description, read_description
 from dataset_conversion.files.endings import IMAGE_ENDINGS
 from dataset_conversion.outcomes import map_cases
+from dataset_conversion.plurals import all_are, n_of
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.persons import names_note
 from dataset_conversion.raw.splits import folds_note
@@ -150,13 +151,12 @@ def _on_names(cases: Collection[str]) -> list[Remark]:
 def _faults_of_the_whole(folder: Path, description: Description, training: Sequence[CaseCheck]) -> list[Remark]:
     faults = []
     if description.n_training not in (None, len(training)):
-        problem = (
-            f"{folder / 'dataset.json'}: numTraining is {description.n_training}, imagesTr has {len(training)} cases"
-        )
+        n_cases = n_of(len(training), "case")
+        problem = f"{folder / 'dataset.json'}: numTraining is {description.n_training}, imagesTr has {n_cases}"
         faults.append(Remark(problem, "Correct numTraining: nnU-Net stops otherwise."))
     labelled = [check.labelled_voxels for check in training if check.labelled_voxels is not None]
     if labelled and not any(labelled):
-        problem = f"{folder / 'labelsTr'}: all {len(labelled)} labels are empty"
+        problem = f"{folder / 'labelsTr'}: {all_are(len(labelled), 'label')} empty"
         faults.append(Remark(problem, "Do not plan or train; check that the right files were converted."))
     return faults
 

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 
 MARGIN_MM = 10.0
 """Margin around the brain that is kept; the orbits begin beyond it."""
@@ -93,7 +94,7 @@ def require_defaced(image: sitk.Image, defaced: sitk.Image, brain: sitk.Image) -
         raise Fault("the brain mask does not lie in this image", remedy="Register the image to the mask first.")
     changed = before != after
     if touched := int(np.count_nonzero(changed & within)):
-        raise Fault(f"the defacing touched {touched} voxels of the brain", remedy="Check the brain mask.")
+        raise Fault(f"the defacing touched {n_of(touched, 'voxel')} of the brain", remedy="Check the brain mask.")
     nothing = _nothing(image)
     tissue = before > nothing + TISSUE_SHARE * (float(np.median(before[within])) - nothing)
     removed_ml = np.count_nonzero(changed & tissue) * float(np.prod(image.GetSpacing())) / 1000

@@ -23,6 +23,7 @@ from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
+from dataset_conversion.plurals import n_of
 from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.sequences import ALIASES
 
@@ -63,9 +64,9 @@ def from_dicom(
                 unchanged.add(patient)
             else:
                 _convert(chosen, folder, fingerprints=fingerprints, converter=converter)
-        except Fault:
+        except Exception as error:
             _remove_converted(folder)
-            raise
+            raise error if isinstance(error, Fault) else _without_names(error) from None
         images[patient] = {role: _image_file(folder, role) for role in chosen}
 
     outcomes = for_each_case(sorted(patients), convert, doing="Converting")
@@ -113,7 +114,7 @@ def _volume(series: DicomSeries, converter: str) -> sitk.Image:
         log.debug("%s", process.stdout + process.stderr)
         written = list(made.iterdir())
         if len(written) != 1:
-            raise Fault(f"dcm2niix made {len(written)} images of {series}", remedy=remedy)
+            raise Fault(f"dcm2niix made {n_of(len(written), 'image')} of {series}", remedy=remedy)
         # The filter hands on voxels and geometry only: dcm2niix's descrip and aux_file (comments) end here.
         image = sitk.DICOMOrient(read_image(written[0]), AXIAL)
     try:
@@ -123,6 +124,14 @@ def _volume(series: DicomSeries, converter: str) -> sitk.Image:
     if image.GetPixelID() == sitk.sitkFloat64:  # scaled by the header's slope
         image = sitk.Cast(image, sitk.sitkFloat32)
     return image
+
+
+def _without_names(error: Exception) -> Fault:
+    """The kind of the error alone: its message may name a file of the source, and that the patient."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else f"unexpected {type(error).__name__}"
+    remedy = "See that all files of this patient can be read and the disk has room; -v tells more."
+    log.debug("%s", reason, exc_info=error)
+    return Fault(f"it cannot be converted ({reason})", remedy=remedy)
 
 
 def _find_dcm2niix() -> str:

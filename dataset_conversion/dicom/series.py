@@ -69,8 +69,8 @@ def find_series(source: Path) -> list[DicomSeries]:
             found[header[0]["patient"], header[0]["uid"]].append(header)
     if others:
         marked = sum(map(_is_marked_as_dicom, others))
-        kept_back = f", {marked} of them DICOM files that are damaged, or documents without an image" if marked else ""
-        log.warning("%d of %d files are not DICOM images and were skipped%s", len(others), len(files), kept_back)
+        kept_back = f", {marked} of them marked as DICOM: damaged, or without an image by design" if marked else ""
+        log.warning("skipped %d of %s without a DICOM image%s", len(others), n_of(len(files), "file"), kept_back)
     if not found:
         raise Fault(f"no DICOM image below {source}", remedy="Give the folder that contains the DICOM files.")
     return [_series(headers) for headers in found.values()]

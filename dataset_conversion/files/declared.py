@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.nifti import LARGEST_IMAGE_VOXELS, MOST_INFLATED
+from dataset_conversion.files.nifti import MOST_INFLATED
+from dataset_conversion.files.size_limit import require_not_too_large
+from dataset_conversion.plurals import n_of
 
 AGAIN = "Copy it again from its source."
 Encoding = Literal["raw", "gzip", "zlib", "text"]
@@ -39,15 +41,16 @@ class Declared:
     def n_bytes(self) -> int:
         return math.prod(self.size) * self.dtype.itemsize
 
+    @property
+    def _promise(self) -> str:
+        return f"its header declares {n_of(self.n_bytes, 'byte')} of voxels"
+
     def read(self, path: Path) -> NDArray:
         """(Z, Y, X) or (Y, X). path: of the header, for messages.
 
         Raises Fault where they would be too many, are fewer or many more than declared, or their checksum is wrong.
         """
-        if not 0 < math.prod(self.size) <= LARGEST_IMAGE_VOXELS or min(self.size) < 1:
-            declared = " x ".join(map(str, self.size))
-            remedy = f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted. {AGAIN}"
-            raise Fault(f"its header declares {declared} voxels", file=path, remedy=remedy)
+        require_not_too_large(self.size, path)
         stored = self._stored(path)
         try:
             voxels = self._decoded(stored)
@@ -57,7 +60,7 @@ class Declared:
         # some programs fill up the last block; a whole slice more is another size
         if not 0 <= padding < self.n_bytes / self.size[-1]:
             what = "truncated" if padding < 0 else "corrupt"
-            problem = f"the file is {what}: its header declares {self.n_bytes} bytes of voxels, there are {len(voxels)}"
+            problem = f"the file is {what}: {self._promise}, there are {len(voxels)}"
             raise Fault(problem, file=path, remedy=AGAIN)
         return np.frombuffer(voxels, self.dtype, math.prod(self.size)).reshape(self.size[::-1])
 
@@ -65,12 +68,11 @@ class Declared:
         """As they lie in the file. Raises Fault where they cannot be what is declared, before they are read."""
         n_there = self.file.stat().st_size - (self.begin or 0)
         if self.n_bytes > n_there * {"raw": 1, "text": self.dtype.itemsize}.get(self.encoding, MOST_INFLATED):
-            problem = f"the file is truncated: its header declares {self.n_bytes} bytes of voxels, {n_there} are there"
+            problem = f"the file is truncated: {self._promise}, {n_there} are there"
             raise Fault(problem, file=path, remedy=AGAIN)
         if (self.n_stored or 0) > n_there:
-            problem = (
-                f"the file is truncated: its header declares {self.n_stored} compressed bytes, {n_there} are there"
-            )
+            stored = n_of(self.n_stored or 0, "compressed byte")
+            problem = f"the file is truncated: its header declares {stored}, {n_there} are there"
             raise Fault(problem, file=path, remedy=AGAIN)
         with self.file.open("rb") as stream:
             stream.seek(n_there - self.n_bytes if self.begin is None else self.begin)

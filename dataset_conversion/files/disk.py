@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 
 REPORT_BYTES = 64 * 2**20
 """An upper limit for the tables, figures and page of one report."""
@@ -29,7 +30,7 @@ def require_room(folder: Path, needed_bytes: int = 0) -> None:
         raise Fault(f"{folder} is not writable ({error.strerror or error})", remedy=remedy) from error
     free_bytes = shutil.disk_usage(there).free
     if free_bytes < needed_bytes:
-        problem = f"{folder} has {free_bytes:,} bytes free, up to {needed_bytes:,} are needed"
+        problem = f"{folder} has {n_of(free_bytes, 'byte')} free, up to {needed_bytes:,} are needed"
         raise Fault(problem, remedy="Free disk space, or choose a folder on another disk.")
 
 

@@ -7,7 +7,10 @@ VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 IMAGE_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".png", ".tif", ".tiff", ".bmp")
 """File name endings of all images that nnU-Net can be trained on."""
 
-MEDICAL_ENDINGS = (*VOLUME_ENDINGS, ".mhd", ".nhdr", ".mgz", ".mgh", ".hdr", ".img", ".img.gz", ".dcm", ".ima", ".mnc")
+MEDICAL_ENDINGS = (
+    *(*VOLUME_ENDINGS, ".nii.bz2", ".nii.xz", ".nii.zst", ".mhd", ".nhdr", ".mgz", ".mgh"),
+    *(".hdr", ".img", ".img.gz", ".mif", ".mif.gz", ".mnc", ".dcm", ".ima"),
+)
 """File name endings of medical images of any kind: one that is not used must not be passed over in silence."""
 
 PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".bmp")

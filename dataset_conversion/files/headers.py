@@ -8,6 +8,10 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.nifti import require_sound_header
 from dataset_conversion.files.text_headers import TEXT_HEADERS, read_header
 
+FARTHEST_MM = 1e6
+"""A kilometre; a millionth of a millimetre is as far from any scanner and microscope. Sums of larger numbers lose what
+differs between two images, or overflow."""
+
 
 def require_usable_name(path: Path) -> None:
     """Raises Fault where the name is not UTF-8: handed to a C++ library it would end the process."""
@@ -16,6 +20,14 @@ def require_usable_name(path: Path) -> None:
     except UnicodeEncodeError as error:
         remedy = "Rename it, with letters that UTF-8 knows."
         raise Fault("its name is not written in UTF-8", file=path, remedy=remedy) from error
+
+
+def require_place(image: sitk.Image, path: Path) -> None:
+    """Raises Fault where voxels are wider or narrower, or lie farther away, than anything is that has been imaged."""
+    outlying = [width for width in image.GetSpacing() if not 1 / FARTHEST_MM <= width <= FARTHEST_MM]
+    if outlying or not all(abs(x) <= FARTHEST_MM for x in image.GetOrigin()):
+        what = f"the spacing {image.GetSpacing()}" if outlying else f"the origin {image.GetOrigin()}"
+        raise Fault(f"its header has {what} mm", file=path, remedy="Correct the header, or copy it again.")
 
 
 def stored_geometry(path: Path) -> sitk.ImageFileReader:

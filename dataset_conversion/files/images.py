@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.endings import PICTURE_ENDINGS
-from dataset_conversion.files.headers import require_usable_name, stored_geometry
+from dataset_conversion.files.headers import require_place, require_usable_name, stored_geometry
 from dataset_conversion.files.nifti import read_nifti
 from dataset_conversion.files.nifti_axes import LARGEST_SKEW, REMEDY, skew
+from dataset_conversion.files.size_limit import require_not_too_large
 from dataset_conversion.files.text_headers import TEXT_HEADERS, read_header
+from dataset_conversion.plurals import n_of
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +33,11 @@ def read_image(path: Path, *, nan: Literal["refuse", "zero"] = "refuse", content
     content: the file's bytes, where they have been read already.
 
     Raises Fault where the file is truncated, corrupt, empty, no image or not one volume, holds a NaN or a value beyond
-    LARGEST_VALUE, or has a name that SimpleITK cannot take.
+    LARGEST_VALUE, or has a place or a name that cannot be.
     """
     require_usable_name(path)
     image = read_nifti(path, content) if path.name.lower().endswith((".nii", ".nii.gz")) else _read_other(path)
+    require_place(image, path)
     return with_usable_values(image, path, nan=nan)
 
 
@@ -65,7 +68,8 @@ def with_usable_values(image: sitk.Image, path: Path, *, nan: Literal["refuse", 
     finite = np.abs(voxels) <= np.finfo(np.float32).max
     if not finite.all():
         if nan == "refuse":
-            problem = f"{int((~finite).sum())} voxels are NaN or infinite"
+            n = int((~finite).sum())
+            problem = f"{n_of(n, 'voxel')} {'is' if n == 1 else 'are'} NaN or infinite"
             remedy = "Repair the image; convert and predict replace them by 0 with --nan zero."
             raise Fault(problem, file=path, remedy=remedy)
         voxels = np.where(finite, voxels, voxels.dtype.type(0))
@@ -99,6 +103,7 @@ def _read_components(path: Path) -> sitk.Image:
     header = stored_geometry(path)
     if path.name.lower().endswith(TEXT_HEADERS):
         return _with_text_header(path, header)
+    require_not_too_large(header.GetSize(), path)
     try:
         image = header.Execute()
     except RuntimeError as error:

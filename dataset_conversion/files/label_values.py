@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 
 LISTED_VALUES = 5
 """A map of probabilities has thousands of values; a message names the most frequent ones."""
@@ -53,4 +54,4 @@ def value_faults(voxels: Mapping[float, int], *, known: Collection[int] | None, 
 def _listed(voxels: Mapping[float, int]) -> str:
     frequent = sorted(voxels.items(), key=lambda pair: -pair[1])[:LISTED_VALUES]
     more = f" and {len(voxels) - LISTED_VALUES} more" if len(voxels) > LISTED_VALUES else ""
-    return ", ".join(f"{value:g} ({n} voxels)" for value, n in frequent) + more
+    return ", ".join(f"{value:g} ({n_of(n, 'voxel')})" for value, n in frequent) + more

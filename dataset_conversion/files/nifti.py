@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.nifti_axes import DoubtfulAxes, believed, require_sound_axes
-
-LARGEST_IMAGE_VOXELS = 2**30
-"""A header that declares more is rejected before memory is allocated; raise it here for larger images."""
+from dataset_conversion.files.size_limit import require_not_too_large
+from dataset_conversion.plurals import n_of
 
 PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]
@@ -144,9 +143,7 @@ def _require_volume(header: nibabel.Nifti1Header, path: Path) -> None:
             file=path,
             remedy="Choose a volume and save it as a file of its own.",
         )
-    if min(shape) < 1 or np.prod(shape, dtype=object) > LARGEST_IMAGE_VOXELS:
-        problem = f"its header declares {' x '.join(map(str, shape))} voxels"
-        raise Fault(problem, file=path, remedy=f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted. {_AGAIN}")
+    require_not_too_large(shape, path)
 
 
 def _many(shape: tuple[int, ...]) -> str:
@@ -159,7 +156,8 @@ def _require_promised(image: nibabel.Nifti1Image, path: Path, n_bytes: int) -> N
     """Raises Fault where the file cannot hold what its header declares, before memory is taken for it."""
     declared = int(np.prod(image.shape, dtype=object)) * image.header.get_data_dtype().itemsize
     if declared > n_bytes * (MOST_INFLATED if path.suffix.lower() == ".gz" else 1):
-        problem = f"the file is truncated: its header declares {declared} bytes of voxels, and it has {n_bytes} in all"
+        promise = f"its header declares {n_of(declared, 'byte')} of voxels"
+        problem = f"the file is truncated: {promise}, and it has {n_bytes} in all"
         raise Fault(problem, file=path, remedy=_AGAIN)
 
 

@@ -1,6 +1,8 @@
 """Writes a synthetic Hospital A and B with a known truth, modelled on the paper, in layouts that ``convert`` reads."""
 
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import require_room
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
@@ -19,9 +22,12 @@ from dataset_conversion.phantom.anatomy import Head, draw_head
 from dataset_conversion.phantom.lesions import LAWS, Hospital
 from dataset_conversion.phantom.signal import TISSUES, hospital_a, hospital_b, signal, vary
 
+TRUTH = "truth.json"
 REFERENCE_SERIES: Mapping[Hospital, str] = {"A": "bravo", "B": "t1_gd"}
 FIELD_OF_VIEW_MM, SLAB_MM = 192.0, 160.0
 SHARE_AT_1_5_T = 0.07
+BYTES_PER_VOXEL, LARGEST_SHARE = 2, 0.4
+"""Of an image as it is stored, and what is left of that when it is compressed: .21 to .24 were seen."""
 _SAGITTAL = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -56,20 +62,36 @@ def write_phantom(target: Path, design: PhantomSettings, *, n_workers: int = 1) 
     ``Mets_XXX/{bravo,t1_pre,t1_gd,flair,seg}.nii.gz`` at Hospital A, the same without bravo at Hospital B; brain only.
     ``truth.json`` holds the lesions and, for every series, the rigid transform of a point of the reference series to
     the point of this series that shows the same tissue (4x4, row-major, LPS, mm). The same design gives the same bytes.
-    A patient whose files are complete is skipped.
+    A patient whose files are complete is skipped. Raises Fault where there is no room, or a number cannot be.
     """
-    require_room(target)
+    if min(design.train, design.val, design.test) < 0 or design.size < 1:
+        raise Fault("a number of patients is below 0, or the size below 1", remedy="Give larger ones.")
     places = _places(design)
+    require_room(target, _bytes_needed(target, places, design))
     threads = max(1, (os.cpu_count() or 1) // n_workers)
 
     def write_patient(name: str) -> None:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-        place = places[name]
-        _write_patient(target / f"hospital_{place.hospital.lower()}" / place.split / name, place, design)
+        _write_patient(_folder(target, name, places[name]), places[name], design)
 
     outcomes = for_each_case(places, write_patient, doing="Synthesising", n_workers=n_workers)
     write_summary(target, command="phantom", settings=asdict(design), outcomes=outcomes)
     return outcomes
+
+
+def _folder(target: Path, name: str, place: Place) -> Path:
+    return target / f"hospital_{place.hospital.lower()}" / place.split / name
+
+
+def _bytes_needed(target: Path, places: Mapping[str, Place], design: PhantomSettings) -> int:
+    """An upper limit of what the patients take who are not there yet."""
+    there = {name for name, place in places.items() if (_folder(target, name, place) / TRUTH).is_file()}
+    new = Counter(place.hospital for name, place in places.items() if name not in there)
+    series: dict[Hospital, list[str]] = {"A": [*hospital_a(3.0)], "B": [*hospital_b()]}
+    voxels = {
+        hospital: sum(math.prod(_grid(hospital, n, design)[0]) for n in names) for hospital, names in series.items()
+    }
+    return math.ceil(LARGEST_SHARE * BYTES_PER_VOXEL * sum(n * voxels[hospital] for hospital, n in new.items()))
 
 
 def _places(design: PhantomSettings) -> dict[str, Place]:
@@ -81,7 +103,7 @@ def _places(design: PhantomSettings) -> dict[str, Place]:
 
 
 def _write_patient(folder: Path, place: Place, design: PhantomSettings) -> None:
-    truth_file = folder / "truth.json"
+    truth_file = folder / TRUTH
     settings = {**asdict(design), **asdict(place)}
     if (read_json_if_there(truth_file, dict) or {}).get("settings") == settings:
         return
@@ -115,18 +137,8 @@ def _write_patient(folder: Path, place: Place, design: PhantomSettings) -> None:
 
 
 def series_grid(head: Head, hospital: Hospital, series: str, design: PhantomSettings) -> sitk.Image:
-    """An empty image on the series' grid, centred on the head; the paper's grids are those of Table 2."""
-    if not design.like_paper:
-        voxel = FIELD_OF_VIEW_MM / design.size
-        size, spacing, direction = (design.size, design.size, round(SLAB_MM / voxel)), (voxel,) * 3, _AXIAL
-    elif series == "bravo":
-        size, spacing, direction = (256, 256, 160), (240 / 256, 240 / 256, 1.0), _AXIAL
-    elif hospital == "A":
-        # of the 270-320 slices, those through the brain
-        in_plane = (240 if series == "flair" else 250) / 256
-        size, spacing, direction = (256, 256, 176), (in_plane, in_plane, 1.0), _SAGITTAL
-    else:
-        size, spacing, direction = (256, 256, 208 if series == "flair" else 192), (230 / 256, 230 / 256, 0.9), _SAGITTAL
+    """An empty image on the series' grid, centred on the head."""
+    size, spacing, direction = _grid(hospital, series, design)
     grid = sitk.Image(size, sitk.sitkUInt8)
     grid.SetSpacing(spacing)
     grid.SetDirection(direction)
@@ -134,6 +146,20 @@ def series_grid(head: Head, hospital: Hospital, series: str, design: PhantomSett
     offset = grid.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in size])
     grid.SetOrigin([c - o for c, o in zip(centre, offset, strict=True)])
     return grid
+
+
+def _grid(hospital: Hospital, series: str, design: PhantomSettings) -> tuple[tuple[int, ...], tuple, tuple]:
+    """Size, spacing and direction; the paper's are those of Table 2."""
+    if not design.like_paper:
+        voxel_mm = FIELD_OF_VIEW_MM / design.size
+        return (design.size, design.size, round(SLAB_MM / voxel_mm)), (voxel_mm,) * 3, _AXIAL
+    if series == "bravo":
+        return (256, 256, 160), (240 / 256, 240 / 256, 1.0), _AXIAL
+    if hospital == "A":
+        # of the 270-320 slices, those through the brain
+        in_plane_mm = (240 if series == "flair" else 250) / 256
+        return (256, 256, 176), (in_plane_mm, in_plane_mm, 1.0), _SAGITTAL
+    return (256, 256, 208 if series == "flair" else 192), (230 / 256, 230 / 256, 0.9), _SAGITTAL
 
 
 def scan(

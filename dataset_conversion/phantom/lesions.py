@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset_conversion.plurals import n_of
+
 Hospital = Literal["A", "B"]
 Volume = NDArray[np.float32]
 
@@ -90,9 +92,8 @@ def place(
             placed.append((centre.astype(np.float64), radius))
             centres.append((int(centre[0]), int(centre[1]), int(centre[2])))
     if len(centres) < len(diameters_mm):
-        raise RuntimeError(
-            f"No room in the head for {len(diameters_mm)} lesions of {diameters_mm.sum():.0f} mm: use another seed."
-        )
+        lesions = n_of(len(diameters_mm), "lesion")
+        raise RuntimeError(f"No room in the head for {lesions} of {diameters_mm.sum():.0f} mm: use another seed.")
     return centres
 
 

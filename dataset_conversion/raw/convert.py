@@ -9,6 +9,7 @@ from dataset_conversion.files.headers import stored_geometry
 from dataset_conversion.files.manifest_json import read_folds, read_manifest
 from dataset_conversion.files.storage_order import storage_order
 from dataset_conversion.outcomes import Outcome
+from dataset_conversion.plurals import all_are
 from dataset_conversion.quality.page import write_quality_page
 from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.patients import Patient
@@ -91,7 +92,7 @@ def require_a_lesion(folder: Path) -> None:
     entries = read_manifest(folder)["patients"].values()
     is_empty = [EMPTY_LABEL in entry["warnings"] for entry in entries if entry["split"] != "test"]
     if is_empty and all(is_empty):
-        problem = f"all {len(is_empty)} labels of the training patients are empty"
+        problem = f"{all_are(len(is_empty), 'label')} empty"
         remedy = "Do not plan or train; check that the right files were converted."
         raise Fault(problem, file=folder / "labelsTr", remedy=remedy)
 

@@ -1,7 +1,7 @@
 """Lists the images below a folder: those that a layout knows, with patient and sequence, and those that it does not."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -38,17 +38,19 @@ class Unused:
 @dataclass(frozen=True)
 class Listing:
     """The images below a source: those that the layout knows, and the others. lost: links to nowhere that may have been
-    folders."""
+    folders. left_out: links to folders that have been looked into."""
 
     found: Sequence[Found]
     unused: Sequence[Unused]
     lost: Sequence[Path] = ()
+    left_out: Sequence[Path] = ()
 
 
 def find_files(source: Path, layout: Layout) -> Listing:
     """Every image below the source in order of their paths, links followed; hidden ones are passed over."""
     found, unused, lost = [], [], []
-    for file in sorted(_files_below(source)):
+    files, left_out = _files_below(source)
+    for file in sorted(files):
         path = file.relative_to(source).as_posix()
         ending = next((e for e in MEDICAL_ENDINGS if path.lower().endswith(e)), None)
         if ending is None:
@@ -63,26 +65,43 @@ def find_files(source: Path, layout: Layout) -> Listing:
         elif ending in VOLUME_ENDINGS:
             found.append(known)
         else:
-            remedy = "seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
+            remedy = "it with seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
             unused.append(Unused(file, f"{ending} is not read: convert {remedy}", known))
-    return Listing(found, unused, lost)
+    named = {*different(each.file for each in unused)}
+    return Listing(found, [each for each in unused if each.file in named], lost, left_out)
 
 
-def _files_below(source: Path) -> Iterator[Path]:
-    """Links are followed, to a folder once on each way down: a link to a folder above it has no end."""
-    waiting: list[tuple[Path, frozenset[Path]]] = [(source, frozenset())]
+def _files_below(source: Path) -> tuple[list[Path], list[Path]]:
+    """The files, and the links that were left out.
+
+    Links are followed: to a folder once on each way down, since a link to one above it has no end; and one below
+    another link only to a folder that has not been looked into, since folders that link each other have many ways.
+    """
+    waiting: list[tuple[Path, frozenset[Path], bool]] = [(source, frozenset(), False)]
+    visited: set[Path] = set()
+    files, left_out = [], []
     while waiting:
-        folder, above = waiting.pop()
-        here = folder.resolve()
+        folder, above, below_link = waiting.pop()
+        here, is_link = folder.resolve(), folder.is_symlink()
         if here in above:
             continue
-        for entry in folder.iterdir():
+        if is_link and below_link and here in visited:
+            left_out.append(folder)
+            continue
+        visited.add(here)
+        for entry in sorted(folder.iterdir(), reverse=True):
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                waiting.append((entry, above | {here}))
+                waiting.append((entry, above | {here}, below_link or (is_link and folder != source)))
             else:
-                yield entry
+                files.append(entry)
+    return files, left_out
+
+
+def different(files: Iterable[Path]) -> list[Path]:
+    """The first path of each file, where links lead to one by several."""
+    return list({file.resolve(): file for file in reversed([*files])}.values())[::-1]
 
 
 def _identify(stem: str, file: Path, layout: Layout) -> Found | None:

@@ -1,18 +1,22 @@
 """Finds the patients below a folder by a layout, with their files per sequence and their split."""
 
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
 
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault, listed
 from dataset_conversion.files.images import printable
+from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import LabelFiles, Layout
-from dataset_conversion.raw.listing import Found, Unused, find_files
+from dataset_conversion.raw.listing import Found, Listing, Unused, different, find_files
 from dataset_conversion.raw.persons import person_of
 from dataset_conversion.raw.unused import sort_unused
+
+log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 TRUTH = "truth.json"
@@ -24,8 +28,9 @@ class Patient:
     """One case: a file for each sequence present, and the files of its label, none if it has no label.
 
     person: the patient, who may have cases of several time points. fault: the problem with the files' names, if any.
-    unused: a sentence for each image that lies with the patient's and is not used. has_pseudonym: nothing that is
-    written may name the source or carry text of its headers.
+    hidden: why a sequence that the patient has is not among the images, by sequence. unused: a sentence for each image
+    that lies with the patient's and is not used. has_pseudonym: nothing that is written may name the source or carry
+    text of its headers.
     """
 
     person: str
@@ -34,6 +39,7 @@ class Patient:
     label: tuple[Path, ...] = ()
     label_mapping: Mapping[int, int] | None = None
     fault: Fault | None = None
+    hidden: Mapping[str, Fault] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     has_pseudonym: bool = False
 
@@ -52,13 +58,14 @@ class Patient:
 
 
 def find_patients(
-    source: Path, layout: Layout, *, val: Collection[str] = (), test: Collection[str] = ()
+    source: Path, layout: Layout, *, val: Collection[str] = (), test: Collection[str] = (), secret: bool = False
 ) -> dict[str, Patient]:
     """All cases below ``source`` by id: the patient's, with ``_`` and the time point where the layout has time points.
 
     ``val`` and ``test`` name patients or cases, before what the layout says of the split. A case of which two files are
-    one image has a ``fault``. Raises Fault where there is nobody, ``val`` or ``test`` name somebody who is not there,
-    two cases have one id, or the time points of a patient would come into different splits.
+    one image has a ``fault``. What is not used is logged; in numbers, where names are ``secret``. Raises Fault where
+    there is nobody, ``val`` or ``test`` name somebody who is not there, two cases have one id, or the time points of a
+    patient would come into different splits.
     """
     if not source.is_dir():
         raise Fault(f"{source} is not a folder", remedy="Give the folder above the patients.")
@@ -79,6 +86,7 @@ def find_patients(
     if strangers := {*val, *test} - {*persons, *ids.values()}:
         remedy = f"Choose among {', '.join(sorted(persons))}."
         raise Fault(f"no such patient: {', '.join(sorted(strangers))}", remedy=remedy)
+    unread = _by_case(unused)
     patients = {}
     for who, files in sorted(by_case.items()):
         person, case = person_of_case[who], ids[who]
@@ -91,14 +99,23 @@ def find_patients(
             images, (label, mapping) = _images(case, files), _label(case, files)
         except Fault as found:
             images, (label, mapping), fault = {}, ((), None), found
-        folders = {part for found in files for part in found.file.relative_to(source).parts[:-1]}
-        has_label = any(found.label for found in files)
-        split = _split(layout, {person, case}, folders, has_label=has_label, val=val, test=test)
-        fault = fault or _dead_link(files)
-        patients[case] = Patient(person, split, images, label, mapping, fault, _not_chosen(files, images, label))
+        below = _splits_of_folders(layout, [found.file.relative_to(source) for found in files])
+        has_label = any(found.label for found in (*files, *unread[who]))
+        split = _split(layout, {person, case}, below, has_label=has_label, val=val, test=test)
+        if len(below) > 1 and not {person, case} & {*val, *test}:
+            problem = f"its files lie below folders of different splits: {', '.join(below)}"
+            fault = fault or Fault(problem, remedy="A patient belongs to one split: list it under --val or --test.")
+        hidden = _hidden(files, unread[who])
+        fault = fault or next(iter(hidden.values()), None)
+        of_images = {name: why for name, why in hidden.items() if name is not None}
+        others = _not_chosen(files, images, label)
+        patients[case] = Patient(person, split, images, label, mapping, fault, of_images, others)
     lost = {printable("_".join(link.relative_to(source).parts)): link for link in listing.lost}
     patients |= {name: Patient(name, "test", {}, fault=_dead(lost[name])) for name in lost.keys() - patients.keys()}
-    return _with_unused(_whole_persons(patients), unused, source)
+    patients, nobodys = _with_unused(_whole_persons(patients), unused, source)
+    for sentence in _in_numbers(nobodys, listing) if secret else _in_words(patients, nobodys, listing):
+        log.warning("%s", sentence)
+    return patients
 
 
 def require_fitting(layout: Layout, patients: Mapping[str, Patient]) -> None:
@@ -135,31 +152,68 @@ def _nothing_found(source: Path, layout: Layout, unused: Sequence[Unused]) -> Fa
     return Fault(problem, remedy="Give the folder above the patients, or another layout.")
 
 
-def _dead_link(files: Sequence[Found]) -> Fault | None:
-    """A link to nowhere is no absent sequence: the image exists, and is not here."""
-    dead = next((found.file for found in files if not found.file.exists()), None)
-    return None if dead is None else _dead(dead)
-
-
 def _dead(link: Path) -> Fault:
     return Fault(DEAD_LINK, file=link, remedy=LINK_REMEDY)
 
 
+def _by_case(unused: Sequence[Unused]) -> dict[tuple[str, str], list[Found]]:
+    """Patient and time point -> the files that would be theirs, but for a type that is not read."""
+    by_case: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for each in unused:
+        if each.known is not None:
+            by_case[each.known.patient, each.known.time].append(each.known)
+    return by_case
+
+
+def _hidden(files: Sequence[Found], unread: Sequence[Found]) -> dict[str | None, Fault]:
+    """By sequence, None for the label: it is no absent one where a link leads to nowhere, or no file is of a type that
+    is read."""
+    dead = {found.sequence: _dead(found.file) for found in files if not found.file.exists()}
+    there = {found.sequence for found in files}
+    return {found.sequence: _unread(found) for found in unread if found.sequence not in there} | dead
+
+
+def _unread(found: Found) -> Fault:
+    problem = f"this type of file is not read, and it is the only {found.sequence or 'label'}"
+    remedy = "Convert it to NIfTI (DICOM with seqdropout dicom), or remove it from the folder."
+    return Fault(problem, file=found.file, remedy=remedy)
+
+
 def _not_chosen(files: Sequence[Found], images: Mapping[str, Path], label: Sequence[Path]) -> tuple[str, ...]:
-    chosen = {*images.values(), *label}
-    others = [found for found in files if found.file not in chosen]
+    chosen = {file.resolve() for file in (*images.values(), *label)}
+    others = [found for found in files if found.file.resolve() not in chosen]
     return tuple(
         printable(f"{found.file} is not used: another {found.sequence or 'label'} is preferred") for found in others
     )
 
 
-def _with_unused(patients: Mapping[str, Patient], unused: Sequence[Unused], source: Path) -> dict[str, Patient]:
-    """The patients with what lies among their images and is not used, and a fault for each folder without any other."""
+def _with_unused(
+    patients: Mapping[str, Patient], unused: Sequence[Unused], source: Path
+) -> tuple[dict[str, Patient], list[str]]:
+    """The patients with what lies among their images and is not used, and a fault for each folder without any other;
+    and sentences about what is nobody's."""
     files = {case: (patient.person, (*patient.images.values(), *patient.label)) for case, patient in patients.items()}
-    said, faults = sort_unused(unused, files, source)
+    said, nobodys, faults = sort_unused(unused, files, source)
     result = {case: replace(each, unused=(*each.unused, *said.get(case, ()))) for case, each in patients.items()}
     strangers = {name: Patient(name, "test", {}, fault=fault) for name, fault in faults.items()}
-    return dict(sorted({**strangers, **result}.items()))
+    return dict(sorted({**strangers, **result}.items())), nobodys
+
+
+def _in_words(patients: Mapping[str, Patient], nobodys: Sequence[str], listing: Listing) -> Iterator[str]:
+    """What is not used of the patients', of nobody's, and links that were left out."""
+    for case, patient in patients.items():
+        yield from (f"{case}: {sentence}" for sentence in patient.unused)
+    yield from nobodys
+    for link in listing.left_out:
+        yield printable(f"{link} is a link to a folder that has been looked into; left out")
+
+
+def _in_numbers(nobodys: Sequence[str], listing: Listing) -> Iterator[str]:
+    """The same without a name; what is the patients' is said where they have their pseudonyms."""
+    if nobodys:
+        yield f"not used, since nobody's: {n_of(len(nobodys), 'image')} (their names: --dry-run without --key)"
+    if listing.left_out:
+        yield f"left out: {n_of(len(listing.left_out), 'link')} to folders that have been looked into"
 
 
 def _require_different(ids: Mapping[tuple[str, str], str]) -> None:
@@ -187,27 +241,34 @@ def _label(case: str, files: Sequence[Found]) -> tuple[tuple[Path, ...], Mapping
     best = min(labels, key=lambda found: found.preference)
     kind: LabelFiles = best.label  # type: ignore[assignment]
     if kind.unite:
-        return tuple(found.file for found in labels if found.label is kind), kind.mapping
+        return tuple(different(found.file for found in labels if found.label is kind)), kind.mapping
     chosen = [found.file for found in labels if found.preference == best.preference]
     return (_only(chosen, f"the label of {case}"),), kind.mapping
 
 
 def _only(files: Sequence[Path], what: str) -> Path:
-    if len(files) > 1:
+    if len(files) > 1 and len(files := different(files)) > 1:
         raise Fault(f"{files[0]} and {files[1]} are both {what}", remedy="Remove one of them from the folder.")
     return files[0]
+
+
+def _splits_of_folders(layout: Layout, files: Sequence[Path]) -> list[str]:
+    """The splits that the folders above the files stand for, each once."""
+    folders = layout.split_of_folder.items()
+    said = (next((split for folder, split in folders if folder in file.parts[:-1]), None) for file in files)
+    return list(dict.fromkeys(filter(None, said)))
 
 
 def _split(
     layout: Layout,
     names: set[str],
-    folders: set[str],
+    below: Sequence[str],
     *,
     has_label: bool,
     val: Collection[str],
     test: Collection[str],
 ) -> Split:
-    said = next((split for folder, split in layout.split_of_folder.items() if folder in folders), None)
+    said = next(iter(below), None)
     if names & set(val):
         said = "val"
     elif names & set(test):

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import on_grid_of
 from dataset_conversion.files.images import read_image
+from dataset_conversion.raw.contrast import require_contrast
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,15 @@ def usable_images(
     """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
 
     nan: as ``read_image`` has it. trust_geometry: images of one size get the geometry of the first of those left.
-    Raises Fault where none is left, one cannot be read, or two of those left lie on different grids.
+    Raises Fault where none is left, one cannot be read or has too little contrast, or two of those left lie on
+    different grids.
     """
     images = {channel: read_image(file, nan=nan) for channel, file in files.items()}
     usable = {channel: image for channel, image in images.items() if not is_constant(image, files[channel])}
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
+    for channel, image in usable.items():
+        require_contrast(image, files[channel])
     first = next(iter(usable))
     return {
         channel: on_grid_of(usable[first], image, files=(files[first], files[channel]), trust_geometry=trust_geometry)

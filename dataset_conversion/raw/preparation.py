@@ -28,6 +28,7 @@ from dataset_conversion.files.images import read_image
 from dataset_conversion.files.label_values import label_array, value_faults, voxels_of_value
 from dataset_conversion.files.storage_order import storage_order as order_of
 from dataset_conversion.files.storage_order import stored_as, stored_like
+from dataset_conversion.raw.contrast import require_contrast
 from dataset_conversion.raw.patients import Patient
 from dataset_conversion.raw.placeholders import is_constant
 from dataset_conversion.registration.checkerboard import checkerboard
@@ -108,9 +109,10 @@ def prepare_patient(
         if name in patient.images:
             series, said = _read(patient.images[name], preparation)
             warnings += [f"{name}: {said}"] if said else []
-            if is_constant(series.image, series.file):
+            if is_constant(series.image, _shown(patient, name, series.file)):
                 warnings.append(f"{name}: one value everywhere, written as absent")
             else:
+                require_contrast(series.image, series.file)
                 usable[name] = series
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
@@ -134,7 +136,8 @@ def prepare_patient(
         warnings.append(EMPTY_LABEL)
     face = None
     if (how := preparation.skull_strip or preparation.deface) is not None:
-        brain = _brain(case, moved[reference], how, trust_geometry=preparation.trust_geometry)
+        shown = _shown(patient, reference, moved[reference].file)
+        brain = _brain(case, moved[reference].image, how, shown, trust_geometry=preparation.trust_geometry)
         if preparation.skull_strip is None:
             moved, face = _defaced(case, moved, reference, brain)
         else:
@@ -142,6 +145,11 @@ def prepare_patient(
         pictures = {}  # the checkerboards show the face
     warnings += [f"{name}: absent, written as zeros" for name in order if name not in moved]
     return Prepared(moved, label, label_sha256, pictures, warnings, face)
+
+
+def _shown(patient: Patient, name: str, file: Path) -> Path:
+    """The file of a sequence, or of the label, for a message; its path may name the patient."""
+    return Path(f"the {name}") if patient.has_pseudonym else file
 
 
 def _read(file: Path, preparation: Preparation) -> tuple[PreparedSeries, str]:
@@ -208,6 +216,8 @@ def _registered(
             picture = _checkerboard(fixed, series, fault.attempt, f"{name} on {reference}: failed")
             problem = f"{name}: {fault.problem}"
             raise Unregistered(problem, remedy=fault.remedy, name=name, picture=picture) from fault
+        except Fault as fault:
+            raise Fault(f"{name}: {fault.problem}", remedy=fault.remedy) from fault
         if found.skipped:
             moved[name] = replace(_with_one_header(fixed, series), registration=found)
             continue
@@ -247,14 +257,17 @@ def _checkerboard(fixed: PreparedSeries, series: PreparedSeries, found: Registra
     return checkerboard(fixed.image, before, after, title)
 
 
-def _brain(case: str, reference: PreparedSeries, how: str, *, trust_geometry: bool) -> sitk.Image:
-    """The brain mask on the reference's grid, from the extractor or the folder of masks."""
+def _brain(case: str, reference: sitk.Image, how: str, shown: Path, *, trust_geometry: bool) -> sitk.Image:
+    """The brain mask on the reference's grid, from the extractor or the folder of masks.
+
+    shown: the reference series' file, as messages name it.
+    """
     if not Path(how).is_dir():
-        return brain_mask_by(how, reference.image)
+        return brain_mask_by(how, reference)
     file = Path(how) / f"{case}.nii.gz"
     if not file.is_file():
         raise Fault(f"no brain mask {file}", remedy="Add the mask, or choose a brain extractor.")
-    return on_grid_of(reference.image, read_image(file), files=(reference.file, file), trust_geometry=trust_geometry)
+    return on_grid_of(reference, read_image(file), files=(shown, file), trust_geometry=trust_geometry)
 
 
 def _defaced(
@@ -284,7 +297,7 @@ def _read_label(patient: Patient, preparation: Preparation, warnings: list[str])
         warnings += [f"label: {said}"] if said else []
         label = _in_values(image, mapping, file)
         if mapped is not None:
-            files = (patient.label[0], file)
+            files = (_shown(patient, "label", patient.label[0]), _shown(patient, "label", file))
             placed = on_grid_of(mapped, label, files=files, trust_geometry=preparation.trust_geometry)
             if not on_same_grid(mapped, label):
                 warnings.append("label: its files' headers differ, that of the first was used (--trust-geometry)")

@@ -1,6 +1,7 @@
 """Gives patients of any layout pseudonyms, and keeps their names out of all that is written."""
 
 import hmac
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,9 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.plurals import n_of
 from dataset_conversion.pseudonyms import pseudonym
 from dataset_conversion.raw.patients import Patient
 
+log = logging.getLogger(__name__)
+
+_WHERE = "run convert --dry-run without --key"
 _SHORT_TIME = re.compile(r"[A-Za-z]?\d{0,3}[A-Za-z]?")
 """Of a time point: too short for a date or a name."""
 
@@ -28,10 +33,10 @@ def under_pseudonyms(patients: Mapping[str, Patient], key: bytes) -> dict[str, P
             raise Fault(f"two cases would have the pseudonym {name}", remedy="Use another key.")
         fault = patient.fault
         if fault is not None:
-            remedy = "Run convert --dry-run without --key, which names them."
-            fault = Fault("its files, or their names, are at fault", remedy=remedy)
-        # what is not used would be named, too
-        renamed[name] = replace(patient, person=person, fault=fault, unused=(), has_pseudonym=True)
+            fault = Fault("its files, or their names, are at fault", remedy=f"Their names: {_WHERE}.")
+        if patient.unused:
+            log.warning("%s: not used: %s (%s)", name, n_of(len(patient.unused), "image"), _WHERE)
+        renamed[name] = replace(patient, person=person, fault=fault, hidden={}, unused=(), has_pseudonym=True)
     return dict(sorted(renamed.items()))
 
 
@@ -55,6 +60,8 @@ def without_names(text: str, patient: Patient) -> str:
     """A sentence about the patient in which no file of the source is named."""
     files = {str(file): f"the {name}" for name, file in patient.images.items()}
     files |= {str(file): "the label" for file in patient.label}
+    # as a Fault or an OSError writes bytes that are no UTF-8
+    files |= {file.encode("utf-8", "backslashreplace").decode("utf-8"): name for file, name in files.items()}
     # the longest first: a name may begin as another does
     for file in sorted(files, key=len, reverse=True):
         text = text.replace(file, files[file])

@@ -1,6 +1,5 @@
 """Says of every image that is not used whose it is, and of every folder of which no image is used that it is none."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +8,6 @@ from dataset_conversion.faults import Fault, listed
 from dataset_conversion.files.images import printable
 from dataset_conversion.raw.listing import Unused
 
-log = logging.getLogger(__name__)
-
 NOT_PATIENTS = ("derivatives", "sourcedata", "code", "phenotype")
 """Folders of BIDS beside the patients'."""
 
@@ -18,22 +15,36 @@ Files = Mapping[str, tuple[str, Sequence[Path]]]
 """Case -> the patient and the files that are used of it."""
 
 
-def sort_unused(unused: Sequence[Unused], files: Files, source: Path) -> tuple[dict[str, list[str]], dict[str, Fault]]:
-    """Sentences by case, which are logged, too; and by the name of a folder that is no case's what is wrong with it."""
+def sort_unused(
+    unused: Sequence[Unused], files: Files, source: Path
+) -> tuple[dict[str, list[str]], list[str], dict[str, Fault]]:
+    """Sentences by case; sentences about what is nobody's; and what is wrong with a folder of which no image is used,
+    by its name."""
+    nobodys: list[str] = []
     said: dict[str, list[str]] = defaultdict(list)
     strangers: dict[str, list[str]] = defaultdict(list)
     owners = _owners(files, source)
     for each in unused:
         path, sentence = each.file.relative_to(source), printable(f"{each.file} is not used: {each.why}")
-        case = next((owners[folder] for folder in path.parents if folder in owners), None)
-        if case is not None:
+        name = printable("_".join(path.parts[:-1]) or path.name)
+        case = next((owners[folder] for folder in path.parents if folder in owners), name)
+        if case in files and not _is_of_another_time(each, files[case][0], files):
             said[case].append(sentence)
-            log.warning("%s: %s", case, sentence)
         elif each.known is None and (len(path.parts) == 1 or path.parts[0] in NOT_PATIENTS):
-            log.warning("%s", sentence)
+            nobodys.append(sentence)
         else:
-            strangers[printable("_".join(path.parts[:-1]) or path.name)].append(f"{path.name} ({each.why})")
-    return said, {name: _none_used(name, names) for name, names in strangers.items() if name not in files}
+            strangers[_case_id(each) if case in files else name].append(f"{path.name} ({each.why})")
+    return said, nobodys, {name: _none_used(name, names) for name, names in strangers.items()}
+
+
+def _is_of_another_time(unused: Unused, person: str, files: Files) -> bool:
+    """Whether it would be an image of a time point of this person of which nothing is used."""
+    known = unused.known
+    return known is not None and known.time != "" and known.patient == person and _case_id(unused) not in files
+
+
+def _case_id(unused: Unused) -> str:
+    return "" if unused.known is None else f"{unused.known.patient}_{unused.known.time}"
 
 
 def _none_used(name: str, files: Sequence[str]) -> Fault:

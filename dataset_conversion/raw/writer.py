@@ -138,8 +138,8 @@ def write_raw_dataset(
 
 def _preparation_record(dataset: RawDataset, preparation: Preparation, *, trains: bool) -> PreparationRecord:
     """How the training images were prepared; that of other patients only where there are none of them."""
-    described = read_json_if_there(dataset.folder / "dataset.json", WithPreparation)
-    before = (described or {}).get(PREPARATION)
+    described = read_json_if_there(dataset.folder / "dataset.json", WithPreparation) or {}
+    before = described.get("preparation")
     how = preparation.skull_strip or preparation.deface
     now = PreparationRecord(
         reference=dataset.reference,

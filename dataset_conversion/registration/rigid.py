@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.grids import on_same_grid
+from dataset_conversion.plurals import n_of
 from dataset_conversion.registration.similarity import BINS, SAMPLES, SEED, clipped, gain, similarity
 
 LEVELS_MM = (8.0, 4.0, 1.0)
@@ -84,7 +85,20 @@ def _one_thread() -> Iterator[None]:
 
 
 def _coarsened(image: sitk.Image, width_mm: float) -> sitk.Image:
-    return sitk.BinShrink(image, [max(1, round(width_mm / spacing)) for spacing in image.GetSpacing()])
+    return sitk.BinShrink(image, _factors(image, width_mm))
+
+
+def _factors(image: sitk.Image, width_mm: float) -> list[int]:
+    return [max(1, round(width_mm / spacing)) for spacing in image.GetSpacing()]
+
+
+def _require_thick(image: sitk.Image) -> None:
+    """Raises Fault where an axis is shorter than a voxel of the coarsest level: what is searched there is a volume."""
+    for n, factor, spacing in zip(image.GetSize(), _factors(image, LEVELS_MM[0]), image.GetSpacing(), strict=True):
+        if n < factor:
+            problem = f"too thin to be registered: {n_of(n, 'voxel')} of {spacing:.3g} mm along one axis"
+            remedy = "If the series lie on each other, convert them with --register never; else leave this patient out."
+            raise Fault(problem, remedy=remedy)
 
 
 def _blurred(image: sitk.Image) -> sitk.Image:
@@ -162,9 +176,11 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     Raises Diverged if both searches end more than 50 mm or 30 degrees from their start, at a clearly lower similarity,
     or without a peak: moving by 4 mm or 4 degrees, any way, has to cost at least 0.01 of similarity; and if the mirror
     image of the series is more similar by over 0.02, since then left and right are exchanged in one of the two.
-    Raises Fault for an image that is no volume or holds one value only.
+    Raises Fault for an image that is no volume, is too thin, or holds one value only.
     """
     fixed, other = clipped(reference), clipped(moving)
+    for image in (fixed, other):
+        _require_thick(image)
     same_grid = on_same_grid(reference, moving)
     if same_grid:
         # only on one grid can the voxels of both images coincide

@@ -8,10 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from dataset_conversion.faults import Fault
+from dataset_conversion.files.headers import require_place
 from dataset_conversion.files.images import read_image, with_usable_values
-from dataset_conversion.files.nifti import LARGEST_IMAGE_VOXELS, read_voxels
+from dataset_conversion.files.nifti import read_voxels
 from dataset_conversion.files.nifti_axes import LARGEST_SKEW, DoubtfulAxes, skew, unit_axes
+from dataset_conversion.files.size_limit import require_not_too_large
 from dataset_conversion.registration.rigid import resample
 
 _NEARLY_WHOLE = 1e-3
@@ -34,6 +35,7 @@ def read_straightened(
         said, affine = doubt.doubt, np.diag([-1.0, -1.0, 1.0, 1.0]) @ doubt.affine  # RAS to LPS
     if skew(affine) <= LARGEST_SKEW:
         _place(voxels, affine, affine[:3, 3])
+        require_place(voxels, path)
         return voxels, f"{said}; the sform was taken"
     return _resampled(voxels, affine, path, is_label=is_label), f"{said}; resampled by the sform"
 
@@ -48,11 +50,10 @@ def _resampled(voxels: sitk.Image, affine: NDArray, path: Path, *, is_label: boo
     along = (corners @ affine[:3, :3].T + affine[:3, 3]) @ axes / widths  # (8, 3), in voxels of the new grid
     low = along.min(axis=0)  # not whole: the grid begins at the outermost voxel centre
     size = np.ceil(along.max(axis=0) - low - _NEARLY_WHOLE).astype(int) + 1  # no slice more for a rounding error
-    if np.prod(size, dtype=object) > LARGEST_IMAGE_VOXELS:
-        remedy = f"At most {LARGEST_IMAGE_VOXELS} voxels are accepted; correct the header."
-        raise Fault(f"at right angles it would have {' x '.join(map(str, size))} voxels", file=path, remedy=remedy)
+    require_not_too_large(size.tolist(), path, what="at right angles it would have")
     grid = sitk.Image(size.tolist(), sitk.sitkUInt8)
     _place(grid, affine, axes @ (low * widths))
+    require_place(grid, path)
     # the voxels have no geometry of their own: their position in mm is their index
     inverse = np.linalg.inv(affine)
     to_voxels = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())

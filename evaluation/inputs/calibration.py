@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.outcomes import Outcome, map_cases
+from dataset_conversion.plurals import plural
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.pooled import Pooled, pool
 from evaluation.inputs.thresholds import Method, Threshold, Thresholds
@@ -119,7 +120,7 @@ def lowest_within_budget(counts: Sequence[NDArray[np.int64]], fp_budget: float) 
     exceeding = np.flatnonzero(average > fp_budget)
     first = int(exceeding[-1]) + 1 if exceeding.size else 0
     if first == len(BUDGET_GRID):
-        problem = f"{average[-1]:g} false positives per patient even at {BUDGET_GRID[-1]}"
+        problem = f"{average[-1]:g} {plural(average[-1], 'false positive')} per patient even at {BUDGET_GRID[-1]}"
         raise Fault(problem, remedy="Allow more false positives, or train longer.")
     return BUDGET_GRID[first]
 

@@ -20,7 +20,7 @@ LOWEST = 0.01
 _SENTENCES: Mapping[Method, str] = {
     "dice": "the highest mean Dice of the validation patients",
     "youden_pooled": "Youden index over the pooled voxels of the validation patients",
-    "fp_budget": "the lowest that keeps to {fp_budget} false positives per validation patient",
+    "fp_budget": "the lowest that keeps the false positives per validation patient to {fp_budget}",
     "fixed": "as given",
     "default": "0.5, since none was given and no validation patients were named",
 }
@@ -66,10 +66,8 @@ class Thresholds:
             if t.youden is not None:
                 yield f"    Youden index of the pooled voxels {t.youden:.4g}"
             if None not in (t.n_lesions, t.n_found, t.fp_per_patient):
-                lesions = plural(t.n_lesions or 0, "lesion")
-                found = (
-                    f"{t.n_found} of {t.n_lesions} {lesions} found, {t.fp_per_patient:.3g} false positives per patient"
-                )
+                lesions, false = plural(t.n_lesions or 0, "lesion"), plural(t.fp_per_patient or 0, "false positive")
+                found = f"{t.n_found} of {t.n_lesions} {lesions} found, {t.fp_per_patient:.3g} {false} per patient"
                 dice = "undefined" if t.dice is None else f"{t.dice:.3f}"
                 yield f"    on these patients: mean Dice {dice}, {found}"
             if t.flat_from is not None and t.flat_to is not None:

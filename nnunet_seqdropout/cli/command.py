@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.size_limit import MAX_VOXELS, VARIABLE, limit_of
 from nnunet_seqdropout.cli import check as cli_check
 from nnunet_seqdropout.cli import conversion as cli_conversion
 from nnunet_seqdropout.cli import evaluation as cli_evaluation
@@ -20,6 +21,7 @@ from nnunet_seqdropout.cli import models as cli_models
 from nnunet_seqdropout.cli import prediction as cli_prediction
 from nnunet_seqdropout.cli import study as cli_study
 from nnunet_seqdropout.cli import subsets as cli_subsets
+from nnunet_seqdropout.cli.arguments import voxels
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, INTERRUPTED, NOTHING_DONE, READER_GONE, TERMINATED
 from nnunet_seqdropout.cli.stopping import Terminated, stoppable
 from nnunet_seqdropout.models.nnunet_folders import environment
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = logging.DEBUG if arguments.verbose else logging.ERROR if arguments.quiet else logging.INFO
     for room in ("nnunet_seqdropout", "evaluation", "dataset_conversion"):
         logging.getLogger(room).setLevel(level)
-    with stoppable(), warnings.catch_warnings():
+    with stoppable(), limit_of(arguments.max_voxels), warnings.catch_warnings():
         if not arguments.verbose:
             warnings.simplefilter("ignore")  # of other packages: ours are logged
         return _run(arguments)
@@ -73,7 +75,7 @@ def _env(arguments: argparse.Namespace) -> int:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of a sub-command, each of which takes -q and -v."""
+    """The parser of a sub-command, each of which takes -q, -v and --max-voxels."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -87,6 +89,13 @@ class CommandParser(argparse.ArgumentParser):
             ),
         ):
             how_much.add_argument(*words, action="store_true", default=argparse.SUPPRESS, help=does)
+        self.add_argument(
+            "--max-voxels",
+            type=voxels,
+            default=argparse.SUPPRESS,
+            metavar="N",
+            help=f"refuse images with more voxels. Default: {VARIABLE}, or {MAX_VOXELS}",
+        )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -94,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="seqdropout", description="Trains, runs and evaluates nnU-Net v2 on patients with missing MRI sequences."
     )
     parser.add_argument("--version", action="version", version=f"seqdropout {version('nnunet_seqdropout')}")
-    parser.set_defaults(verbose=False, quiet=False)
+    parser.set_defaults(verbose=False, quiet=False, max_voxels=None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
 
     env = commands.add_parser(

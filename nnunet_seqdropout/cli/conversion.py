@@ -161,8 +161,16 @@ def _convert(arguments: argparse.Namespace) -> int:
     layout = read_layout(arguments.layout_file or SHIPPED / f"{arguments.layout}.yaml")
     register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
     folder = folder_for_dataset(arguments.d, arguments.n)
-    patients = find_patients(arguments.source, layout, val=arguments.val, test=arguments.test)
-    require_fitting(layout, patients)
+    secret = arguments.key is not None and not arguments.dry_run
+    try:
+        patients = find_patients(arguments.source, layout, val=arguments.val, test=arguments.test, secret=secret)
+        require_fitting(layout, patients)
+    except Fault:
+        if not secret or not arguments.source.is_dir():
+            raise
+        # it would name patients and files
+        remedy = "To know why, run convert --dry-run without --key."
+        raise Fault("the patients cannot be taken from these files", file=arguments.source, remedy=remedy) from None
     if arguments.dry_run:
         dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
         code = _print_patients(patients, layout)

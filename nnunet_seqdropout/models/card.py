@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dataset_conversion.plurals import n_of
+
 NOT_GIVEN = "Not given."
 
 _PAGE = """# {dataset}, {trainer}
@@ -40,7 +42,8 @@ def model_card(said: Mapping[str, Any], *, about: str, evaluation: Mapping[str, 
         patterns = "It was trained without sequence dropout: all of them must be there."
     else:
         n_all = 2 ** len(said["sequences"]) - 1
-        patterns = f"It was trained on {dropout['patterns']} of the {n_all} subsets of them ({dropout['subset_law']})."
+        of_all = f"the {n_of(n_all, 'subset')} of them"
+        patterns = f"It was trained on {dropout['patterns']} of {of_all} ({dropout['subset_law']})."
     details = {
         "trainer": said["trainer"],
         "network": f"{network['class'].rpartition('.')[2]}, {network['parameters']:,} parameters",
@@ -75,7 +78,7 @@ def _results(evaluation: Mapping[str, Any]) -> str:
     settings, threshold = evaluation["settings"], evaluation["threshold"]
     target = settings.get("target_name") or settings.get("target")
     lines = [
-        f"{evaluation['totals']['n_patients']} patients; target: {target}; threshold: {threshold['source']}",
+        f"{n_of(evaluation['totals']['n_patients'], 'patient')}; target: {target}; threshold: {threshold['source']}",
         "",
         "| | mean | 95 % interval | patients |",
         "|---|---|---|---|",

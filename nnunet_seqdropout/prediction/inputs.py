@@ -155,7 +155,10 @@ def _of_patient(patient: Patient, channel_names: Sequence[str]) -> CaseFiles:
             problem = f"two files for {channel_names[channel]}: {files[channel]}, {file}"
             return CaseFiles({}, channel_names, (Fault(problem, remedy="Name the files one by one with --image."),))
         files[channel] = file
-    return CaseFiles(files, channel_names, (patient.fault,) if patient.fault and not files else (), tuple(notes))
+    hidden = tuple(fault for name, fault in patient.hidden.items() if channels_of(name, channel_names))
+    return CaseFiles(
+        files, channel_names, hidden or ((patient.fault,) if patient.fault and not files else ()), tuple(notes)
+    )
 
 
 def without(cases: Mapping[str, CaseInput], dropped: Collection[str], channel_names: Sequence[str]) -> dict:

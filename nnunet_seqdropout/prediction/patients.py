@@ -96,8 +96,10 @@ class UnpreparedPatient:
 
     def preview(self) -> Preview:
         """By names and headers alone."""
-        if self.patient.fault is not None:
-            raise self.patient.fault
+        hidden = [fault for name, fault in self.patient.hidden.items() if channels_of(name, self.channel_names)]
+        for fault in (*hidden, self.patient.fault):
+            if fault is not None:
+                raise fault
         files = self._channel_files
         if not files:
             raise Fault("no usable sequence", remedy=f"Give at least one of {', '.join(self.channel_names)}.")

@@ -1,6 +1,10 @@
 """Checks before any training that a study's design is possible with its cohort."""
 
+from pathlib import Path
+
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.dataset_json import stored_names
+from dataset_conversion.files.json_files import read_json
 from nnunet_seqdropout.study.folder import Study
 
 
@@ -25,11 +29,23 @@ def _require_each_to_validate_once(study: Study) -> None:
 
 
 def _require_folder_of_this_cohort(study: Study) -> None:
-    """nnU-Net takes one data set for each number."""
+    """nnU-Net takes one data set for each number, and all of a study have channels of one data set."""
+    ours = {*_stored(study.cohort.folder)}
+    for folder in sorted(study.raw_data.glob("Dataset*")):
+        if (folder / "dataset.json").is_file() and {*_stored(folder)} - ours:
+            raise _of_another(study, folder)
     for raw in map(study.raw, study.sequence_sets):
         if others := {*raw.parent.glob(f"{raw.name.partition('_')[0]}_*")} - {raw}:
-            problem = f"this is the study of another data set, {others.pop().name}"
-            raise Fault(problem, file=study.folder, remedy="Give another folder with -o.")
+            raise _of_another(study, others.pop())
+
+
+def _stored(folder: Path) -> list[str]:
+    return stored_names(read_json(folder / "dataset.json", keys=("channel_names",))["channel_names"])
+
+
+def _of_another(study: Study, raw: Path) -> Fault:
+    problem = f"this is the study of another data set, {raw.name}"
+    return Fault(problem, file=study.folder, remedy="Give another folder with -o.")
 
 
 def _require_validation_of_every_pattern(study: Study) -> None:

@@ -119,5 +119,5 @@ def _splits_of_nnunet(folder: Path, training: Sequence[str]) -> list[FoldCases]:
 
     if len(training) < N_FOLDS:
         remedy = "Declare validation patients with convert --val."
-        raise Fault(f"{len(training)} training patients are too few for five folds", file=folder, remedy=remedy)
+        raise Fault(f"too few training patients for five folds: {len(training)}", file=folder, remedy=remedy)
     return generate_crossval_split(list(training), seed=12345, n_splits=N_FOLDS)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
@@ -11,6 +12,7 @@ from dataset_conversion.files.names import require_name
 from nnunet_seqdropout.models.nnunet_folders import environment
 from nnunet_seqdropout.study.cohort import Cohort
 from nnunet_seqdropout.study.design import Arm, Design
+from nnunet_seqdropout.study.numbers import data_set_numbers
 from nnunet_seqdropout.study.runs import Run, all_runs, runs_of
 from nnunet_seqdropout.study.trainers import trainer_name
 
@@ -71,11 +73,16 @@ class Study:
             ours["nnUNet_def_n_proc"] = str(self.machine.n_workers)
         return ours
 
+    @property
+    def raw_data(self) -> Path:
+        """nnU-Net's raw data sets."""
+        return self.folder / "nnUNet_raw"
+
     def raw(self, sequences: Sequence[str]) -> Path:
         """Raises Fault where the channels of ``dataset.json`` have names that no folder can have."""
         file = self.cohort.folder / "dataset.json"
         joined = require_name("_".join(sequences), what="the data set of the channels", file=file)
-        return self.folder / "nnUNet_raw" / f"Dataset{self.dataset_id(sequences):03d}_{joined}"
+        return self.raw_data / f"Dataset{self.dataset_id(sequences):03d}_{joined}"
 
     def images(self, sequences: Sequence[str], part: str) -> Path:
         return self.folder / "images" / self.raw(sequences).name / part
@@ -129,5 +136,9 @@ class Study:
         return f"train/{trainer_name(run)}{own}/{self.raw(self.sequences(run.arm, scenario)).name}/fold_{fold}"
 
     def dataset_id(self, sequences: Sequence[str]) -> int:
-        """The number of the data set with these sequences: a bit for each channel, independent of the design."""
-        return sum(1 << self.cohort.channel_names.index(name) for name in sequences)
+        """The number of the data set with these sequences; see ``data_set_numbers``."""
+        return self._numbers[tuple(sequences)]
+
+    @cached_property
+    def _numbers(self) -> dict[tuple[str, ...], int]:
+        return data_set_numbers(self.cohort.channel_names, self.sequence_sets, self.raw_data)

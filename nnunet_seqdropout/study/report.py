@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dataset_conversion.files.staging import staged
+from dataset_conversion.plurals import n_of
 from evaluation.figures.evaluation import learning_figure, write_figures
 from evaluation.report.study import write_study_page
 from evaluation.tables.comparison import compare_with_all
@@ -113,7 +114,9 @@ def _facts(study: Study, steps: Steps) -> dict[str, str]:
         "dice": f"the highest mean Dice of the validation patients, {how}",
         "youden": f"Youden index over the pooled voxels of the validation patients, {how}",
         "argmax": "none: the most probable label",
-    }.get(str(design.threshold), f"the lowest with {design.threshold} false positives per validation patient at most")
+    }.get(
+        str(design.threshold), f"the lowest that keeps the false positives per validation patient to {design.threshold}"
+    )
     if len(design.folds) > 1 and design.threshold != "argmax":
         threshold += "; chosen on each fold's own model, applied to their ensemble"
     each = [f"fold {n}: {len(cohort.splits[n]['train'])} / {len(cohort.splits[n]['val'])}" for n in design.folds]
@@ -123,12 +126,13 @@ def _facts(study: Study, steps: Steps) -> dict[str, str]:
     versions = {f"{package} {number}" for record in trained for package, number in record.versions.items()}
     devices = {word for record in trained for word in record.how if word in ("cuda", "cpu", "mps")}
     available = "; ".join(f"{name.replace('_', ' ')}: {', '.join(has)}" for name, has in study.available.items())
+    slices = n_of(budget.slices_per_epoch, "slice")
     return {
         "Data": f"{cohort.folder.name}, patients to train / to validate: {'; '.join(each)}; "
         f"{len(study.test_cases)} to test{whose}",
         "Sequences": ", ".join(cohort.channel_names),
         "All test patients have": available,
-        "Budget": f"{budget.epochs} epochs of {budget.slices_per_epoch:,} slices for every model, {_seeds(study)}",
+        "Budget": f"{n_of(budget.epochs, 'epoch')} of {slices} for every model, {_seeds(study)}",
         "Configuration": f"{configurations}, {design.plans}; mirroring {'on' if design.mirroring else 'off'}",
         "Threshold": threshold,
         "Trained on": f"{', '.join(sorted(devices))}; {', '.join(sorted(versions))}",

@@ -10,6 +10,7 @@ from batchgenerators.utilities.file_and_folder_operations import isfile, join, l
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from dataset_conversion.files.preparation_record import KEY as PREPARATION
+from dataset_conversion.plurals import n_of
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings
 from nnunet_seqdropout.settings import require_not_negative, require_one_of, unknown_attributes
@@ -118,7 +119,7 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
     def get_tr_and_val_datasets(self) -> tuple:
         training, validation = super().get_tr_and_val_datasets()
         if self.forced_foreground == "lesions":
-            self.print_to_log_file(f"Finding the lesions of {len(training.identifiers)} training cases.")
+            self.print_to_log_file(f"Finding the lesions of {n_of(len(training.identifiers), 'training case')}.")
             training = BalancedByLesion(training)
         return training, validation
 
@@ -157,8 +158,8 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
         n_declared = len(load_json(splits_file)) if isfile(splits_file) else FOLDS_OF_NNUNET
         if int(self.fold) >= n_declared:
             raise ValueError(
-                f"Fold {self.fold} is not declared: {splits_file} has {n_declared} split(s). nnU-Net would make up a "
-                f"random one and mix the cohorts. Choose a fold from 0 to {n_declared - 1}, or all."
+                f"Fold {self.fold} is not declared: {splits_file} has {n_of(n_declared, 'split')}. nnU-Net would make "
+                f"up a random one and mix the cohorts. Choose a fold from 0 to {n_declared - 1}, or all."
             )
 
     def _say_what_nothing_reads(self) -> None:

@@ -66,7 +66,7 @@ class DicePerPattern(nnUNetTrainer):
         n_patches = sum(found["n_patches"] for found in dice.values())
         for name, found in dice.items():
             rounded = [round(value, 4) for value in found["dice"]]
-            self.print_to_log_file(f"Pseudo dice of {name} {rounded} ({found['n_patches']} of {n_patches} patches)")
+            self.print_to_log_file(f"Pseudo dice of {name} {rounded} (patches: {found['n_patches']} of {n_patches})")
         self.log_ours(LOGGED_AS, dice, nothing={})
 
     def log_ours(self, key: str, value: Any, *, nothing: Any) -> None:

@@ -345,7 +345,7 @@ def test_files_that_are_no_images_are_counted_and_passed_over(source, caplog):
     whole.with_name("damaged").write_bytes(whole.read_bytes()[:-20])
     (series,) = find_series(source)
     assert len(series.slices) == 5
-    assert "2 of 7 files are not DICOM images and were skipped, 1 of them DICOM files" in caplog.text
+    assert "skipped 2 of 7 files without a DICOM image, 1 of them marked as DICOM" in caplog.text
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path):
@@ -468,6 +468,27 @@ def test_from_dicom_to_the_data_set_nothing_names_the_patient(source, tmp_path, 
     printed = "".join(capfd.readouterr())
     assert "from 31.0 to 33.0 mm" in printed
     assert not [word for word in words if word.decode() in printed]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/dicom/Doe_Jane/IM1"), "it cannot be converted (Permission denied)"),
+        (RuntimeError("Symlink loop from '/dicom/Doe_Jane/IM1'"), "it cannot be converted (unexpected RuntimeError)"),
+    ],
+)
+def test_an_error_that_names_a_file_of_the_source_does_not_come_into_the_output(
+    source, tmp_path, capfd, monkeypatch, error, said
+):
+    def fail(_):
+        raise error
+
+    write_patient(source)
+    monkeypatch.setattr("dataset_conversion.dicom.convert.bytes_of", fail)
+    assert main(["dicom", str(source), "-o", str(tmp_path / "out"), "--key", str(tmp_path / "key")]) == 1
+    written = (tmp_path / "out" / "summary.json").read_text()
+    assert said in written
+    assert "Doe" not in written + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_an_impossible_size_is_refused_from_the_header(tmp_path, monkeypatch):
     file.write_bytes(gzip.compress(bytes(data)))
     with pytest.raises(Fault, match="declares 30000 x 30000 x 30000 voxels"):
         read_image(file)
-    monkeypatch.setattr(nifti, "LARGEST_IMAGE_VOXELS", 335)
+    monkeypatch.setenv("SEQDROPOUT_MAX_VOXELS", "335")
     with pytest.raises(Fault, match="declares 6 x 7 x 8 voxels"):
         read_image(save(tmp_path / "small.nii.gz", noise()))
 

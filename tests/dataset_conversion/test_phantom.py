@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,28 @@ def test_hospital_a_trains_with_four_sequences_and_hospital_b_has_no_bravo(cohor
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(cohort, tmp_path):
     assert phantom(tmp_path, "-np", "2") == 0
     assert content(tmp_path) == content(cohort)
+
+
+@pytest.mark.parametrize("options", [["--train", "-1"], ["--size", "0"]])
+def test_numbers_that_cannot_be_are_refused(tmp_path, capsys, options):
+    assert phantom(tmp_path, *options) == 2
+    assert "a number of patients is below 0, or the size below 1" in capsys.readouterr().err
+
+
+def test_the_room_that_the_shapes_need_is_looked_at_first(cohort, tmp_path, capsys, monkeypatch):
+    """By hand: 48 x 48 x 40 voxels of two bytes, four series and twice three, of which at most .4 is left."""
+    needed = 737_280
+    usage = namedtuple("usage", "total used free")
+    taken = sum(len(written) for name, written in content(cohort).items() if name.endswith(".nii.gz"))
+    assert needed / 3 < taken < needed
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, needed - 1))
+    assert phantom(tmp_path / "out") == 2
+    assert f"out has 737,279 bytes free, up to {needed:,} are needed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    # those who are there need none
+    shutil.copytree(cohort, tmp_path / "there")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 0))
+    assert phantom(tmp_path / "there") == 0
 
 
 def test_another_seed_gives_other_patients(cohort, tmp_path):

@@ -241,7 +241,7 @@ def test_thousands_of_values_are_one_short_line(dataset, check):
 def test_the_five_most_frequent_of_unknown_values_are_listed():
     voxels = {2.0: 1, 3.0: 9, 4.0: 2, 5.0: 7, 6.0: 3}
     for found, said in (
-        (voxels, "3 (9 voxels), 5 (7 voxels), 6 (3 voxels), 4 (2 voxels), 2 (1 voxels)"),
+        (voxels, "3 (9 voxels), 5 (7 voxels), 6 (3 voxels), 4 (2 voxels), 2 (1 voxel)"),
         ({**voxels, 7.0: 8}, "3 (9 voxels), 7 (8 voxels), 5 (7 voxels), 6 (3 voxels), 4 (2 voxels) and 1 more"),
     ):
         (fault,) = value_faults(found, known=(1,), file=Path("A.nii.gz"))

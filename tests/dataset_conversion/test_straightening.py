@@ -149,7 +149,7 @@ def test_other_faults_of_a_sheared_image_are_found_all_the_same(tmp_path, harm):
     file = save(tmp_path / "i.nii.gz", voxels, SHEARED, codes=(1, 0))
     if harm == "truncated":
         file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(Fault, match="truncated" if harm == "truncated" else "1 voxels are NaN"):
+    with pytest.raises(Fault, match="truncated" if harm == "truncated" else "1 voxel is NaN"):
         read_straightened(file)
     if harm == "nan":
         assert np.isfinite(sitk.GetArrayFromImage(read_straightened(file, nan="zero")[0])).all()

@@ -319,11 +319,11 @@ def changed(folders, **change):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"value": 255}, "unknown label values 255 (1 voxels)"),
-        ({"value": 4}, "unknown label values 4 (1 voxels)"),
-        ({"value": -1}, "unknown label values -1 (1 voxels)"),
-        ({"value": 0.5, "dtype": np.float32}, "values that are not whole numbers: 0.5 (1 voxels)"),
-        ({"value": np.nan, "dtype": np.float32}, "1 voxels are NaN or infinite"),
+        ({"value": 255}, "unknown label values 255 (1 voxel)"),
+        ({"value": 4}, "unknown label values 4 (1 voxel)"),
+        ({"value": -1}, "unknown label values -1 (1 voxel)"),
+        ({"value": 0.5, "dtype": np.float32}, "values that are not whole numbers: 0.5 (1 voxel)"),
+        ({"value": np.nan, "dtype": np.float32}, "1 voxel is NaN or infinite"),
         ({"origin": (0, 0, 3.0)}, "the corners are up to 3.0 mm apart"),
         ({"probability": np.nan}, "its values go from nan"),
         ({"probability": 7}, "its values go from"),

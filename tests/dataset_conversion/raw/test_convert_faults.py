@@ -147,7 +147,7 @@ def test_one_empty_label_is_said_and_empty_labels_alone_are_a_stop(source, raw, 
     save(source / "P2" / "seg.nii.gz", lesion(0))
     capsys.readouterr()
     assert convert(source) == 2
-    assert "all 2 labels of the training patients are empty. Do not plan or train" in capsys.readouterr().err
+    assert "all 2 labels are empty. Do not plan or train" in capsys.readouterr().err
 
 
 def test_one_patient_under_two_names_in_two_splits_is_refused(source, raw):

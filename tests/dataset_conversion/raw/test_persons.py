@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
+import sys
 from pathlib import Path
+from subprocess import run
 
 import nibabel
 import numpy as np
@@ -235,6 +238,44 @@ def test_with_a_key_nothing_that_is_written_names_anybody(source, raw, tmp_path,
     before = {file: file.stat().st_mtime_ns for file in raw.rglob("*.nii.gz")}
     assert convert(source, "--key", tmp_path / "key", *options) == 1
     assert {file: file.stat().st_mtime_ns for file in raw.rglob("*.nii.gz")} == before
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_with_a_key_nothing_on_the_screen_names_anybody(source, raw, tmp_path, workers):
+    """Neither what is not used, of a patient and of nobody, nor an image of one value, nor a name that is no UTF-8."""
+    for seed, name in enumerate(("Mustermann_Erika", "Mustermann_Max")):
+        write_patient(source / name, seed)
+        save(source / name / "Mustermann.nii.gz", noise(5 + seed))
+        save(source / name / "bravo.nii.gz", np.full(noise(0).shape, 7, np.int16))
+    save(source / "Mustermann.nii.gz", noise(9))
+    (source / "Mustermann_Max" / "flair.nii.gz").unlink()
+    (source / "Mustermann_Max" / "flair.nii.gz").symlink_to("Mustermann_gone")
+    (source / os.fsdecode(b"Mustermann_M\xfcller")).mkdir()
+    save(tmp_path / "bravo.nii.gz", noise(9))
+    (tmp_path / "bravo.nii.gz").rename(source / os.fsdecode(b"Mustermann_M\xfcller") / "bravo.nii.gz")
+    words = ["convert", "hospital_a", source, "-d", "1", "-n", "X", "--key", tmp_path / "key", "-np", workers]
+    words = [sys.executable, "-m", "nnunet_seqdropout.cli", *words, "--register", "never"]
+    process = run(words, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert "Mustermann" not in process.stdout + process.stderr
+    assert b"Mustermann" not in everything_written(tmp_path / "raw")
+    (case,) = read(raw / "manifest.json")["patients"]
+    assert f"{case}: not used: 1 image (run convert --dry-run without --key)" in process.stderr
+    assert "not used, since nobody's: 1 image" in process.stderr
+    assert "the bravo: every voxel is 7; treated as absent" in process.stderr
+
+
+@pytest.mark.parametrize("layout", ["ucsf_bmsr", "hospital_a"])
+def test_with_a_key_nor_does_a_fault_of_the_whole_source(source, raw, tmp_path, capsys, layout):
+    """Nothing fits the layout, or a patient is asked for who is not there, and the others would be listed."""
+    write_patient(source / "Mustermann_Erika", 0)
+    words = ("--key", tmp_path / "key", "--test", "Nobody")
+    assert convert(source, *words, layout=layout) == 2
+    printed = "".join(capsys.readouterr())
+    assert "Mustermann" not in printed
+    assert "To know why, run convert --dry-run without --key" in printed
+    assert convert(source, "--test", "Nobody", "--dry-run", layout=layout) == 2
+    assert "Mustermann" in capsys.readouterr().err
 
 
 def test_pseudonyms_are_those_of_the_key_and_keep_time_points(source, raw, tmp_path, capsys):

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout
+from dataset_conversion.raw.listing import find_files
 from dataset_conversion.raw.patients import find_patients
 from nnunet_seqdropout.cli.command import main
 
@@ -46,20 +47,57 @@ def convert(source: Path, layout: str = "hospital_a") -> int:
         ("flair.mgz", ".mgz is not read: convert it to .nii.gz"),
         ("flair.hdr", ".hdr is not read"),
         ("flair.mhd", ".mhd is not read"),
-        ("flair.dcm", ".dcm is not read: convert seqdropout dicom"),
+        ("flair.dcm", ".dcm is not read: convert it with seqdropout dicom"),
         ("flair_0000.nii.gz", "its name is none that the layout knows"),
         ("localizer.nii.gz", "its name is none that the layout knows"),
         ("scans/T1 axial.nii.gz", "its name is none that the layout knows"),
     ],
 )
 def test_what_is_not_used_of_a_patient_is_named(tmp_path, raw, caplog, name, why):
-    write(tmp_path / "in", "P1/bravo", "P1/t1_gd", "P1/seg", f"P1/{name}", "P2/bravo", "P2/seg")
+    write(tmp_path / "in", "P1/bravo", "P1/flair", "P1/seg", f"P1/{name}", "P2/bravo", "P2/seg")
     assert convert(tmp_path / "in") == 0
     patients = json.loads((raw / "manifest.json").read_text())["patients"]
     (said,) = [warning for warning in patients["P1"]["warnings"] if "is not used" in warning]
     assert f"P1/{name} is not used: {why}" in said
     assert f"P1: {said}" in caplog.text
     assert not any("not used" in warning for warning in patients["P2"]["warnings"])
+
+
+@pytest.mark.parametrize("name", ["flair.mgz", "flair.img", "FLAIR.nii.bz2", "flair.mhd", "flair.dcm", "seg.mgz"])
+def test_a_sequence_or_label_that_is_there_only_in_a_type_that_is_not_read_is_not_absent(tmp_path, raw, name):
+    write(tmp_path / "in", "P1/bravo", f"P1/{name}", "P2/bravo", "P2/seg")
+    if "seg" not in name:
+        write(tmp_path / "in", "P1/seg")
+    assert convert(tmp_path / "in") == 1
+    outcomes = json.loads((raw / "summary.json").read_text())["cases"]
+    assert (outcomes["P1"]["status"], outcomes["P2"]["status"]) == ("failed", "ok")
+    what = "label" if "seg" in name else "flair"
+    problem = f"this type of file is not read, and it is the only {what}"
+    assert outcomes["P1"]["problem"] == f"{tmp_path}/in/P1/{name}: {problem}"
+    assert "Convert it to NIfTI (DICOM with seqdropout dicom), or remove it" in outcomes["P1"]["remedy"]
+    assert not [*raw.glob("imagesT*/P1_*")]
+
+
+def test_a_time_point_of_types_that_are_not_read_is_no_note_on_another(tmp_path, raw, caplog):
+    """The files of all time points lie in one folder, which is the patient's."""
+    layout = tmp_path / "own.yaml"
+    layout.write_text(
+        "channels: [bravo, flair]\nlabels: {background: 0, lesion: 1}\nsplit: {default: train, unlabelled: test}\n"
+        'images: "{patient}/{time}_{sequence}"\nlabel: [{files: ["{patient}/{time}_seg"], map: {1: 1}}]\n'
+    )
+    write(tmp_path / "in", "P1/a_bravo", "P1/a_seg", "P1/b_bravo.mgz", "P1/b_seg.mgz", "P1/other")
+    words = ["convert", "generic", str(tmp_path / "in"), "--layout", str(layout), "-d", "1", "-n", "X"]
+    assert main([*words, "--register", "never"]) == 1
+    outcomes = json.loads((raw / "summary.json").read_text())["cases"]
+    assert outcomes["P1_a"]["status"] == "ok"
+    assert outcomes["P1_b"]["problem"].startswith("none of the images of P1_b is used: b_bravo.mgz (.mgz is not read")
+    assert f"P1_a: {tmp_path}/in/P1/other.nii.gz is not used" in caplog.text
+
+
+def test_what_lies_in_the_folder_of_two_patients_is_named(tmp_path, raw, caplog):
+    write(tmp_path / "in", "P1/bravo", "P1/seg", "P1/P2/bravo", "P1/P2/seg", "P1/AX")
+    assert convert(tmp_path / "in") == 0
+    assert f"P1: {tmp_path}/in/P1/AX.nii.gz is not used" in caplog.text
 
 
 def test_a_file_of_two_of_one_sequence_that_is_not_preferred_is_named(tmp_path):
@@ -119,6 +157,65 @@ def test_links_to_folders_and_files_are_followed_without_end(tmp_path):
     found = find_patients(tmp_path / "in", HOSPITAL_A)
     assert {"P1", "P2", "P3"} <= found.keys()
     assert found["P1"].images == {"bravo": tmp_path / "in" / "P1" / "bravo.nii.gz"}
+
+
+def test_folders_that_link_each_other_are_looked_into_once_and_not_on_every_way(tmp_path):
+    """Twelve of them have more than a thousand million ways through all others."""
+    write(tmp_path / "in", *(f"P{i}/bravo" for i in range(12)), "P0/AX")
+    for i in range(12):
+        for k in range(12):
+            (tmp_path / "in" / f"P{i}" / f"to_{k}").symlink_to(tmp_path / "in" / f"P{k}")
+    listing = find_files(tmp_path / "in", HOSPITAL_A)
+    assert len(listing.found) < 12 * 13
+    assert len(listing.unused) == 1
+    assert {f"P{i}" for i in range(12)} <= {found.patient for found in listing.found}
+
+
+def test_a_folder_that_is_linked_inside_its_own_tree_gives_its_patients_once(tmp_path, raw, caplog):
+    """Links to the folder above, to a folder beside, and from one file to another; nothing is a patient twice."""
+    write(tmp_path / "in", "A/P1/bravo", "A/P1/flair", "A/P1/seg", "A/P1/AX", "A/P2/bravo", "A/P2/seg")
+    (tmp_path / "in" / "A" / "P1" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "0_all").symlink_to(tmp_path / "in" / "A")
+    (tmp_path / "in" / "z_all").symlink_to(tmp_path / "in" / "A")
+    (tmp_path / "in" / "A" / "P1" / "fla.nii.gz").symlink_to("flair.nii.gz")
+    assert convert(tmp_path / "in") == 0
+    patients = json.loads((raw / "manifest.json").read_text())["patients"]
+    assert {*patients} == {"P1", "P2"}
+    assert patients["P1"]["sequences"]["flair"]["present"]
+    (said,) = [line for line in caplog.text.splitlines() if "is not used" in line]
+    assert "P1/AX.nii.gz is not used: its name is none that the layout knows" in said
+
+
+@pytest.mark.parametrize("split", ["one", "two"])
+def test_a_link_to_another_patient_is_a_second_patient_with_the_same_image(tmp_path, raw, caplog, split):
+    write(tmp_path / "in", "P1/bravo", "P1/seg", "P3/bravo", "P3/seg")
+    (tmp_path / "in" / "P2").symlink_to("P1")
+    words = ["convert", "hospital_a", str(tmp_path / "in"), "-d", "1", "-n", "X", "--register", "never"]
+    if split == "one":
+        assert main(words) == 0
+        assert "P2 has the same image as P1: they may be one patient under two names" in caplog.text
+    else:
+        assert main([*words, "--test", "P2"]) == 1
+        cases = json.loads((raw / "summary.json").read_text())["cases"]
+        assert cases["P2"]["problem"] == "it has the same image as P1, which is in another split"
+        assert [cases[case]["status"] for case in ("P1", "P2", "P3")] == ["failed", "failed", "ok"]
+
+
+def test_a_patient_who_is_linked_into_the_folders_of_two_splits_is_at_fault(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "channels: [bravo]\nlabels: {background: 0, lesion: 1}\nimages: '**/{patient}/{sequence}'\n"
+        "split: {default: train, folders: {training: train, testing: test}}\n"
+    )
+    layout = read_layout(tmp_path / "own.yaml")
+    write(tmp_path / "in", "store/P1/bravo", "store/P2/bravo")
+    for link in ("training/P1", "testing/P2", "testing/P1"):
+        (tmp_path / "in" / link).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / link).symlink_to(tmp_path / "in" / "store" / Path(link).name)
+    found = find_patients(tmp_path / "in", layout)
+    assert found["P2"].split == "test"
+    assert found["P2"].fault is None
+    assert "below folders of different splits: test, train" in str(found["P1"].fault)
+    assert find_patients(tmp_path / "in", layout, val=["P1"])["P1"].fault is None
 
 
 @pytest.mark.parametrize("name", ["flair", "seg"])

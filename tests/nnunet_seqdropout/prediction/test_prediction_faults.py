@@ -327,6 +327,19 @@ def test_two_sequences_of_a_layout_that_are_one_channel_of_the_model_fail_their_
     assert not list((tmp_path / "out").glob("*.nii.gz"))
 
 
+def test_a_sequence_that_is_there_but_not_as_a_file_that_is_read_is_not_absent(make_model, images, tmp_path):
+    """A label is of no concern, nor is a sequence that the model does not know."""
+    for case, name in (("B1", "flair.mgz"), ("B2", "seg.mgz"), ("B3", "t2.mgz"), ("B4", "t1.nii.gz")):
+        (tmp_path / "tree" / case).mkdir(parents=True)
+        shutil.copy(images / "P_0002.nii.gz", tmp_path / "tree" / case / f"{case}_t1ce.nii.gz")
+        (tmp_path / "tree" / case / f"{case}_{name}").symlink_to(images / ("gone" if case == "B4" else "P_0001.nii.gz"))
+    assert predict(tmp_path / "tree", tmp_path / "out", make_model("TinySeqDropout"), "--layout", "brats") == 1
+    found = outcomes(tmp_path / "out")
+    assert [found[case]["status"] for case in ("B1", "B2", "B3", "B4")] == ["failed", "ok", "ok", "failed"]
+    assert "B1_flair.mgz: this type of file is not read, and it is the only t2f" in found["B1"]["problem"]
+    assert "link to a file that is not there" in found["B4"]["problem"]
+
+
 def test_a_sequence_that_the_model_does_not_know_is_left_aside_and_named(make_model, images, tmp_path):
     tree = tmp_path / "tree"
     for name, channel in (("t1ce", 2), ("t2", 1)):

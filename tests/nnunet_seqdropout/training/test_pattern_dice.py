@@ -121,8 +121,8 @@ def test_the_logged_values_of_nnunet_are_those_of_nnunet(make_trainer):
     assert logged.pop("dice_per_pattern") == [expected]
     assert logged == stock.logger.get_checkpoint()
     log = Path(ours.log_file).read_text()
-    assert f"Pseudo dice of {COMPLETE} [0.8421] (2 of 3 patches)" in log
-    assert f"Pseudo dice of {WITHOUT_BRAVO} [0.25] (1 of 3 patches)" in log
+    assert f"Pseudo dice of {COMPLETE} [0.8421] (patches: 2 of 3)" in log
+    assert f"Pseudo dice of {WITHOUT_BRAVO} [0.25] (patches: 1 of 3)" in log
 
 
 def _validate(rank: int, folder: str) -> None:
