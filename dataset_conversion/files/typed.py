@@ -7,6 +7,7 @@ says what else a value must be.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
@@ -94,6 +95,8 @@ def expected(kind: Any) -> str:
         return f"{'one of ' if len(of) > 1 else ''}{', '.join(map(str, of))}"
     if origin in (Union, UnionType):
         return " or ".join(map(expected, of))
+    if origin is tuple and of[-1] is not ...:
+        return f"a list of {len(of)}"
     if is_typeddict(kind) or is_dataclass(kind):
         return _WORDS[dict]
     return _WORDS.get(origin or kind) or f"a {kind.__name__}"
@@ -151,7 +154,7 @@ def _list(content: Any, kind: Any, at: str) -> Any:
     of, is_tuple = get_args(kind), get_origin(kind) is tuple
     kinds = of if is_tuple and of[-1] is not ... else of[:1] * len(content)
     if len(kinds) != len(content):
-        raise Misfit(at, f"should be a list of {len(kinds)}, and is {shown(content)}")
+        raise _misfit(content, kind, at)
     values = [typed(value, each, f"{at}[{i}]") for i, (value, each) in enumerate(zip(content, kinds, strict=True))]
     return tuple(values) if is_tuple else values
 
@@ -194,4 +197,6 @@ def _hints(kind: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _joined(at: str, key: object) -> str:
+    if not re.fullmatch(r"[^\W\d][\w+-]*", str(key)):
+        return f"{at}[{shown(key)}]"
     return f"{at}.{key}" if at else str(key)

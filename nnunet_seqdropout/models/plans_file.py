@@ -36,8 +36,16 @@ class Plans(OurPlans):
     transpose_backward: Axes
 
 
+class Architecture(TypedDict):
+    network_class_name: str
+    arch_kwargs: dict[str, Any]
+    _kw_requires_import: list[str]
+
+
 class Configuration(TypedDict):
-    """The numbers of a configuration, with what it inherits, by which images are cut and resampled."""
+    """What we read of a configuration, with what it inherits."""
+
+    architecture: Architecture
 
     patch_size: Annotated[list[PositiveCount], Must("2 or 3 whole numbers", lambda sizes: len(sizes) in (2, 3))]
     spacing: Annotated[list[Positive], Must("2 or 3 numbers above 0", lambda sizes: len(sizes) in (2, 3))]
