@@ -13,7 +13,7 @@ from torch import nn
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json
-from dataset_conversion.files.typed import Must, Positive, PositiveCount, typed
+from dataset_conversion.files.typed import Must, Positive, PositiveCount, typed_of
 from nnunet_seqdropout.models.rescaling import OurPlans
 
 Axes = Annotated[list[int], Must("the axes 0, 1 and 2", lambda axes: sorted(axes) == [0, 1, 2])]
@@ -76,7 +76,8 @@ def configuration_of(plans: Mapping[str, Any], name: str, file: Path) -> tuple[P
     with blamed_on(file, f"reading the configuration {name}"):
         manager = PlansManager(plans)
         configuration = manager.get_configuration(name)
-        _require_sizes(typed(configuration.configuration, Configuration, f"configurations.{name}"))
+        how = {"remedy": REMEDY, "at": f"configurations.{name}"}
+        _require_sizes(typed_of(file, configuration.configuration, Configuration, **how))
         _look_up(manager, configuration)
     return manager, configuration
 
