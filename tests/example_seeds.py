@@ -26,6 +26,8 @@ def of_seed(name: str, *, dice, precision, n_found, fp, n_small_found, tpr, froc
     lesions = lesions[lesions["case"].isin(cases)].reset_index(drop=True)
     summary = {
         "command": "evaluate",
+        "version": "0.2.0",
+        "versions": {},
         "name": name,
         "synthetic": False,
         "settings": {"target": "1", "min_volumes_mm3": []},

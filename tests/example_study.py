@@ -8,6 +8,7 @@ import SimpleITK as sitk
 import torch
 from conftest import SEQUENCES
 
+from dataset_conversion.files.manifest_json import FoldCases
 from nnunet_seqdropout.study.cohort import Cohort
 from nnunet_seqdropout.study.design import Arm, Budget, Design
 from nnunet_seqdropout.study.folder import Study
@@ -35,7 +36,7 @@ def cohort(tmp_path: Path, **present: tuple[str, ...]) -> Cohort:
                 (folder / f"images{kind}" / f"{case}_{channel:04d}.nii.gz").write_bytes(f"{case}{channel}".encode())
     channels = ", ".join(f'"{i}": "{name}"' for i, name in enumerate(SEQUENCES))
     (folder / "dataset.json").write_text(f'{{"channel_names": {{{channels}}}, "file_ending": ".nii.gz"}}')
-    splits = [{"train": list("ABCD"), "val": ["V"]}, {"train": ["V", "B", "C", "D"], "val": ["A"]}]
+    splits: list[FoldCases] = [{"train": list("ABCD"), "val": ["V"]}, {"train": ["V", "B", "C", "D"], "val": ["A"]}]
     training, test = tuple("ABCDV"), ("S", "T")
     return Cohort(folder, SEQUENCES, ".nii.gz", has, {"background": 0, "lesion": 1}, training, test, splits)
 

@@ -1,10 +1,10 @@
 """Mutates texts, archives and checkpoints and runs the commands that read them.
 
-``python mutated_texts.py NUMBER SEED [FOLDER [WORD]]`` does so in a process of its own, whose memory is bounded, and
-prints as JSON what came of it: how many ended with which exit code, and every one that ended otherwise, which FOLDER
-keeps. WORD: only the readers whose name has it.
+``python mutated_texts.py NUMBER SEED`` does so in a process of its own, whose memory is bounded, and prints as JSON
+what came of it: how many ended with which exit code, and every one that ended otherwise.
 """
 
+import argparse
 import copy
 import faulthandler
 import io
@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -200,16 +200,25 @@ def checkpoint_changed(file: Path, folder: Path, rng: np.random.Generator) -> No
 
 def archive_changed(file: Path, rng: np.random.Generator) -> None:
     """A file of it changed, with checksums that fit, so that it is read."""
-    with zipfile.ZipFile(file) as opened:
-        files = {name: opened.read(name) for name in opened.namelist()}
+    files = archived(file)
     name = one_of([*files], rng)
     if name.endswith(".json") and rng.random() < 0.8:
         files[name] = as_json(structure_changed(json.loads(files[name]), rng))
     else:
         files[name] = bytes_changed(files[name], rng)
-    if name != "checksums.json":
-        sums = {each: sha256_of(content) for each, content in files.items() if each != "checksums.json"}
-        files["checksums.json"] = as_json({"version": 1, "sha256": sums})
+    write_archived(files, file, sums=name != "checksums.json")
+
+
+def archived(file: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(file) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def write_archived(files: dict[str, bytes], file: Path, *, sums: bool = True) -> None:
+    """sums: with checksums that fit."""
+    if sums:
+        fitting = {name: sha256_of(content) for name, content in files.items() if name != "checksums.json"}
+        files = {**files, "checksums.json": as_json({"version": 1, "sha256": fitting})}
     with zipfile.ZipFile(file, "w") as opened:
         for each, content in files.items():
             opened.writestr(each, content)
@@ -292,13 +301,13 @@ def undrawn(_: Figure, file: Any, **__: Any) -> None:
         Path(file).touch()
 
 
-def read_mutated(number: int, seed: int, *, keep: Path | None = None, word: str = "") -> dict:
-    """What came of so many mutations, drawn among the readers by their shares."""
+def read_mutated(number: int, seed: int, *, keep: Path | None = None, word: str = "", quick: bool = False) -> dict:
+    """What came of so many mutations, drawn among the readers by their shares. quick: without ``require_sound``."""
     Figure.savefig = undrawn  # type: ignore[assignment,method-assign]
     Steps.run = lambda self, only=None: None  # type: ignore[method-assign]
     counts: Counter[str] = Counter()
     wrong: dict[str, list[str]] = {}
-    times: Counter[str] = Counter()
+    times: dict[str, float] = defaultdict(float)
     readers = [reader for reader in READERS if word in reader.name]
     shares = np.array([reader.share for reader in readers])
     with TemporaryDirectory() as made:
@@ -307,7 +316,7 @@ def read_mutated(number: int, seed: int, *, keep: Path | None = None, word: str 
             originals[make] = Path(made) / str(number_of) / "f"
             originals[make].mkdir(parents=True)
             make(originals[make])
-        for reader in readers:
+        for reader in () if quick else readers:
             require_sound(reader, originals[reader.make])
         start = peak_bytes()
         for i in range(number):
@@ -327,7 +336,7 @@ def read_mutated(number: int, seed: int, *, keep: Path | None = None, word: str 
         "wrong": wrong,
         "n_wrong": {name: len(each) for name, each in wrong.items()},
         "grown_bytes": grown,
-        "seconds": {name: round(each, 1) for name, each in times.most_common()},
+        "seconds": {name: round(each, 1) for name, each in sorted(times.items(), key=lambda item: -item[1])},
     }
 
 
@@ -344,6 +353,11 @@ def require_sound(reader: Reader, original: Path) -> None:
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     os.chdir(Path(__file__).parent)
-    kept = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-    only = sys.argv[4] if len(sys.argv) > 4 else ""
-    print(json.dumps(read_mutated(int(sys.argv[1]), int(sys.argv[2]), keep=kept, word=only), indent=1))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("number", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--keep", type=Path, help="folder for the files that went wrong")
+    parser.add_argument("--word", default="", help="only the readers whose name has it")
+    parser.add_argument("--quick", action="store_true", help="do not read first what is not mutated")
+    given = vars(parser.parse_args())
+    print(json.dumps(read_mutated(given.pop("number"), given.pop("seed"), **given), indent=1))

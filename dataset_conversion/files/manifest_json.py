@@ -1,5 +1,6 @@
 """Says what stands in the files that ``convert`` writes beside a data set's images, and reads them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -34,11 +35,21 @@ class SequenceEntry(_SequenceAlways, total=False):
     rotation_deg: NotNegative
 
 
-class _CaseAlways(TypedDict):
+class CaseEntry(TypedDict):
+    person: str
+    split: Split
+    sequences: dict[str, SequenceEntry]
+    label: dict[str, Any] | None
+    warnings: list[str]
+
+
+class _SplitAlways(TypedDict):
     split: Split
 
 
-class CaseEntry(_CaseAlways, total=False):
+class CaseInPart(_SplitAlways, total=False):
+    """As a manifest may have it that others made."""
+
     person: str
     sequences: dict[str, SequenceEntry]
     label: dict[str, Any] | None
@@ -65,28 +76,36 @@ class Manifest(TypedDict):
     patients: dict[str, CaseEntry]
 
 
-class _ManifestInPart(TypedDict, total=False):
+class _Written(TypedDict):
+    settings: ManifestSettings
+    patients: dict[str, CaseInPart]
+
+
+class _WrittenInPart(TypedDict, total=False):
     """That of the references of a study tells no patients."""
 
     settings: ManifestSettings
-    patients: dict[str, CaseEntry]
+    patients: dict[str, CaseInPart]
 
 
 def read_manifest(folder: Path, *, remedy: str = REMEDY) -> Manifest:
     """``manifest.json``, with all keys of every case. Raises Fault where it is not there or not whole."""
-    manifest = read_json(folder / "manifest.json", Manifest, remedy=remedy)
-    return {**manifest, "patients": {case: whole(case, entry) for case, entry in manifest["patients"].items()}}
+    written = read_json(folder / "manifest.json", _Written, remedy=remedy)
+    return _manifest(written["settings"], written["patients"])
 
 
 def read_manifest_if_there(folder: Path) -> Manifest:
     """The same, and empty where something is not there."""
-    found = read_json_if_there(folder / "manifest.json", _ManifestInPart, remedy=REMEDY) or {}
-    patients = {case: whole(case, entry) for case, entry in found.get("patients", {}).items()}
-    return {**found, "settings": found.get("settings", {}), "patients": patients}
+    found = read_json_if_there(folder / "manifest.json", _WrittenInPart, remedy=REMEDY) or {}
+    return _manifest(found.get("settings", {}), found.get("patients", {}))
 
 
-def whole(case: str, entry: CaseEntry) -> CaseEntry:
-    """The entry of a case with all its keys; who wrote none of the person had a case for each."""
+def _manifest(settings: ManifestSettings, patients: Mapping[str, CaseInPart]) -> Manifest:
+    return {"settings": settings, "patients": {case: _whole(case, entry) for case, entry in patients.items()}}
+
+
+def _whole(case: str, entry: CaseInPart) -> CaseEntry:
+    """With all keys: a case of which no person is told is a person."""
     return {"person": case, "sequences": {}, "label": None, "warnings": [], **entry}
 
 

@@ -7,6 +7,7 @@ says what else a value must be.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
@@ -20,6 +21,7 @@ Kind = TypeVar("Kind")
 
 LARGEST_WHOLE_NUMBER = 2**63
 _LONGEST_SHOWN = 60
+_PLAIN = re.compile(r"[^\W\d][\w+-]*")
 _WORDS = {
     str: "a text",
     int: "a whole number",
@@ -34,12 +36,16 @@ _WORDS = {
 }
 
 
-class Misfit(ValueError):
-    """A value that is not what it should be. at: the path of its key, such as ``patients.P01.split``."""
+Place = tuple[Any, ...]
+"""What the whole is called, and the keys and numbers that lead from there to a value."""
 
-    def __init__(self, at: str, problem: str) -> None:
+
+class Misfit(ValueError):
+    """A value that is not what it should be. The path of its key is said, such as ``patients.P01.split``."""
+
+    def __init__(self, at: Place, problem: str) -> None:
         self.at = at
-        super().__init__(f"{at or 'it'} {problem}")
+        super().__init__(f"{path(at) or 'it'} {problem}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,11 @@ def typed_of(file: Path | None, content: Any, kind: type[Kind], *, remedy: str, 
 
 
 def typed(content: Any, kind: Any, at: str = "") -> Any:
-    """The content as the kind has it. Raises Misfit where it is something else."""
+    """The content as the kind has it. at: what it is called. Raises Misfit where it is something else."""
+    return _typed(content, kind, (at,))
+
+
+def _typed(content: Any, kind: Any, at: Place) -> Any:
     origin, of = get_origin(kind), get_args(kind)
     if kind is Any:
         return content
@@ -94,6 +104,8 @@ def expected(kind: Any) -> str:
         return f"{'one of ' if len(of) > 1 else ''}{', '.join(map(str, of))}"
     if origin in (Union, UnionType):
         return " or ".join(map(expected, of))
+    if origin is tuple and of[-1] is not ...:
+        return f"a list of {len(of)}"
     if is_typeddict(kind) or is_dataclass(kind):
         return _WORDS[dict]
     return _WORDS.get(origin or kind) or f"a {kind.__name__}"
@@ -106,7 +118,7 @@ def shown(content: Any) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
-def _misfit(content: Any, kind: Any, at: str) -> Misfit:
+def _misfit(content: Any, kind: Any, at: Place) -> Misfit:
     return Misfit(at, f"should be {expected(kind)}, and is {shown(content)}")
 
 
@@ -121,9 +133,9 @@ def _is(content: Any, kind: Any) -> bool:
     return isinstance(content, kind)
 
 
-def _restricted(content: Any, kind: Any, must: Must, at: str) -> Any:
+def _restricted(content: Any, kind: Any, must: Must, at: Place) -> Any:
     try:
-        result = typed(content, kind, at)
+        result = _typed(content, kind, at)
     except Misfit as misfit:
         if misfit.at != at:
             raise
@@ -134,39 +146,39 @@ def _restricted(content: Any, kind: Any, must: Must, at: str) -> Any:
     raise Misfit(at, f"should be {must.be}, and is {shown(content)}")
 
 
-def _one_of(content: Any, kinds: Sequence[Any], kind: Any, at: str) -> Any:
+def _one_of(content: Any, kinds: Sequence[Any], kind: Any, at: Place) -> Any:
     """The first kind that fits. Of one that begins to fit, the key inside is named."""
     inside = None
     for each in kinds:
         try:
-            return typed(content, each, at)
+            return _typed(content, each, at)
         except Misfit as misfit:
             inside = misfit if misfit.at != at else inside
     raise inside or _misfit(content, kind, at)
 
 
-def _list(content: Any, kind: Any, at: str) -> Any:
+def _list(content: Any, kind: Any, at: Place) -> Any:
     if not isinstance(content, list | tuple):
         raise _misfit(content, kind, at)
     of, is_tuple = get_args(kind), get_origin(kind) is tuple
     kinds = of if is_tuple and of[-1] is not ... else of[:1] * len(content)
     if len(kinds) != len(content):
-        raise Misfit(at, f"should be a list of {len(kinds)}, and is {shown(content)}")
-    values = [typed(value, each, f"{at}[{i}]") for i, (value, each) in enumerate(zip(content, kinds, strict=True))]
+        raise _misfit(content, kind, at)
+    values = [_typed(value, each, (*at, i)) for i, (value, each) in enumerate(zip(content, kinds, strict=True))]
     return tuple(values) if is_tuple else values
 
 
-def _mapping(content: Any, kind: Any, at: str) -> dict:
+def _mapping(content: Any, kind: Any, at: Place) -> dict:
     if not isinstance(content, dict):
         raise _misfit(content, kind, at)
     of_key, of_value = get_args(kind)
-    return {
-        typed(key, of_key, f"the key {_joined(at, key)}"): typed(value, of_value, _joined(at, key))
-        for key, value in content.items()
-    }
+    for key in content:
+        if of_key is not str or not isinstance(key, str):
+            typed(key, of_key, at=f"the key {path((*at, key))}")
+    return {key: _typed(value, of_value, (*at, key)) for key, value in content.items()}
 
 
-def _keys(content: Any, kind: Any, at: str) -> Any:
+def _keys(content: Any, kind: Any, at: Place) -> Any:
     """An instance of a dataclass, or a dict with the keys of a TypedDict."""
     is_closed = is_dataclass(kind)
     if is_closed and isinstance(content, kind):
@@ -176,10 +188,10 @@ def _keys(content: Any, kind: Any, at: str) -> Any:
     kinds, required = _hints(kind)
     for key in required:
         if key not in content:
-            raise Misfit(_joined(at, key), f"is missing: it should be {expected(kinds[key])}")
+            raise Misfit((*at, key), f"is missing: it should be {expected(kinds[key])}")
     if is_closed and (unknown := content.keys() - kinds.keys()):
-        raise Misfit(_joined(at, min(map(str, unknown))), f"is no key that is known here: {', '.join(kinds)}")
-    values = {key: typed(content[key], each, _joined(at, key)) for key, each in kinds.items() if key in content}
+        raise Misfit((*at, min(map(str, unknown))), f"is no key that is known here: {', '.join(kinds)}")
+    values = {key: _typed(content[key], each, (*at, key)) for key, each in kinds.items() if key in content}
     return kind(**values) if is_closed else {**content, **values}
 
 
@@ -193,5 +205,12 @@ def _hints(kind: Any) -> tuple[dict[str, Any], list[str]]:
     return {each.name: hints[each.name] for each in fields(kind)}, [n for n in hints if n not in optional]
 
 
-def _joined(at: str, key: object) -> str:
-    return f"{at}.{key}" if at else str(key)
+def path(at: Place) -> str:
+    """``patients.P01.sequences[2]``; what is no plain name stands in brackets."""
+    text, *keys = at
+    for key in keys:
+        if isinstance(key, str) and _PLAIN.fullmatch(key):
+            text = f"{text}.{key}" if text else key
+        else:
+            text = f"{text}[{shown(key)}]"
+    return text

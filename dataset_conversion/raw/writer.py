@@ -19,7 +19,7 @@ from dataset_conversion.files.disk import bytes_of, require_room
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import write_image
 from dataset_conversion.files.json_files import read_json, read_json_if_there, write_json
-from dataset_conversion.files.manifest_json import CaseEntry, ConversionRecord, read_manifest_if_there, whole
+from dataset_conversion.files.manifest_json import CaseEntry, ConversionRecord, read_manifest_if_there
 from dataset_conversion.files.names import require_name
 from dataset_conversion.files.preparation_record import KEY as PREPARATION
 from dataset_conversion.files.preparation_record import PreparationRecord, WithPreparation
@@ -174,7 +174,7 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
         require_name(case, what="the case", file=file)
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
         if (found := _read_record(record)) is not None:
-            so_far.setdefault(record.stem, whole(record.stem, found["entry"]))
+            so_far.setdefault(record.stem, found["entry"])
     split_of_person = {entry["person"]: entry["split"] for entry in so_far.values()}
     for patient in patients.values():
         before = split_of_person.get(patient.person, patient.split)

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,7 +19,10 @@ from dataset_conversion.files.images import read_image
 HIGHEST = 1 + 1e-3
 """Sums of probabilities are rounded, too, and so may lie this little above 1."""
 
-_BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (
+    *(OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, TokenError),
+)
 """Errors raised for a damaged archive, which may also look encrypted or declare an array too large for memory."""
 
 _AGAIN = "Predict this case again."

@@ -97,6 +97,8 @@ def read_subset_results(folder: Path) -> SubsetResults:
         raise Fault(f"its summary.json is from the command {command}", file=folder, remedy=remedy)
     columns = ("case", "pattern", "n_present", "threshold", *METRICS, "fp")
     cases = read_csv(folder / "cases.csv", text=("case", "pattern"), columns=columns, remedy=remedy)
+    if cases.empty:
+        raise Fault("it has no rows", file=folder / "cases.csv", remedy=remedy)
     if cases[["case", "pattern", "n_present"]].isna().any(axis=None) or cases.duplicated(["case", "pattern"]).any():
         problem = "a case, pattern or n_present is empty, or a case stands twice in a pattern"
         raise Fault(problem, file=folder / "cases.csv", remedy=remedy)

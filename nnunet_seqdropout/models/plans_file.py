@@ -13,7 +13,7 @@ from torch import nn
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.json_files import read_json
-from dataset_conversion.files.typed import Must, Positive, PositiveCount, typed
+from dataset_conversion.files.typed import Must, Positive, PositiveCount, typed_of
 from nnunet_seqdropout.models.rescaling import OurPlans
 
 Axes = Annotated[list[int], Must("the axes 0, 1 and 2", lambda axes: sorted(axes) == [0, 1, 2])]
@@ -36,8 +36,16 @@ class Plans(OurPlans):
     transpose_backward: Axes
 
 
+class Architecture(TypedDict):
+    network_class_name: str
+    arch_kwargs: dict[str, Any]
+    _kw_requires_import: list[str]
+
+
 class Configuration(TypedDict):
-    """The numbers of a configuration, with what it inherits, by which images are cut and resampled."""
+    """What we read of a configuration, with what it inherits."""
+
+    architecture: Architecture
 
     patch_size: Annotated[list[PositiveCount], Must("2 or 3 whole numbers", lambda sizes: len(sizes) in (2, 3))]
     spacing: Annotated[list[Positive], Must("2 or 3 numbers above 0", lambda sizes: len(sizes) in (2, 3))]
@@ -68,7 +76,8 @@ def configuration_of(plans: Mapping[str, Any], name: str, file: Path) -> tuple[P
     with blamed_on(file, f"reading the configuration {name}"):
         manager = PlansManager(plans)
         configuration = manager.get_configuration(name)
-        _require_sizes(typed(configuration.configuration, Configuration, f"configurations.{name}"))
+        how = {"remedy": REMEDY, "at": f"configurations.{name}"}
+        _require_sizes(typed_of(file, configuration.configuration, Configuration, **how))
         _look_up(manager, configuration)
     return manager, configuration
 

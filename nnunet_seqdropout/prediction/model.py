@@ -126,7 +126,7 @@ class Model:
         rounding in float16. One for which the device has not enough memory is predicted on the CPU; ``warn`` is told.
         """
         self.predictor.use_gaussian = not self._fits_one_tile(case.data)
-        with case_present(self._network, case.present):
+        with self._steps_of_nnunet("prediction"), case_present(self._network, case.present):
             try:
                 return self.predictor.predict_logits_from_preprocessed_data(case.data).cpu()
             except torch.OutOfMemoryError:

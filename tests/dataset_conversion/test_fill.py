@@ -275,7 +275,9 @@ def test_a_broken_dataset_json_is_named(source, model, capsys, content):
     case(source, "A", 0)
     (model / "dataset.json").write_text(content)
     assert fill(source, model)[0] == 2
-    assert "not a dataset.json of nnU-Net" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "dataset.json: " in said
+    assert "Restore the file that the conversion or nnU-Net wrote." in said
 
 
 def test_channels_are_taken_in_the_order_of_their_numbers(source, model):

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.manifest_json import CaseEntry, SequenceEntry
 from dataset_conversion.files.pictures import grey_window
 from dataset_conversion.quality.findings import Converted, Finding, by_reason, findings
 from dataset_conversion.quality.page import write_quality_page
@@ -48,15 +49,16 @@ def write(path: Path, voxels: np.ndarray, *, spacing=(1.0, 1.0, 1.0), axes="LPS"
     return path
 
 
-def entry(split="train", *, absent=(), label=True, warnings=(), **motion) -> dict:
+def entry(split="train", *, absent=(), label=True, warnings=(), **motion) -> CaseEntry:
     """A patient in the manifest; motion is that of flair."""
-    sequences = {name: {"present": name not in absent} for name in NAMES}
-    sequences["flair"] |= motion
+    sequences: dict[str, SequenceEntry] = {name: {"present": name not in absent} for name in NAMES}
+    sequences["flair"] |= motion  # type: ignore[typeddict-item]
     warned = [*(f"{name}: absent, written as zeros" for name in absent), *warnings]
-    return {"split": split, "sequences": sequences, "label": {"sha256": ""} if label else None, "warnings": warned}
+    source = {"sha256": ""} if label else None
+    return {"person": "A", "split": split, "sequences": sequences, "label": source, "warnings": warned}
 
 
-def write_patient(folder: Path, case: str, patient: dict) -> None:
+def write_patient(folder: Path, case: str, patient: CaseEntry) -> None:
     subset = "Ts" if patient["split"] == "test" else "Tr"
     for channel, name in enumerate(NAMES):
         voxels = head() * patient["sequences"][name]["present"]
@@ -65,14 +67,14 @@ def write_patient(folder: Path, case: str, patient: dict) -> None:
         write(folder / f"labels{subset}" / f"{case}.nii.gz", lesion())
 
 
-def describe(folder: Path, patients: dict[str, dict], **settings: object) -> Path:
+def describe(folder: Path, patients: dict[str, CaseEntry], **settings: object) -> Path:
     names = {str(channel): name for channel, name in enumerate(NAMES)}
     (folder / "dataset.json").write_text(json.dumps({"channel_names": names, "file_ending": ".nii.gz"}))
     (folder / "manifest.json").write_text(json.dumps({"version": 1, "settings": settings, "patients": patients}))
     return folder
 
 
-def dataset(folder: Path, patients: dict[str, dict], **settings: object) -> Path:
+def dataset(folder: Path, patients: dict[str, CaseEntry], **settings: object) -> Path:
     for case, patient in patients.items():
         write_patient(folder, case, patient)
     return describe(folder, patients, **settings)

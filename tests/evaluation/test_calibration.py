@@ -227,7 +227,7 @@ def test_a_field_that_is_no_number_is_named(folders, changed, capsys):
     content["thresholds"][""] |= changed
     (folders / "t.json").write_text(json.dumps(content))
     assert evaluate(folders, "--threshold-file", folders / "t.json") == 2
-    assert f"{next(iter(changed))} is" in capsys.readouterr().err
+    assert f"thresholds[''].{next(iter(changed))} should be a " in capsys.readouterr().err
 
 
 def test_thresholds_of_an_earlier_version_are_read_and_described(folders):

@@ -424,7 +424,7 @@ def test_a_threshold_may_be_as_little_above_1_as_a_probability(tmp_path):
         if is_one:
             assert read_thresholds(tmp_path / "t.json", target="1").by_pattern[""].value == value
         else:
-            with pytest.raises(Fault, match=r"the threshold 1\.002"):
+            with pytest.raises(Fault, match=r"should be a number from 0 to 1, and is 1\.002"):
                 read_thresholds(tmp_path / "t.json", target="1")
 
 
@@ -589,7 +589,7 @@ def test_an_evaluation_is_read_as_it_was_written(folders):
     assert evaluation.name == "out"
     assert evaluation.cases["case"].tolist() == ["P0", "P1", "P2"]
     assert not isnan(evaluation.cases["auc"][0])
-    with pytest.raises(Fault, match="not the results of an evaluation"):
+    with pytest.raises(Fault, match="Give a folder that seqdropout evaluate wrote"):
         read_evaluation(folders)
 
 

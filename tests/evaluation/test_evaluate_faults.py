@@ -204,7 +204,9 @@ def test_a_threshold_file_written_by_hand_is_taken(folders):
 )
 def test_a_threshold_file_without_sense_is_refused(folders, capsys, change):
     assert evaluate(folders, "--threshold-file", threshold_file(folders, **change)) == 2
-    assert "t.json: not a file of thresholds" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert any(f"t.json: {key} " in said for key in ("thresholds[''].value", "method", "settings.fp_budget"))
+    assert "Give a thresholds.json that evaluate or calibrate wrote." in said
 
 
 @pytest.mark.parametrize(

@@ -173,4 +173,4 @@ def test_the_ignore_label_may_be_written_as_other_labels_may(partly_ignored, wri
 def test_several_ignore_labels_are_refused(partly_ignored, capsys):
     declare(partly_ignored / "test_p", lesion=1, ignore=[2, 3])
     assert evaluate(partly_ignored) == 2
-    assert "not a dataset.json of nnU-Net" in capsys.readouterr().err
+    assert "labels.ignore should be a single label, and is [2, 3]" in capsys.readouterr().err

@@ -154,12 +154,15 @@ def test_twenty_flipped_bytes_are_named_and_nothing_is_loaded(model, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"network_weights": [1, 2]}, "network_weights should be tensors by name, and is a list"),
-        ({"network_weights": {"a": 1}}, "network_weights should be tensors by name"),
-        ({"trainer_name": "../x"}, "trainer_name should be a name"),
-        ({"init_args": 5}, "configuration should be a name, and is nothing"),
+        ({"network_weights": [1, 2]}, "network_weights should be keys with values, and is [1, 2]"),
+        ({"network_weights": {"a": 1}}, "network_weights.a should be an ordinary tensor on the CPU, and is 1"),
+        ({"trainer_name": "../x"}, "trainer_name should be the name of a class, and is '../x'"),
+        ({"init_args": 5}, "init_args should be keys with values, and is 5"),
         ({"init_args": {"configuration": "3d"}}, "it has no configuration 3d, only 2d"),
-        ({"inference_allowed_mirroring_axes": (7,)}, "inference_allowed_mirroring_axes should be axes"),
+        (
+            {"inference_allowed_mirroring_axes": (7,)},
+            "inference_allowed_mirroring_axes[0] should be one of 0, 1, 2, and is 7",
+        ),
         ({"network_weights": {"a": torch.zeros(1)}}, "its weights do not fit the network of plans.json"),
         ({"trainer_name": "NoSuchTrainer"}, "trained by NoSuchTrainer, and there is no such trainer"),
         ({"trainer_name": "os"}, "trained by os, which is no trainer of nnU-Net"),
