@@ -208,7 +208,7 @@ def plans() -> dict:
 
 
 def model(folder: Path) -> None:
-    """A network of some hundred weights, thresholds, checksums, its archive, and a patient who was predicted."""
+    """A network of some hundred weights, with thresholds, and images of a patient."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     set_environment(folder)
@@ -232,10 +232,20 @@ def model(folder: Path) -> None:
     }
     torch.save(content, made / "fold_0" / "checkpoint_final.pth")
     Thresholds("1", "fixed", {"t1_gd+flair": Threshold(0.4, 3)}).write(made / "fold_0" / "thresholds.json")
-    assert main(f"model export -m {made} -o {folder}/model.zip".split()) == 0
     for channel in range(2):
         save(patient(0)[1], folder / "images" / f"P_{channel:04d}.nii.gz")
-    assert main(f"predict -i {folder}/images -o {folder}/out -m {made} -device cpu".split()) == 0
+
+
+def exported(folder: Path) -> None:
+    """The model, and its archive."""
+    model(folder)
+    assert main(f"model export -m {folder}/{MODEL} -o {folder}/model.zip".split()) == 0
+
+
+def segmented(folder: Path) -> None:
+    """The model, and what it predicted."""
+    model(folder)
+    assert main(f"predict -i {folder}/images -o {folder}/out -m {folder}/{MODEL} -device cpu".split()) == 0
 
 
 def checksummed(folder: Path) -> None:
@@ -327,8 +337,8 @@ READERS = (
     Reader(model, f"{MODEL}/fold_0/thresholds.json", f"model verify {_MODEL}"),
     Reader(model, f"{MODEL}/fold_0/thresholds.json", f"model export {_MODEL} -o {{}}/x.zip", 0.5),
     Reader(checksummed, f"{MODEL}/fold_0/checksums.json", f"model verify {_MODEL}"),
-    Reader(model, "model.zip", "model install {}/model.zip -d 7 -n New"),
-    Reader(model, "out/P.json", f"predict -i {{}}/images -o {{}}/out {_MODEL} -device cpu --c", 0.5),
+    Reader(exported, "model.zip", "model install {}/model.zip -d 7 -n New"),
+    Reader(segmented, "out/P.json", f"predict -i {{}}/images -o {{}}/out {_MODEL} -device cpu --c", 0.5),
     *(
         Reader(model, f"{MODEL}/{name}", f"predict -i {{}}/images -o {{}}/new {_MODEL} -device cpu", 0.5)
         for name in ("plans.json", "dataset.json", "fold_0/checkpoint_final.pth", "fold_0/thresholds.json")
