@@ -119,7 +119,7 @@ def independent(file: Path) -> np.ndarray:
 
 def _nrrd(content: bytes) -> np.ndarray:
     header, data = content.split(b"\n\n", 1)
-    fields = dict(re.findall(r"^([a-z ]+): *(.*?)\r?$", header.decode("latin-1"), re.MULTILINE))
+    fields = dict(re.findall(r"^([a-z ]+): *(.*?)\r?$", header.decode("latin-1").lower(), re.MULTILINE))
     dtype = np.dtype(NRRD_TYPES[fields["type"]])
     if fields.get("endian") == "big":
         dtype = dtype.newbyteorder(">")
@@ -137,7 +137,8 @@ def _meta(file: Path) -> np.ndarray:
     if fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))[:1].lower() in ("t", "1"):
         dtype = dtype.newbyteorder(">")
     if fields.get("CompressedData", "False")[:1].lower() in ("t", "1"):
-        data = zlib.decompress(data[: int(fields.get("CompressedDataSize", len(data)))])
+        # 0: not said
+        data = zlib.decompress(data[: int(fields.get("CompressedDataSize", 0)) or len(data)])
     return _shaped(data, dtype, [int(n) for n in fields["DimSize"].split()])
 
 
@@ -157,11 +158,14 @@ def independent_place(file: Path) -> np.ndarray | None:
 
 
 def _nrrd_place(content: bytes) -> np.ndarray:
-    fields = dict(re.findall(r"^([a-z ]+): *(.*?)\r?$", content.split(b"\n\n", 1)[0].decode("latin-1"), re.MULTILINE))
+    fields = dict(
+        re.findall(r"^([a-z ]+): *(.*?)\r?$", content.split(b"\n\n", 1)[0].decode("latin-1").lower(), re.MULTILINE)
+    )
     vectors = [np.fromstring(text, sep=",") for text in re.findall(r"\(([^()]*)\)", fields["space directions"])]
     affine = np.eye(4)
     affine[:3, :3] = np.stack(vectors, axis=1)
     affine[:3, 3] = np.fromstring(fields["space origin"].strip("()"), sep=",")
+    # left-posterior-superior, or right and anterior
     signs = [-1 if letter in "ra" else 1 for letter in ("".join(w[0] for w in fields["space"].lower().split("-")))]
     return np.diag([*(sign if i < 2 else 1 for i, sign in enumerate(signs)), 1]) @ affine
 

@@ -16,13 +16,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.nifti_axes import DoubtfulAxes, believed, require_sound_axes
+from dataset_conversion.files.nifti_axes import REMEDY, DoubtfulAxes, believed, require_sound_axes
 from dataset_conversion.files.size_limit import require_not_too_large
 from dataset_conversion.plurals import n_of
 
 PROBABILITY_STEPS = 65535
 ProbabilityType = Literal["uint16", "float32"]
 _AGAIN = "Copy it again from its source."
+_SECOND = "it is NIfTI-2, which SimpleITK, and so nnU-Net, does not read", "Save it as NIfTI-1; convert does."
 _NO_USE = "SimpleITK cannot use the axes in its header"
 MOST_INFLATED = 1032
 """Deflate writes a byte for at most so many of its input (zlib's technical details): a larger promise is not kept."""
@@ -44,8 +45,8 @@ def read_nifti(path: Path, content: bytes | None = None) -> sitk.Image:
         _copy_geometry(path, result)
     except RuntimeError as error:
         second = isinstance(header, nibabel.Nifti2Header)
-        doubt = "it is NIfTI-2, which SimpleITK, and so nnU-Net, does not read" if second else _NO_USE
-        raise DoubtfulAxes(doubt, affine=believed(header), file=path) from error
+        doubt, remedy = _SECOND if second else (_NO_USE, REMEDY)
+        raise DoubtfulAxes(doubt, affine=believed(header), file=path, remedy=remedy) from error
     return result
 
 

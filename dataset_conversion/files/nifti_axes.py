@@ -28,9 +28,9 @@ class DoubtfulAxes(Fault):
     disagree about left and right or about the width of a voxel, or the axes nearly lie in a plane.
     """
 
-    def __init__(self, doubt: str, *, affine: NDArray | None, file: Path) -> None:
+    def __init__(self, doubt: str, *, affine: NDArray | None, file: Path, remedy: str = REMEDY) -> None:
         self.doubt, self.affine = doubt, affine
-        super().__init__(doubt, file=file, remedy=REMEDY)
+        super().__init__(doubt, file=file, remedy=remedy)
 
 
 def require_sound_axes(header: nibabel.Nifti1Header, path: Path) -> None:

@@ -94,7 +94,11 @@ def _nrrd(path: Path, start: bytes) -> Declared:
     attached = end is not None and end[0].strip(b"\r\n") == b"" and len(end[0]) > 1
     lines = start[: end.start() if end else None].decode("latin-1").splitlines()[1:]
     kept = [line for line in lines if not line.startswith("#") and ":=" not in line]
-    fields = {name.replace(" ", ""): value for name, value in _fields(kept, r"([\w ]+?): *(.*?) *").items()}
+    # names of fields are the same in upper and lower case
+    kept = [
+        name.replace(" ", "").lower() + sign + value for name, sign, value in (line.partition(":") for line in kept)
+    ]
+    fields = _fields(kept, r"(\w+): *(.*?) *")
     n = _whole(fields["dimension"], 1, 16)
     values = [kind for kind in fields.get("kinds", "").split() if kind not in ("domain", "space", "none", "???")]
     _require_one_volume(n, fields["sizes"], path, values=1 + len(values))

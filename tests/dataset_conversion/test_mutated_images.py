@@ -93,6 +93,7 @@ def volume(file: Path, **changes: str) -> Path:
         ("a.nrrd", {"space_origin": "(0,0,inf)"}, "not 3 numbers"),
         ("a.nrrd", {"space_origin": "(0,0,1e30)"}, "has the origin"),
         ("a.nrrd", {"type": "block"}, "block"),
+        ("a.nrrd", {"kinds": "domain domain domain\nSPACE Origin: (0,0,0)"}, "the line 'spaceorigin"),
         ("a.nrrd", {"endian": "middle"}, "endian middle"),
         ("a.nrrd", {"kinds": "domain domain vector"}, "several values for every voxel"),
     ],
