@@ -13,6 +13,10 @@ from nnunet_seqdropout.study.steps import Step, Steps
 from nnunet_seqdropout.study.trainers import trainer_name, write_trainers
 from nnunet_seqdropout.subsets import subsets
 
+REPEATABLE = {"nnUNet_n_proc_DA": "0", "MKL_CBWR": "AUTO,STRICT"}
+"""For trainings on a CPU, to give the same weights again: no workers that overtake each other, and sums of MKL whose
+rounding does not depend on where in memory its numbers lie."""
+
 
 def prepare_study(study: Study) -> Steps:
     """Writes the links and the trainers, one process at a time; the steps that are to be run.
@@ -86,7 +90,7 @@ def _train(study: Study, run: Run, scenario: str, fold: int, trainer: Path) -> S
     ]
     results = study.model(run, scenario) / f"fold_{fold}"
     # without augmentation workers a training on the CPU can be repeated to the bit
-    alone = {"nnUNet_n_proc_DA": "0"} if study.machine.device == "cpu" else {}
+    alone = REPEATABLE if study.machine.device == "cpu" else {}
     gpus = ("-num_gpus", str(study.machine.n_gpus)) if study.machine.n_gpus > 1 else ()
     return Step(
         name=study.training_name(run, scenario, fold),

@@ -39,8 +39,8 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
 
     slices_per_epoch: as many iterations as it takes to train on so many slices, whatever the batch size, and a fifth as
     many to validate, as in nnU-Net; a sample of a 3D configuration counts as many slices as its patch has.
-    seed: without augmentation workers (nnUNet_n_proc_DA=0) and on the CPU the same training gives the same weights,
-    resumed or not.
+    seed: without augmentation workers (nnUNet_n_proc_DA=0), with MKL_CBWR=AUTO,STRICT and on the CPU the same training
+    gives the same weights, resumed or not.
     optimizer_type: nnU-Net's SGD, or AdamW. learning_rate: None is 0.01 for SGD, 3e-4 for AdamW. warmup_epochs: how
     many epochs the learning rate rises linearly.
     forced_foreground: whether the patches that nnU-Net centres on the foreground are drawn by voxel, as in nnU-Net, or

@@ -65,7 +65,9 @@ def test_a_dry_run_of_two_seeds_trains_predicts_and_measures_with_each(hospitals
     words = study(hospitals, tmp_path / "out", "--dry-run", "--only", "DropOut")
     words[words.index("--design") + 1] = str(hospitals.root / "seeds.yaml")
     assert main(words) == 0
-    lines = [line.removeprefix("nnUNet_n_proc_DA=0 ") for line in capsys.readouterr().out.splitlines()]
+    lines = [
+        line.removeprefix("nnUNet_n_proc_DA=0 MKL_CBWR=AUTO,STRICT ") for line in capsys.readouterr().out.splitlines()
+    ]
     trained = [line.partition(" -p ")[0] for line in lines if line.startswith("nnUNetv2_train")]
     names = ["SeqDropoutTrainer_study", "SeqDropoutTrainer_study_seed4"]
     assert trained == [f"nnUNetv2_train 15 2d 0 -tr {name}" for name in names]
