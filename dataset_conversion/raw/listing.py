@@ -1,7 +1,7 @@
 """Lists the images below a folder: those that a layout knows, with patient and sequence, and those that it does not."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -9,6 +9,7 @@ from unicodedata import normalize
 from dataset_conversion.files.endings import MEDICAL_ENDINGS, VOLUME_ENDINGS
 from dataset_conversion.files.images import printable
 from dataset_conversion.files.patterns import limited_time
+from dataset_conversion.files.tree import files_below
 from dataset_conversion.raw.layout import LabelFiles, Layout
 from dataset_conversion.sequences import channels_of
 
@@ -48,7 +49,7 @@ class Listing:
 def find_files(source: Path, layout: Layout) -> Listing:
     """Every image below the source in order of their paths, links followed; hidden ones are passed over."""
     found, unused, lost = [], [], []
-    for file in sorted(_files_below(source)):
+    for file in sorted(files_below(source)):
         path = file.relative_to(source).as_posix()
         ending = next((e for e in MEDICAL_ENDINGS if path.lower().endswith(e)), None)
         if ending is None:
@@ -66,23 +67,6 @@ def find_files(source: Path, layout: Layout) -> Listing:
             remedy = "seqdropout dicom" if ending in (".dcm", ".ima") else f"it to {VOLUME_ENDINGS[0]}"
             unused.append(Unused(file, f"{ending} is not read: convert {remedy}", known))
     return Listing(found, unused, lost)
-
-
-def _files_below(source: Path) -> Iterator[Path]:
-    """Links are followed, to a folder once on each way down: a link to a folder above it has no end."""
-    waiting: list[tuple[Path, frozenset[Path]]] = [(source, frozenset())]
-    while waiting:
-        folder, above = waiting.pop()
-        here = folder.resolve()
-        if here in above:
-            continue
-        for entry in folder.iterdir():
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                waiting.append((entry, above | {here}))
-            else:
-                yield entry
 
 
 def _identify(stem: str, file: Path, layout: Layout) -> Found | None:
