@@ -18,7 +18,7 @@ AXIAL = (1, 0, 0, 0, 1, 0)
 SAGITTAL = (0, 1, 0, 0, 0, -1)
 OBLIQUE = (np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3) * np.cos(0.2), np.cos(0.3) * np.cos(0.2), np.sin(0.2))
 ORIENTATIONS = {"axial": AXIAL, "sagittal": SAGITTAL, "oblique": OBLIQUE}
-ENCODERS: Mapping[str, Callable[[np.ndarray], bytes]] = {
+ENCODERS: Mapping[str, Callable[[np.ndarray], bytes | bytearray]] = {
     uids.JPEG2000Lossless: lambda pixels: imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k"),
     uids.JPEGLSLossless: lambda pixels: imagecodecs.jpegls_encode(pixels),
     uids.JPEGLosslessSV1: lambda pixels: imagecodecs.ljpeg_encode(pixels),

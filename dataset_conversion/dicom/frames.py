@@ -29,6 +29,8 @@ TELLING = {
     "StackID": (("FrameContentSequence", "StackID"), ("", "StackID")),
     "DiffusionBValue": (("MRDiffusionSequence", "DiffusionBValue"), ("", "DiffusionBValue")),
     "TriggerTime": (("", "TriggerTime"),),
+    "RescaleSlope": (("PixelValueTransformationSequence", "RescaleSlope"), ("", "RescaleSlope")),
+    "RescaleIntercept": (("PixelValueTransformationSequence", "RescaleIntercept"), ("", "RescaleIntercept")),
     "ImageType": (("MRImageFrameTypeSequence", "FrameType"), ("", "ImageType")),
 }
 """What can tell the stacks of one series apart: where it stands, by sequence and keyword; the first that is there."""

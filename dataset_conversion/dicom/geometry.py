@@ -43,7 +43,7 @@ def require_whole(series: DicomSeries) -> None:
     if len(twice):
         where = listed([f"{position:.1f}" for position in twice])
         raise Fault(f"{series} mixes stacks: two slices each at {where} mm{_differing(series)}", remedy=REMEDY)
-    if several := [name for name in NEVER_IN_ONE_STACK if len(_values(series, name)) > 1]:
+    if several := [name for name in NEVER_IN_ONE_STACK if len(values_of(series, name)) > 1]:
         raise Fault(f"{series} mixes stacks{_differing(series, several)}", remedy=REMEDY)
     step = np.quantile(steps, 0.5, method="lower")
     gaps = np.flatnonzero(np.abs(steps - step) > LARGEST_DISTANCE_MM)
@@ -77,6 +77,17 @@ def step_mm(series: DicomSeries) -> float:
     return (max(along) - min(along)) / max(len(along) - 1, 1)
 
 
+def steps_mm(series: DicomSeries) -> tuple[float, float]:
+    """The smallest and the largest distance between neighbouring slices of a whole series."""
+    steps = np.diff(sorted(map(_along_normal, series.slices)))
+    return float(steps.min()), float(steps.max())
+
+
+def values_of(series: DicomSeries, name: str) -> list[str]:
+    """All values that a tag has in the slices that have it."""
+    return sorted({one.tags[name] for one in series.slices if name in one.tags})
+
+
 def _require_usable(series: DicomSeries) -> None:
     """Raises Fault where a file is none that can be used, or its place is not known."""
     for problem in dict.fromkeys(one.problem for one in series.slices if one.problem):
@@ -107,13 +118,9 @@ def _require_one_plane(series: DicomSeries) -> None:
 def _differing(series: DicomSeries, names: Sequence[str] = ()) -> str:
     """The tags that have several values, with those that are numbers: others are texts, which may name somebody."""
     names = names or sorted({name for one in series.slices for name in one.tags})
-    found = [(name, values) for name in names if len(values := _values(series, name)) > 1]
+    found = [(name, values) for name in names if len(values := values_of(series, name)) > 1]
     said = [f"{name} ({listed(values)})" if all(map(_is_number, values)) else name for name, values in found]
     return f"; of several {', '.join(said)}" if said else ""
-
-
-def _values(series: DicomSeries, name: str) -> list[str]:
-    return sorted({one.tags[name] for one in series.slices if name in one.tags})
 
 
 def _is_number(value: str) -> bool:

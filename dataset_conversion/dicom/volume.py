@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import SimpleITK as sitk
 
-from dataset_conversion.dicom.geometry import grid_of, require_whole
+from dataset_conversion.dicom.geometry import LARGEST_DIFFERENCE, grid_of, require_whole, steps_mm, values_of
 from dataset_conversion.dicom.preamble import PREAMBLE, has_preamble
 from dataset_conversion.dicom.slices import DicomSeries
 from dataset_conversion.faults import Fault
@@ -24,6 +24,9 @@ REMEDY = "Check this series in a viewer, or choose another for this sequence in 
 # Without a sidecar, defaults file and compression; all slices, whatever their echo or time, into one image.
 OPTIONS = ("-b", "n", "-g", "i", "-z", "n", "-m", "y", "-f", "image")
 
+SLOPES_BY_FRAME = ("Philips",)
+"""Vendors in whose multi-frame files dcm2niix applies each frame's own slope; of all others it takes the first."""
+
 
 def find_dcm2niix() -> str:
     """Raises Fault where it is not installed."""
@@ -34,10 +37,16 @@ def find_dcm2niix() -> str:
 
 
 def require_sound(series: DicomSeries) -> None:
-    """Raises Fault where the series is no whole volume, or two files of one SOP Instance UID differ."""
+    """Raises Fault where the series is no whole volume, dcm2niix would read other values than the headers tell, or two
+    files of one SOP Instance UID differ."""
     from dataset_conversion.dicom.copies import n_differing_copies
 
     require_whole(series)
+    if any(one.frame for one in series.slices) and series.vendor not in SLOPES_BY_FRAME:
+        for name in ("RescaleSlope", "RescaleIntercept"):
+            if (n := len(values_of(series, name))) > 1:
+                problem = f"{series} is stored in frames of {n} values of {name}, which dcm2niix does not apply"
+                raise Fault(problem, remedy="Export it with one slice per file.")
     if n := n_differing_copies(series):
         remedy = "Keep one export of this series in the folder."
         raise Fault(f"{series}: {n} of them are there twice, with other pixels (SOPInstanceUID)", remedy=remedy)
@@ -67,7 +76,9 @@ def volume_of(series: DicomSeries, converter: str) -> sitk.Image:
     try:
         require_same_grid(sitk.DICOMOrient(grid_of(series), AXIAL), image, files=(Path("DICOM"), Path("dcm2niix")))
     except Fault as fault:
-        raise Fault(f"dcm2niix changed the position of {series} ({fault.problem})", remedy=REMEDY) from fault
+        least, most = steps_mm(series)
+        uneven = f"; its slices are {least:.2f} to {most:.2f} mm apart" if most - least > LARGEST_DIFFERENCE else ""
+        raise Fault(f"dcm2niix changed the position of {series} ({fault.problem}{uneven})", remedy=REMEDY) from fault
     if image.GetPixelID() == sitk.sitkFloat64:  # scaled by the header's slope
         image = sitk.Cast(image, sitk.sitkFloat32)
     return image
