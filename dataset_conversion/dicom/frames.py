@@ -74,6 +74,12 @@ class FunctionalGroups:
         }
         return {name: value for name, value in found.items() if value}
 
+    def own_numbers(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Of the frame in its stack, and in all dimensions of the file."""
+        names = ("InStackPositionNumber", "DimensionIndexValues")
+        in_stack, in_file = (self.numbers("FrameContentSequence", name) for name in names)
+        return in_stack, in_file
+
     def time_ms(self, name: str) -> float | None:
         """The first of these times that is there."""
         found = (self.numbers(*place) for place in TELLING[name])

@@ -33,7 +33,7 @@ def require_whole(series: DicomSeries) -> None:
         raise Fault(f"{series} is no volume", remedy=REMEDY)
 
     positions = np.array([one.position for one in series.slices])
-    along = np.array([_along_normal(one) for one in series.slices])
+    along = np.array([position_mm(one) for one in series.slices])
     in_plane = positions - np.outer(along, _normal(first))
     if (shift := np.ptp(in_plane, axis=0).max()) > LARGEST_DISTANCE_MM:
         raise Fault(f"{series} mixes stacks: shifted by up to {shift:.1f} mm in the plane", remedy=REMEDY)
@@ -60,7 +60,7 @@ def require_whole(series: DicomSeries) -> None:
 
 def grid_of(series: DicomSeries) -> sitk.Image:
     """The grid of a whole series, as an image of zeros; its slices follow their normal."""
-    ordered = sorted(series.slices, key=_along_normal)
+    ordered = sorted(series.slices, key=position_mm)
     first = ordered[0]
     grid = sitk.Image([*first.size[:2], len(ordered)], sitk.sitkUInt8)
     grid.SetOrigin(first.position)
@@ -69,17 +69,22 @@ def grid_of(series: DicomSeries) -> sitk.Image:
     return grid
 
 
+def position_mm(one: DicomSlice) -> float:
+    """Along the normal of the slice."""
+    return float(np.dot(one.position, _normal(one)))
+
+
 def step_mm(series: DicomSeries) -> float:
     """The mean distance between slices; 0 of one slice, or where positions are not known."""
     if not all(one.position and one.direction for one in series.slices):
         return 0.0
-    along = [_along_normal(one) for one in series.slices]
+    along = [position_mm(one) for one in series.slices]
     return (max(along) - min(along)) / max(len(along) - 1, 1)
 
 
 def steps_mm(series: DicomSeries) -> tuple[float, float]:
     """The smallest and the largest distance between neighbouring slices of a whole series."""
-    steps = np.diff(sorted(map(_along_normal, series.slices)))
+    steps = np.diff(sorted(map(position_mm, series.slices)))
     return float(steps.min()), float(steps.max())
 
 
@@ -111,7 +116,7 @@ def _require_one_plane(series: DicomSeries) -> None:
     ):
         for one in series.slices:
             if np.abs(np.subtract(of(one), of(first))).max() > LARGEST_DIFFERENCE:
-                where = f"at {_along_normal(first):.1f} mm and at {_along_normal(one):.1f} mm"
+                where = f"at {position_mm(first):.1f} mm and at {position_mm(one):.1f} mm"
                 raise Fault(f"{series} mixes stacks: two {name}, {where} along their normals", remedy=REMEDY)
 
 
@@ -133,7 +138,3 @@ def _is_number(value: str) -> bool:
 
 def _normal(one: DicomSlice) -> np.ndarray:
     return np.array(one.direction[2::3])
-
-
-def _along_normal(one: DicomSlice) -> float:
-    return float(np.dot(one.position, _normal(one)))

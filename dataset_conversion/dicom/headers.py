@@ -130,7 +130,18 @@ def _slices(
     modified_ns, uid = file.stat().st_mtime_ns, text(header, "SOPInstanceUID")
     numbered = enumerate(groups, 1) if groups else [(0, FunctionalGroups(header))]
     return tuple(
-        DicomSlice(file, modified_ns, size, *in_plane(group), uid, frame, syntax, group.tags(), problem=problem)
+        DicomSlice(
+            file,
+            modified_ns,
+            size,
+            *in_plane(group),
+            sop_uid=uid,
+            frame=frame,
+            numbers=group.own_numbers(),
+            transfer_syntax=syntax,
+            tags=group.tags(),
+            problem=problem,
+        )
         for frame, group in numbered
     )
 

@@ -14,6 +14,7 @@ class DicomSlice:
     size: columns, rows. spacing: mm between columns, between rows. direction: row by row, as in SimpleITK. position,
     spacing and direction are empty where the header does not tell them.
     frame: the number of the frame in its file, from 1; 0 where the file holds one slice.
+    numbers: the frame's InStackPositionNumber and DimensionIndexValues, where it has them.
     tags: what can tell the stacks of one series apart, such as the echo time, by keyword; only tags that are there.
     copies: further files with the same SOP Instance UID.
     problem: why the file cannot be used, in words; empty where it can.
@@ -27,6 +28,7 @@ class DicomSlice:
     direction: tuple[float, ...]
     sop_uid: str = ""
     frame: int = 0
+    numbers: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     transfer_syntax: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[Path, ...] = ()

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 import SimpleITK as sitk
 
-from dataset_conversion.dicom.geometry import LARGEST_DIFFERENCE, grid_of, require_whole, steps_mm, values_of
+from dataset_conversion.dicom.geometry import LARGEST_DIFFERENCE, grid_of, require_whole, steps_mm
+from dataset_conversion.dicom.multiframe import require_readable_frames
 from dataset_conversion.dicom.preamble import PREAMBLE, has_preamble
 from dataset_conversion.dicom.slices import DicomSeries
 from dataset_conversion.faults import Fault
@@ -23,9 +24,6 @@ AXIAL = "LPS"
 REMEDY = "Check this series in a viewer, or choose another for this sequence in a rules file."
 # Without a sidecar, defaults file and compression; all slices, whatever their echo or time, into one image.
 OPTIONS = ("-b", "n", "-g", "i", "-z", "n", "-m", "y", "-f", "image")
-
-SLOPES_BY_FRAME = ("Philips",)
-"""Vendors in whose multi-frame files dcm2niix applies each frame's own slope; of all others it takes the first."""
 
 
 def find_dcm2niix() -> str:
@@ -42,11 +40,7 @@ def require_sound(series: DicomSeries) -> None:
     from dataset_conversion.dicom.copies import n_differing_copies
 
     require_whole(series)
-    if any(one.frame for one in series.slices) and series.vendor not in SLOPES_BY_FRAME:
-        for name in ("RescaleSlope", "RescaleIntercept"):
-            if (n := len(values_of(series, name))) > 1:
-                problem = f"{series} is stored in frames of {n} values of {name}, which dcm2niix does not apply"
-                raise Fault(problem, remedy="Export it with one slice per file.")
+    require_readable_frames(series)
     if n := n_differing_copies(series):
         remedy = "Keep one export of this series in the folder."
         raise Fault(f"{series}: {n} of them are there twice, with other pixels (SOPInstanceUID)", remedy=remedy)
