@@ -41,7 +41,7 @@ setup(
     ],
     extras_require={
         "phantom": ["nilearn"],
-        "dicom": ["dcm2niix"],
+        "dicom": ["dcm2niix", "pydicom"],
         "dask": ["dask", "distributed"],
         "test": [
             "nnunet_seqdropout[phantom,dicom,dask]",
@@ -50,7 +50,6 @@ setup(
             "pytest-xdist",
             "hypothesis",
             "scikit-learn",
-            "pydicom",
             "connected-components-3d",
             "setuptools",
         ],

@@ -37,6 +37,11 @@ def read_or_make_key(file: Path, *, away_from: Path) -> bytes:
             made.touch(mode=0o600)
             made.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
         log.warning("%s is the new key of the pseudonyms: keep it safe and secret", file)
+    return read_key(file)
+
+
+def read_key(file: Path) -> bytes:
+    """Raises Fault where it is shorter than 16 characters."""
     key = file.read_bytes().strip()
     if len(key) < SHORTEST_KEY:
         remedy = "Give a file that does not exist yet: a random key is written to it."

@@ -1,23 +1,18 @@
 """Converts DICOM files of many patients to ``<pseudonym>/<sequence>.nii.gz`` without identifying data."""
 
 import logging
-import shutil
-import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from subprocess import run
-from tempfile import TemporaryDirectory
 
-import SimpleITK as sitk
-
-from dataset_conversion.dicom.geometry import grid_of, require_whole
-from dataset_conversion.dicom.roles import choose_series
+from dataset_conversion.dicom.roles import assign, chosen_of
 from dataset_conversion.dicom.rules import read_rules
-from dataset_conversion.dicom.series import DicomSeries, find_series
+from dataset_conversion.dicom.series import find_series
+from dataset_conversion.dicom.slices import DicomSeries
+from dataset_conversion.dicom.table import unused
+from dataset_conversion.dicom.volume import find_dcm2niix, require_sound, volume_of
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import bytes_of, require_room
-from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
@@ -30,7 +25,6 @@ from dataset_conversion.sequences import ALIASES
 log = logging.getLogger(__name__)
 
 RECORD = "dicom.json"
-AXIAL = "LPS"
 
 
 def from_dicom(
@@ -40,14 +34,12 @@ def from_dicom(
 
     A patient converted before from the same files is skipped; one with a fault has no image in ``work``. Other files
     in a patient's folder, a label for instance, are left as they are.
-    Raises Fault where nothing can be done: no dcm2niix, no DICOM, no rules, no key that will do.
+    Raises Fault where nothing can be done: no dcm2niix or pydicom, no DICOM, no rules, no key that will do.
     """
     require_room(work)
-    converter = _find_dcm2niix()
+    find_dcm2niix()
     chosen_by, key = read_rules(rules), read_or_make_key(key_file, away_from=work)
-    patients: dict[str, list[DicomSeries]] = defaultdict(list)
-    for series in find_series(source):
-        patients[pseudonym(series.patient, key)].append(series)
+    patients = by_patient(find_series(source), lambda patient_id: pseudonym(patient_id, key))
     if strangers := chosen_by.decided.keys() - patients.keys():
         log.warning("the rules file has decisions for %s, but there is no such patient", ", ".join(sorted(strangers)))
     images: dict[str, dict[str, Path]] = {}
@@ -56,18 +48,19 @@ def from_dicom(
     def convert(patient: str) -> None:
         folder = work / patient
         try:
-            if not patients[patient][0].patient:
-                raise Fault("these series have no PatientID", remedy="Set the PatientID of every patient.")
-            chosen = choose_series(patients[patient], chosen_by, patient=patient)
-            fingerprints = {role: _fingerprint(series) for role, series in chosen.items()}
-            if _is_converted(folder, fingerprints):
+            require_identified(patients[patient])
+            assigned = assign(patients[patient], chosen_by, patient=patient)
+            if beside := unused(assigned):
+                log.info("%s: not used: %s", patient, "; ".join(beside))
+            chosen = chosen_of(assigned, patient=patient)
+            if is_converted(chosen, folder):
                 unchanged.add(patient)
             else:
-                _convert(chosen, folder, fingerprints=fingerprints, converter=converter)
+                convert_series(chosen, folder)
         except Exception as error:
             _remove_converted(folder)
             raise error if isinstance(error, Fault) else _without_names(error) from None
-        images[patient] = {role: _image_file(folder, role) for role in chosen}
+        images[patient] = {role: image_file(folder, role) for role in chosen}
 
     outcomes = for_each_case(sorted(patients), convert, doing="Converting")
     outcomes |= {patient: Outcome("skipped") for patient in unchanged}
@@ -75,55 +68,49 @@ def from_dicom(
     return images, outcomes
 
 
-def _convert(
-    chosen: Mapping[str, DicomSeries], folder: Path, *, fingerprints: Mapping[str, str], converter: str
-) -> None:
+def by_patient(found: Iterable[DicomSeries], name: Callable[[str], str]) -> dict[str, list[DicomSeries]]:
+    """The series of each patient, under the name that is made of the PatientID."""
+    patients: dict[str, list[DicomSeries]] = defaultdict(list)
+    for series in found:
+        patients[name(series.patient)].append(series)
+    return patients
+
+
+def require_identified(series: Sequence[DicomSeries]) -> None:
+    """Raises Fault where nobody can say whose the series are."""
+    if not series[0].patient:
+        raise Fault("these series have no PatientID", remedy="Set the PatientID of every patient.")
+
+
+def convert_series(chosen: Mapping[str, DicomSeries], folder: Path) -> dict[str, Path]:
+    """Writes ``<sequence>.nii.gz`` of each chosen series of a patient, all or none, in place of those there before.
+
+    Raises Fault where a series is no whole volume, or dcm2niix does not make one of it that lies where it should.
+    """
+    converter = find_dcm2niix()
     for series in chosen.values():
-        require_whole(series)
-    require_room(folder, bytes_of(one.file for series in chosen.values() for one in series.slices))
+        require_sound(series)
+    require_room(folder, bytes_of(file for series in chosen.values() for file in series.files))
     with staged(folder) as stage:
         for role, series in chosen.items():
             log.info("%s: %s is %s", folder.name, role, series)
-            write_image(_volume(series, converter), _image_file(stage, role))
-        write_json(stage / RECORD, {"version": 1, "series": fingerprints})
+            write_image(volume_of(series, converter), image_file(stage, role))
+        write_json(stage / RECORD, {"version": 1, "series": _fingerprints(chosen)})
         _remove_converted(folder)
+    return {role: image_file(folder, role) for role in chosen}
 
 
-def _volume(series: DicomSeries, converter: str) -> sitk.Image:
-    """The voxels of a whole series, axes in the order nearest to left, posterior, superior; geometry and nothing else.
-
-    Raises Fault where dcm2niix does not make one image of it that lies where the headers say.
-    """
-    remedy = "Check this series in a viewer, or choose another for this sequence in a rules file."
-    with TemporaryDirectory() as temporary:
-        linked, made = Path(temporary, "dicom"), Path(temporary, "nifti")
-        linked.mkdir()
-        made.mkdir()
-        try:
-            for i, one in enumerate(series.slices):
-                (linked / f"{i:05d}.dcm").symlink_to(one.file.resolve())
-        except OSError as error:
-            # Its message would carry the file's name, and that often the patient's, into the summary.
-            raise Fault(
-                f"no symbolic links can be created in {linked}",
-                remedy="Set TMPDIR to a folder whose file system supports them.",
-            ) from error
-        # Without a sidecar, defaults file and compression; all slices, whatever their echo or time, into one image.
-        options = ("-b", "n", "-g", "i", "-z", "n", "-m", "y", "-f", "image", "-o", made)
-        process = run([converter, *options, linked], capture_output=True, text=True, errors="replace", check=False)
-        log.debug("%s", process.stdout + process.stderr)
-        written = list(made.iterdir())
-        if len(written) != 1:
-            raise Fault(f"dcm2niix made {n_of(len(written), 'image')} of {series}", remedy=remedy)
-        # The filter hands on voxels and geometry only: dcm2niix's descrip and aux_file (comments) end here.
-        image = sitk.DICOMOrient(read_image(written[0]), AXIAL)
+def is_converted(chosen: Mapping[str, DicomSeries], folder: Path) -> bool:
+    """Whether the images are there, made of these files, and can be read."""
     try:
-        require_same_grid(sitk.DICOMOrient(grid_of(series), AXIAL), image, files=(Path("DICOM"), Path("dcm2niix")))
-    except Fault as fault:
-        raise Fault(f"dcm2niix changed the position of {series} ({fault.problem})", remedy=remedy) from fault
-    if image.GetPixelID() == sitk.sitkFloat64:  # scaled by the header's slope
-        image = sitk.Cast(image, sitk.sitkFloat32)
-    return image
+        if (read_json_if_there(folder / RECORD, dict) or {}).get("series") != _fingerprints(chosen):
+            return False
+        there = [role for role in ALIASES if image_file(folder, role).is_file()]
+        for role in there:
+            read_image(image_file(folder, role))
+    except Fault:
+        return False
+    return {*there} == chosen.keys()
 
 
 def _without_names(error: Exception) -> Fault:
@@ -134,36 +121,20 @@ def _without_names(error: Exception) -> Fault:
     return Fault(f"it cannot be converted ({reason})", remedy=remedy)
 
 
-def _find_dcm2niix() -> str:
-    found = shutil.which("dcm2niix") or shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
-    if found is None:
-        raise Fault("dcm2niix is not installed", remedy="Run: pip install 'nnunet_seqdropout[dicom]'")
-    return found
+def image_file(folder: Path, role: str) -> Path:
+    return folder / f"{role}.nii.gz"
+
+
+def _fingerprints(chosen: Mapping[str, DicomSeries]) -> dict[str, str]:
+    """Another one if a file has come, gone or changed."""
+    return {role: _fingerprint(series) for role, series in chosen.items()}
 
 
 def _fingerprint(series: DicomSeries) -> str:
-    """Another one if a file has come, gone or changed."""
-    files = sorted((str(one.file.resolve()), one.modified_ns) for one in series.slices)
+    files = sorted({(str(one.file.resolve()), one.modified_ns) for one in series.slices})
     return sha256_of(repr((series.uid, files)))
 
 
-def _is_converted(folder: Path, fingerprints: Mapping[str, str]) -> bool:
-    """Whether the images are there, made of these files, and can be read."""
-    try:
-        if (read_json_if_there(folder / RECORD, dict) or {}).get("series") != fingerprints:
-            return False
-        there = [role for role in ALIASES if _image_file(folder, role).is_file()]
-        for role in there:
-            read_image(_image_file(folder, role))
-    except Fault:
-        return False
-    return {*there} == fingerprints.keys()
-
-
 def _remove_converted(folder: Path) -> None:
-    for file in (folder / RECORD, *(_image_file(folder, role) for role in ALIASES)):
+    for file in (folder / RECORD, *(image_file(folder, role) for role in ALIASES)):
         file.unlink(missing_ok=True)
-
-
-def _image_file(folder: Path, role: str) -> Path:
-    return folder / f"{role}.nii.gz"

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from dataset_conversion.dicom.series import DicomSeries
+from dataset_conversion.dicom.slices import DicomSeries
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.patterns import BoundedPattern, bounded, limited_time
 from dataset_conversion.files.typed import typed_of
@@ -15,41 +15,74 @@ from dataset_conversion.sequences import ALIASES, canonical
 
 SHIPPED_RULES = Path(__file__).with_name("rules.yaml")
 NOT_USED = "none"
+TIMES = {"inversion_time_ms": "InversionTime", "echo_time_ms": "EchoTime", "repetition_time_ms": "RepetitionTime"}
+TEXTS = {
+    "sequence_name": "SequenceName",
+    "scanning_sequence": "ScanningSequence",
+    "acquisition_contrast": "AcquisitionContrast",
+}
+"""Conditions on one tag each: its keyword."""
+PATTERNS = ("description", "exclude", *TEXTS)
+"""Conditions that are regular expressions."""
 
 
 @dataclass(frozen=True)
 class Rule:
     """A sequence (or ``none``), and the conditions that a series must meet to be it; what is not stated is met.
 
-    description: patterns that are all found in the series' description, in which ``_``, ``-`` and blanks are one blank
-    and case does not count. exclude: none of these is. inversion_time_ms: the lowest and the highest; a series without
-    an inversion time does not meet it.
+    description: patterns that are all found in the series' description, or where it has none in its protocol's name; in
+    both ``_``, ``-`` and blanks are one blank and case does not count. exclude: none of these is. described: whether
+    there is a description. sequence_name, scanning_sequence, acquisition_contrast: patterns likewise, of the tags.
+    Times in ms, the lowest and the highest; a series without that time does not meet it.
     """
 
     role: str
     description: Sequence[BoundedPattern] = ()
     exclude: Sequence[BoundedPattern] = ()
+    described: bool | None = None
     contrast: bool | None = None
     inversion_time_ms: tuple[float, float] | None = None
+    echo_time_ms: tuple[float, float] | None = None
+    repetition_time_ms: tuple[float, float] | None = None
+    sequence_name: Sequence[BoundedPattern] = ()
+    scanning_sequence: Sequence[BoundedPattern] = ()
+    acquisition_contrast: Sequence[BoundedPattern] = ()
 
     def holds(self, series: DicomSeries) -> bool:
         return (
-            self._describes(re.sub(r"[_\-\s]+", " ", series.description))
+            self.described in (None, bool(series.description))
             and self.contrast in (None, series.contrast_agent)
-            and self._holds_for_time(series.inversion_time_ms)
+            and all(_lies_in(limits, getattr(series, name)) for name, limits in self.times.items())
+            and self._describes(series)
         )
 
-    def _describes(self, text: str) -> bool:
+    @property
+    def times(self) -> dict[str, tuple[float, float] | None]:
+        return {name: getattr(self, name) for name in TIMES}
+
+    def why(self, series: DicomSeries) -> str:
+        """The tags that made it hold, with times in ms; never what a text says, which may name a patient."""
+        tag = "SeriesDescription" if series.description else "ProtocolName"
+        found = [tag] if self.description or self.exclude else []
+        found += [TIMES[name] + f" {getattr(series, name):g} ms" for name, limits in self.times.items() if limits]
+        found += [tag for name, tag in TEXTS.items() if getattr(self, name)]
+        found += ["no SeriesDescription"] if self.described is False else []
+        if self.contrast is not None:
+            found.append("ContrastBolusAgent" if self.contrast else "no ContrastBolusAgent")
+        return ", ".join(found)
+
+    def _describes(self, series: DicomSeries) -> bool:
+        text = re.sub(r"[_\-\s]+", " ", series.description or series.protocol)
         with limited_time():
-            return all(pattern.search(text) for pattern in self.description) and not any(
-                pattern.search(text) for pattern in self.exclude
+            return (
+                all(pattern.search(text) for pattern in self.description)
+                and not any(pattern.search(text) for pattern in self.exclude)
+                and all(p.search(getattr(series, name)) for name in TEXTS for p in getattr(self, name))
             )
 
-    def _holds_for_time(self, time_ms: float | None) -> bool:
-        if self.inversion_time_ms is None:
-            return True
-        low, high = self.inversion_time_ms
-        return time_ms is not None and low <= time_ms <= high
+
+def _lies_in(limits: tuple[float, float] | None, time_ms: float | None) -> bool:
+    return limits is None or (time_ms is not None and limits[0] <= time_ms <= limits[1])
 
 
 @dataclass(frozen=True)
@@ -70,8 +103,14 @@ class WrittenRule:
     role: str
     description: str | tuple[str, ...] = ()
     exclude: str | tuple[str, ...] = ()
+    described: bool | None = None
     contrast: bool | None = None
     inversion_time_ms: tuple[float, float] | None = None
+    echo_time_ms: tuple[float, float] | None = None
+    repetition_time_ms: tuple[float, float] | None = None
+    sequence_name: str | tuple[str, ...] = ()
+    scanning_sequence: str | tuple[str, ...] = ()
+    acquisition_contrast: str | tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +144,11 @@ def read_rules(file: Path | None = None) -> SeriesRules:
 
 
 def _rule(written: WrittenRule) -> Rule:
-    described, excluded = _patterns(written.description), _patterns(written.exclude)
-    return Rule(_role(written.role), described, excluded, written.contrast, written.inversion_time_ms)
+    conditions = {each.name: getattr(written, each.name) for each in fields(written) if each.name != "role"}
+    return Rule(
+        _role(written.role),
+        **{name: _patterns(value) if name in PATTERNS else value for name, value in conditions.items()},
+    )
 
 
 def _role(name: str) -> str:

@@ -9,6 +9,7 @@ from unicodedata import normalize
 from dataset_conversion.files.endings import MEDICAL_ENDINGS, VOLUME_ENDINGS
 from dataset_conversion.files.images import printable
 from dataset_conversion.files.patterns import limited_time
+from dataset_conversion.files.tree import files_below
 from dataset_conversion.raw.layout import LabelFiles, Layout
 from dataset_conversion.sequences import channels_of
 
@@ -49,7 +50,7 @@ class Listing:
 def find_files(source: Path, layout: Layout) -> Listing:
     """Every image below the source in order of their paths, links followed; hidden ones are passed over."""
     found, unused, lost = [], [], []
-    files, left_out = _files_below(source)
+    files, left_out = files_below(source)
     for file in sorted(files):
         path = file.relative_to(source).as_posix()
         ending = next((e for e in MEDICAL_ENDINGS if path.lower().endswith(e)), None)
@@ -69,34 +70,6 @@ def find_files(source: Path, layout: Layout) -> Listing:
             unused.append(Unused(file, f"{ending} is not read: convert {remedy}", known))
     named = {*different(each.file for each in unused)}
     return Listing(found, [each for each in unused if each.file in named], lost, left_out)
-
-
-def _files_below(source: Path) -> tuple[list[Path], list[Path]]:
-    """The files, and the links that were left out.
-
-    Links are followed: to a folder once on each way down, since a link to one above it has no end; and one below
-    another link only to a folder that has not been looked into, since folders that link each other have many ways.
-    """
-    waiting: list[tuple[Path, frozenset[Path], bool]] = [(source, frozenset(), False)]
-    visited: set[Path] = set()
-    files, left_out = [], []
-    while waiting:
-        folder, above, below_link = waiting.pop()
-        here, is_link = folder.resolve(), folder.is_symlink()
-        if here in above:
-            continue
-        if is_link and below_link and here in visited:
-            left_out.append(folder)
-            continue
-        visited.add(here)
-        for entry in sorted(folder.iterdir(), reverse=True):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                waiting.append((entry, above | {here}, below_link or (is_link and folder != source)))
-            else:
-                files.append(entry)
-    return files, left_out
 
 
 def different(files: Iterable[Path]) -> list[Path]:

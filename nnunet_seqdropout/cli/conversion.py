@@ -87,15 +87,23 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
     dicom = commands.add_parser("dicom", help="convert DICOM to <pseudonym>/<sequence>.nii.gz, as input for convert")
     dicom.add_argument("source", type=Path, metavar="SOURCE", help="folder that contains the DICOM files, at any depth")
-    dicom.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for the patients")
+    dicom.add_argument("-o", type=output, metavar="OUT", help="output folder for the patients; required to convert")
     dicom.add_argument(
-        "--key", type=output, required=True, metavar="FILE", help="secret key of the pseudonyms; created if missing"
+        "--key",
+        type=output,
+        metavar="FILE",
+        help="secret key of the pseudonyms; created if missing; required to convert",
     )
     dicom.add_argument(
         "--rules",
         type=Path,
         metavar="FILE",
         help="YAML rules that map series to sequences. Default: the built-in rules",
+    )
+    dicom.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what each series is taken for and why, and write nothing; patients are numbered without --key",
     )
     dicom.set_defaults(run=_dicom)
 
@@ -213,12 +221,31 @@ def _print_patients(patients: "Mapping[str, Patient]", layout: "Layout") -> int:
     return SOME_CASE_FAILED if any(patient.known_fault for patient in patients.values()) else ALL_DONE
 
 
-@alone_in_output()
 def _dicom(arguments: argparse.Namespace) -> int:
     from dataset_conversion.dicom.convert import from_dicom
 
-    _, outcomes = from_dicom(arguments.source, arguments.o, rules=arguments.rules, key_file=arguments.key)
+    if arguments.dry_run:
+        return _print_series(arguments)
+    if arguments.o is None or arguments.key is None:
+        raise Fault("dicom needs -o OUT and --key FILE", remedy="Give both, or --dry-run.")
+    with output_folder(arguments.o):
+        _, outcomes = from_dicom(arguments.source, arguments.o, rules=arguments.rules, key_file=arguments.key)
     return _report(outcomes, arguments.o)
+
+
+def _print_series(arguments: argparse.Namespace) -> int:
+    """What a dry run found: a table for every patient, and what would keep the patient from being converted."""
+    from dataset_conversion.dicom.preview import preview
+
+    n_patients = n_failed = 0
+    for found in preview(arguments.source, rules=arguments.rules, key_file=arguments.key):
+        print(found.patient, *(f"  {line}" for line in found.table), sep="\n")
+        for fault in found.faults:
+            print(f"  fault: {fault.problem}. {fault.remedy}")
+        n_patients += 1
+        n_failed += bool(found.faults)
+    print(f"{n_of(n_patients, 'patient')}, {n_failed} with faults; nothing was written")
+    return SOME_CASE_FAILED if n_failed else ALL_DONE
 
 
 @alone_in_output()

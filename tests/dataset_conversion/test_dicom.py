@@ -21,7 +21,8 @@ from dataset_conversion.dicom.convert import from_dicom
 from dataset_conversion.dicom.geometry import require_whole
 from dataset_conversion.dicom.roles import choose_series
 from dataset_conversion.dicom.rules import Rule, read_rules
-from dataset_conversion.dicom.series import DicomSeries, DicomSlice, find_series
+from dataset_conversion.dicom.series import find_series
+from dataset_conversion.dicom.slices import DicomSeries, DicomSlice
 from dataset_conversion.faults import Fault
 from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.raw.layout import SHIPPED, read_layout
@@ -136,9 +137,9 @@ def test_a_contrast_agent_that_is_denied_is_none(source, agent, is_one):
     assert series.contrast_agent == is_one
 
 
-def test_a_series_of_another_modality_is_no_sequence(tmp_path):
+def test_a_series_that_is_no_mr_image_is_no_sequence(tmp_path):
     (tmp_path / "r").write_text("series: {}")
-    both = [series_of("FLAIR", uid="ct", modality="CT"), series_of("FLAIR", uid="mr")]
+    both = [series_of("FLAIR", uid="ct", modality="CT", aside="no MR image (CT)"), series_of("FLAIR", uid="mr")]
     chosen = choose_series(both, read_rules(tmp_path / "r"), patient="P")
     assert {role: series.uid for role, series in chosen.items()} == {"flair": "mr"}
 
@@ -215,7 +216,7 @@ def test_two_stacks_in_one_series_are_found(source, convert, second, said):
 
 def stack(positions_mm: Sequence[float] | np.ndarray, **changes) -> DicomSeries:
     (one,) = series_of("FLAIR").slices
-    slices = tuple(replace(one, position=(0.0, 0.0, float(z)), **changes) for z in positions_mm)
+    slices = tuple(replace(one, **{"position": (0.0, 0.0, float(z)), **changes}) for z in positions_mm)
     return series_of("FLAIR", slices=slices)
 
 
@@ -251,7 +252,16 @@ def test_slices_of_another_stack_are_found(changes, said):
         require_whole(replace(series, slices=slices))
 
 
-@pytest.mark.parametrize(("series", "said"), [(stack([0]), "no volume"), (stack([0], size=(8, 6, 9)), "in one file")])
+@pytest.mark.parametrize(
+    ("series", "said"),
+    [
+        (stack([0]), "is no volume"),
+        (stack([0, 1], position=()), "2 of 2 have no position"),
+        (stack([0, 1], direction=()), "2 of 2 have no orientation"),
+        (stack([0, 1], spacing=()), "2 of 2 have no pixel spacing"),
+        (stack([0, 1], problem="is a mosaic of slices (ImageType)"), "2 of 2 is a mosaic"),
+    ],
+)
 def test_what_is_no_stack_of_slices_is_refused(series, said):
     with pytest.raises(Fault, match=said):
         require_whole(series)
@@ -342,10 +352,11 @@ def test_files_that_are_no_images_are_counted_and_passed_over(source, caplog):
     write_series(source, "FLAIR")
     (source / "notes.txt").write_text("Doe, Jane")
     whole = next(source.glob("IM*"))
-    whole.with_name("damaged").write_bytes(whole.read_bytes()[:-20])
+    whole.with_name("damaged").write_bytes(whole.read_bytes()[:300])
     (series,) = find_series(source)
     assert len(series.slices) == 5
     assert "skipped 2 of 7 files without a DICOM image, 1 of them marked as DICOM" in caplog.text
+    assert "Doe" not in caplog.text
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path):
