@@ -13,6 +13,7 @@ import pytest
 pydicom = pytest.importorskip("pydicom")
 uids = pydicom.uid
 Dataset = pydicom.dataset.Dataset
+generate_uid = uids.generate_uid
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 SAGITTAL = (0, 1, 0, 0, 0, -1)
@@ -30,11 +31,10 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Stack:
-    """A series to be written. The voxel of slice k, row r, column c is 100 k + 8 r + c + ``brightest``.
+    """A series to be written. The voxel of slice k, row r, column c is 100 k + 8 r + c + ``first_voxel``.
 
     tags: of every file, by keyword; None takes one away. tags_of: of the k-th slice (of a frame: its own groups).
-    positions_mm: along the normal, from ``origin``. shift_mm: of each slice in the plane. marked: a bright voxel
-    (slice, row, column), 20,000.
+    positions_mm: along the normal, from ``origin``.
     """
 
     description: str | None = "AX FLAIR"
@@ -49,13 +49,13 @@ class Stack:
     sop_class: str = uids.MRImageStorage
     transfer_syntax: str = uids.ExplicitVRLittleEndian
     day: str = "20200304"
-    brightest: int = 0
+    first_voxel: int = 0
     signed: bool = False
 
     def pixels(self) -> np.ndarray:
         """Slice, row, column: 6 rows of 8 columns."""
         k, r, c = np.mgrid[: len(self.positions_mm), :6, :8]
-        return (100 * k + 8 * r + c + self.brightest).astype(np.int16 if self.signed else np.uint16)
+        return (100 * k + 8 * r + c + self.first_voxel).astype(np.int16 if self.signed else np.uint16)
 
     def position(self, k: int) -> list[float]:
         normal = np.cross(self.orientation[:3], self.orientation[3:])
@@ -64,7 +64,7 @@ class Stack:
 
 def write_classic(folder: Path, stack: Stack) -> list[Path]:
     """One file for each slice, 1 mm between rows and 0.5 mm between columns."""
-    uid = stack.uid or uids.generate_uid()
+    uid = stack.uid or generate_uid()
     files = []
     for k, pixels in enumerate(stack.pixels()):
         one = _begun(stack, uid)
@@ -78,7 +78,7 @@ def write_classic(folder: Path, stack: Stack) -> list[Path]:
 
 def write_enhanced(folder: Path, stack: Stack) -> Path:
     """All slices in one file. ``tags_of`` a slice go into the frame's own groups, by ``Sequence.Keyword``."""
-    one = _begun(stack, stack.uid or uids.generate_uid())
+    one = _begun(stack, stack.uid or generate_uid())
     one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = uids.EnhancedMRImageStorage
     one.NumberOfFrames, one.InstanceNumber = len(stack.positions_mm), 1
     orientation = [round(float(x), 8) for x in stack.orientation]
@@ -107,7 +107,7 @@ def write_enhanced(folder: Path, stack: Stack) -> Path:
 def write_document(folder: Path, sop_class: str, *, modality: str, tags: Mapping[str, Any] = {}) -> Path:
     """An object without pixels: a report, a PDF."""
     stack = Stack(number=90, sop_class=sop_class, tags={"Modality": modality, **tags})
-    one = _begun(stack, uids.generate_uid())
+    one = _begun(stack, generate_uid())
     _tag(one, stack.tags)
     return _saved(one, None, folder, stack)
 
@@ -119,14 +119,14 @@ def without_preamble(file: Path) -> None:
 
 def _begun(stack: Stack, uid: str) -> Any:
     meta = pydicom.dataset.FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = stack.sop_class, uids.generate_uid()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = stack.sop_class, generate_uid()
     meta.TransferSyntaxUID = stack.transfer_syntax
     one = pydicom.dataset.FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
     one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     one.PatientName, one.PatientID, one.PatientBirthDate = "Doe^Jane", stack.patient, "19610203"
     one.InstitutionName, one.ReferringPhysicianName, one.ImageComments = "Charite", "Smith", "Doe, Jane"
     one.StudyDate, one.StudyTime, one.AcquisitionTime, one.ContentTime = stack.day, "101112", "101112", "101112"
-    study, frame = (uids.generate_uid(entropy_srcs=[stack.patient, stack.day, kind]) for kind in ("study", "frame"))
+    study, frame = (generate_uid(entropy_srcs=[stack.patient, stack.day, kind]) for kind in ("study", "frame"))
     one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = study, uid, frame
     one.Modality, one.Manufacturer, one.MRAcquisitionType = "MR", "GE MEDICAL SYSTEMS", "3D"
     one.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND"]

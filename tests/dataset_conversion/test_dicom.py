@@ -7,13 +7,13 @@ import shutil
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from example_dicom import AXIAL, OBLIQUE, SAGITTAL, Stack, generate_uid, write_classic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,56 +29,24 @@ from dataset_conversion.raw.layout import SHIPPED, read_layout
 from dataset_conversion.raw.patients import find_patients
 from nnunet_seqdropout.cli.command import main
 
-pydicom = pytest.importorskip("pydicom")
-
 KEY = b"a key for tests, long enough"
-AXIAL = (1, 0, 0, 0, 1, 0)
-SAGITTAL = (0, 1, 0, 0, 0, -1)
-OBLIQUE = (np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3) * np.cos(0.2), np.cos(0.3) * np.cos(0.2), np.sin(0.2))
 IDENTIFYING = (b"Doe", b"Jane", b"HOSP-4711", b"19610203", b"Charit", b"20200304", b"101112", b"Smith")
-numbers = count(1)
 
 
 def write_series(
     folder: Path,
     description: str,
     *,
-    patient: str = "HOSP-4711",
-    number: int = 1,
     agent: str | None = None,
     inversion_time_ms: float | None = None,
-    positions_mm: Sequence[float] | np.ndarray = (0, 1.5, 3, 4.5, 6),
-    orientation: Sequence[float] = AXIAL,
-    day: str = "20200304",
     uid: str | None = None,
+    **changes,
 ) -> str:
-    """Slices of 6 rows and 8 columns, (1, 0.5) mm, at ``positions_mm`` along their normal; returns the series' UID."""
-    folder.mkdir(parents=True, exist_ok=True)
-    uid = uid or pydicom.uid.generate_uid()
-    study, frame = (pydicom.uid.generate_uid(entropy_srcs=[patient, day, kind]) for kind in ("study", "frame"))
-    normal = np.cross(orientation[:3], orientation[3:])
-    for k, position in enumerate(positions_mm):
-        meta = pydicom.dataset.FileMetaDataset()
-        meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
-        meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-        meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-        one = pydicom.dataset.FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-        one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-        one.PatientName, one.PatientID, one.PatientBirthDate = "Doe^Jane", patient, "19610203"
-        one.InstitutionName, one.ReferringPhysicianName, one.ImageComments = "Charite", "Smith", "Doe, Jane"
-        one.StudyDate, one.StudyTime, one.AcquisitionTime = day, "101112", "101112"
-        one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = study, uid, frame
-        one.Modality, one.Manufacturer, one.MRAcquisitionType = "MR", "GE MEDICAL SYSTEMS", "3D"
-        one.SeriesDescription, one.SeriesNumber, one.InstanceNumber = description, number, k + 1
-        one.ContrastBolusAgent, one.InversionTime = agent, inversion_time_ms
-        one.Rows, one.Columns, one.PixelSpacing, one.SliceThickness = 6, 8, [1.0, 0.5], 1.5
-        one.ImageOrientationPatient = [round(float(x), 8) for x in orientation]
-        one.ImagePositionPatient = [round(float(x), 6) for x in np.array([-10, -20, 30]) + position * normal]
-        one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
-        one.BitsAllocated = one.BitsStored = 16
-        one.HighBit, one.PixelRepresentation = 15, 1
-        one.PixelData = (np.arange(48, dtype=np.int16) + 100 * k + 7 * number).tobytes()
-        one.save_as(folder / f"IM{next(numbers):06d}", enforce_file_format=True)
+    """A classic series as ``Stack`` describes it, its first voxel 7 times its number; returns the series' UID."""
+    uid = uid or generate_uid()
+    tags = {"ContrastBolusAgent": agent, "InversionTime": inversion_time_ms}
+    stack = Stack(description, uid=uid, first_voxel=7 * changes.get("number", 1), signed=True, **changes)
+    write_classic(folder, replace(stack, tags={name: tag for name, tag in tags.items() if tag is not None}))
     return uid
 
 
@@ -304,7 +272,7 @@ def test_slices_of_another_stack_are_found(changes, said):
         (stack([0, 1], position=()), "2 of 2 have no position"),
         (stack([0, 1], direction=()), "2 of 2 have no orientation"),
         (stack([0, 1], spacing=()), "2 of 2 have no pixel spacing"),
-        (stack([0, 1], problem="is a mosaic of slices (ImageType)"), "2 of 2 is a mosaic"),
+        (stack([0, 1], problem="is a mosaic of slices (ImageType)"), "2 of 2: is a mosaic"),
     ],
 )
 def test_what_is_no_stack_of_slices_is_refused(series, said):
