@@ -18,7 +18,6 @@ from dataset_conversion.files.images import read_image, write_image
 from dataset_conversion.files.json_files import read_json_if_there, write_json
 from dataset_conversion.files.staging import staged
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
-from dataset_conversion.plurals import n_of
 from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.sequences import ALIASES
 

@@ -97,7 +97,7 @@ def _require_usable(series: DicomSeries) -> None:
     """Raises Fault where a file is none that can be used, or its place is not known."""
     for problem in dict.fromkeys(one.problem for one in series.slices if one.problem):
         n = sum(one.problem == problem for one in series.slices)
-        raise Fault(f"{series}: {n} of {len(series.slices)} {problem}", remedy=REMEDY)
+        raise Fault(f"{series}: {n} of {len(series.slices)}: {problem}", remedy=REMEDY)
     for name, of in (
         ("no position (ImagePositionPatient)", lambda one: one.position),
         ("no orientation (ImageOrientationPatient), or one that is none", lambda one: one.direction),

@@ -144,11 +144,9 @@ def read_rules(file: Path | None = None) -> SeriesRules:
 
 
 def _rule(written: WrittenRule) -> Rule:
-    conditions = {each.name: getattr(written, each.name) for each in fields(written) if each.name != "role"}
-    return Rule(
-        _role(written.role),
-        **{name: _patterns(value) if name in PATTERNS else value for name, value in conditions.items()},
-    )
+    conditions: dict[str, Any] = {each.name: getattr(written, each.name) for each in fields(written)}
+    patterns = {name: _patterns(conditions[name]) for name in PATTERNS}
+    return Rule(**{**conditions, **patterns, "role": _role(written.role)})
 
 
 def _role(name: str) -> str:

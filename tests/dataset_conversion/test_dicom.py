@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from example_dicom import AXIAL, write_series
+from example_dicom import AXIAL, OBLIQUE, SAGITTAL, write_series
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,11 +29,7 @@ from dataset_conversion.raw.layout import SHIPPED, read_layout
 from dataset_conversion.raw.patients import find_patients
 from nnunet_seqdropout.cli.command import main
 
-pydicom = pytest.importorskip("pydicom")
-
 KEY = b"a key for tests, long enough"
-SAGITTAL = (0, 1, 0, 0, 0, -1)
-OBLIQUE = (np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3) * np.cos(0.2), np.cos(0.3) * np.cos(0.2), np.sin(0.2))
 IDENTIFYING = (b"Doe", b"Jane", b"HOSP-4711", b"19610203", b"Charit", b"20200304", b"101112", b"Smith")
 
 
@@ -259,7 +255,7 @@ def test_slices_of_another_stack_are_found(changes, said):
         (stack([0, 1], position=()), "2 of 2 have no position"),
         (stack([0, 1], direction=()), "2 of 2 have no orientation"),
         (stack([0, 1], spacing=()), "2 of 2 have no pixel spacing"),
-        (stack([0, 1], problem="is a mosaic of slices (ImageType)"), "2 of 2 is a mosaic"),
+        (stack([0, 1], problem="is a mosaic of slices (ImageType)"), "2 of 2: is a mosaic"),
     ],
 )
 def test_what_is_no_stack_of_slices_is_refused(series, said):
