@@ -93,15 +93,10 @@ class ListedCase(TypedDict):
     label: str
 
 
-class StoredChannels(TypedDict):
-    """The channels alone."""
-
-    channel_names: dict[Annotated[str, Must("the number of a channel", _is_number)], str]
-
-
-class DatasetJson(StoredChannels, total=False):
+class DatasetJson(TypedDict, total=False):
     """What we read of ``dataset.json``; other keys stay as they are."""
 
+    channel_names: dict[Annotated[str, Must("the number of a channel", _is_number)], str]
     file_ending: Annotated[str, Must("an ending such as .nii.gz", lambda text: re.fullmatch(r"(\.\w+)+", text))]
     labels: dict[str, LabelValue | list[LabelValue]]
     numTraining: int | None

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import StoredChannels, stored_names
-from dataset_conversion.files.json_files import read_json
+from dataset_conversion.files.dataset_json import read_dataset_json, stored_names
 from nnunet_seqdropout.study.folder import Study
 
 
@@ -40,7 +39,7 @@ def _require_folder_of_this_cohort(study: Study) -> None:
 
 
 def _stored(folder: Path) -> list[str]:
-    return stored_names(read_json(folder / "dataset.json", StoredChannels)["channel_names"])
+    return stored_names(read_dataset_json(folder / "dataset.json", required=("channel_names",))["channel_names"])
 
 
 def _of_another(study: Study, raw: Path) -> Fault:

@@ -302,7 +302,7 @@ def test_a_series_that_the_user_named_serves_one_sequence_only(tmp_path):
         ("rules: [{role: t3}]", "unknown sequence t3"),
         ("rules: [{role: flair, description: '('}]", "invalid rules"),
         ("rules: [{role: flair, contrast: maybe}]", "contrast should be true or false or null, and is 'maybe'"),
-        ("rules: [{role: flair, inversion_time_ms: 5}]", r"rules\[0\].inversion_time_ms should be a list or null"),
+        ("rules: [{role: flair, inversion_time_ms: 5}]", r"rules\[0\].inversion_time_ms should be a list of 2 or null"),
         ("rules: [{role: flair, colour: red}]", "colour"),
         ("rules: [{description: flair}]", "role"),
         ("rules: flair", "rules should be a list, and is 'flair'"),

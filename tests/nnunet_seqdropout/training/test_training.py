@@ -361,7 +361,7 @@ def test_the_memory_that_a_gpu_needs_is_logged_for_every_epoch(make_trainer, mon
 
 @pytest.mark.parametrize("name", OURS)
 def test_an_undeclared_fold_is_refused(make_trainer, name):
-    with pytest.raises(ValueError, match=r"Fold 2 is not declared: .*splits_final.json has 2 split\(s\)"):
+    with pytest.raises(ValueError, match=r"Fold 2 is not declared: .*splits_final.json has 2 splits"):
         make_trainer(name, fold=2).initialize()
 
 
