@@ -78,7 +78,7 @@ class Writer:
         if record["threshold"] is not None:
             labels = with_threshold(segmentation, self.model, self.choices.target, probability, record["threshold"])
         image = ready.images.as_result(labels)
-        probability = sitk.GetArrayViewFromImage(ready.images.as_result(probability))
+        probability = sitk.GetArrayFromImage(ready.images.as_result(probability))
         objects = find_objects(np.isin(sitk.GetArrayViewFromImage(image), self.choices.target.labels))
         table = object_table(objects, side="predicted", grid=Grid.of(image), probability=probability)
         table.insert(0, "case", case)
