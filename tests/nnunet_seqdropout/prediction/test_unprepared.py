@@ -150,3 +150,46 @@ def test_what_was_done_to_the_training_images_is_done_or_said(record, wanted, st
 def test_the_reference_is_that_of_the_training_images_by_any_name():
     how = as_trained(OF_STRIPPED, Preparation(), sequences=("flair", "mprage"), skull_stripped=True)
     assert [*how.order] == ["mprage", "flair"]
+
+
+def predict_dicom(study: Path, target: Path, model: Path, *options: object) -> int:
+    words = ["predict", "--dicom", study, "-o", target, "-m", model, "-f", 0, "--register", "never"]
+    return main([str(word) for word in [*words, "-device", "cpu", "--disable_tta", *options]])
+
+
+@pytest.fixture
+def study(tmp_path) -> Path:
+    from example_dicom import write_series
+
+    folder = tmp_path / "study" / "Doe_Jane"
+    write_series(folder, "Ax BRAVO +C", number=7, agent="Gadavist", inversion_time_ms=450)
+    write_series(folder, "CUBE T2 FLAIR", number=4, inversion_time_ms=1850)
+    return tmp_path / "study"
+
+
+def test_a_dicom_study_is_one_case_on_the_grid_of_its_reference_series(make_model, study, tmp_path):
+    model = make_model("TinySeqDropout")
+    assert predict_dicom(study, tmp_path / "out", model) == 0
+    record = json.loads((tmp_path / "out" / "case.json").read_text())
+    assert record["pattern"] == "bravo+flair"
+    assert record["preparation"]["reference"] == "bravo"
+    result = sitk.ReadImage(str(tmp_path / "out" / "case.nii.gz"))
+    assert (result.GetSize(), result.GetSpacing()) == ((8, 6, 5), (0.5, 1.0, 1.5))
+    assert result.GetOrigin() == pytest.approx((-10, -20, 30))
+    # nothing of the source, nor of what was made on the way
+    names = {"case.json", "case.nii.gz", "case_lesions.csv", "dataset.json", "summary.json"}
+    assert {file.name for file in (tmp_path / "out").rglob("*")} == names
+    for file in (tmp_path / "out").iterdir():
+        for word in (b"Doe", b"HOSP-4711", b"Charit", b"BRAVO +C", b"19610203"):
+            assert word not in file.read_bytes()
+
+
+def test_several_patients_need_a_key_for_their_pseudonyms(make_model, study, tmp_path, capsys):
+    from example_dicom import write_series
+
+    write_series(study / "other", "CUBE T2 FLAIR", patient="HOSP-4712", number=4, inversion_time_ms=1850)
+    model = make_model("TinySeqDropout")
+    assert predict_dicom(study, tmp_path / "out", model) == 2
+    assert "holds 2 patients, and only one case can have the name --case" in capsys.readouterr().err
+    assert predict_dicom(study, tmp_path / "out", model, "--key", tmp_path / "key") == 0
+    assert len(sorted((tmp_path / "out").glob("P_*.nii.gz"))) == 2
