@@ -10,7 +10,6 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import REPORT_BYTES, require_room
 from dataset_conversion.files.json_files import read_json
 from dataset_conversion.files.locks import NAME, only_writer
-from evaluation.tables.summary_json import CommandSummary
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -45,6 +44,8 @@ def output_folder(folder: Path, *, report_of: str = "", part: str = "") -> Itera
 
 def _owner(folder: Path) -> str:
     """The command that wrote the folder's report or summary; empty where nothing tells."""
+    from evaluation.tables.summary_json import CommandSummary
+
     for name, command in (("comparison.csv", "compare"), ("state.json", "study")):
         if (folder / name).is_file():
             return command
