@@ -106,7 +106,9 @@ def _manifest(settings: ManifestSettings, patients: Mapping[str, CaseInPart]) ->
 
 def _whole(case: str, entry: CaseInPart) -> CaseEntry:
     """With all keys: a case of which no person is told is a person."""
-    return {"person": case, "sequences": {}, "label": None, "warnings": [], **entry}
+    # first what is there, in its order: written again it is the same to the byte
+    missing: CaseInPart = {"person": case, "split": entry["split"], "sequences": {}, "label": None, "warnings": []}
+    return {**entry, **missing, **entry}
 
 
 def read_folds(folder: Path) -> list[FoldCases]:
