@@ -188,7 +188,7 @@ def test_prediction_reads_on_trust_only_if_that_is_said(dataset):
     with pytest.raises(Fault, match="origin"):
         found.read()
     trusted = without({"P1": replace(found, trust_geometry=True)}, [], ["t1_gd", "flair"])["P1"]
-    first, second = trusted.read().values()
+    first, second = trusted.read().by_channel.values()
     assert first.GetOrigin() == second.GetOrigin() == (0, 0, 0)
 
 

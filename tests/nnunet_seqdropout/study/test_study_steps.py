@@ -173,6 +173,7 @@ def test_what_was_made_by_hand_from_the_printed_script_is_gone_on_in(tmp_path):
 
 SLOW = """
 import logging
+import signal
 import sys
 from pathlib import Path
 from nnunet_seqdropout.cli.stopping import stoppable
@@ -183,6 +184,7 @@ logging.basicConfig(level=logging.INFO)
 folder = Path(sys.argv[1])
 wait = f"while ! test -e {folder / 'go'}; do sleep 0.05; done"
 script = f"echo $$ >> {folder / 'begun'}; {wait}; echo done > {folder / 'out'}"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts beside it ignores it
 with stoppable():
     Steps(State(folder), [Step("slow", [["sh", "-c", script]], [folder / "out"])], {}).run()
 """
