@@ -107,7 +107,7 @@ def _manifest(settings: ManifestSettings, patients: Mapping[str, CaseInPart]) ->
 def _whole(case: str, entry: CaseInPart) -> CaseEntry:
     """With all keys: a case of which no person is told is a person."""
     # first what is there, in its order: written again it is the same to the byte
-    missing = {"person": case, "sequences": {}, "label": None, "warnings": []}
+    missing: dict[str, Any] = {"person": case, "sequences": {}, "label": None, "warnings": []}
     return cast(CaseEntry, {**entry, **missing, **entry})
 
 
