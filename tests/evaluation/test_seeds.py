@@ -12,6 +12,7 @@ from dataset_conversion.plurals import counted
 from evaluation.metrics.proportions import clustered_proportion
 from evaluation.tables.results import Evaluation, read_evaluation
 from evaluation.tables.seeds import averaged, averaged_subsets, spread
+from evaluation.tables.summaries import averages
 
 
 @pytest.fixture
@@ -128,7 +129,9 @@ def test_a_patient_whom_one_seed_could_not_use_has_the_values_of_the_other():
 def test_what_was_written_and_read_again_gives_the_same(tmp_path, one):
     """Undefined means are null in JSON."""
     for evaluation in two_seeds():
-        evaluation = replace(evaluation, cases=evaluation.cases.assign(auc=NAN, recall=NAN))
+        cases = evaluation.cases.assign(auc=NAN, recall=NAN)
+        metrics = {**evaluation.summary["metrics"], **averages(cases)}
+        evaluation = replace(evaluation, cases=cases, summary={**evaluation.summary, "metrics": metrics})
         evaluation.write(tmp_path / evaluation.name)
     seeds = [read_evaluation(tmp_path / name) for name in ("A", "A_seed1")]
     again = averaged(seeds, name="A")
