@@ -155,6 +155,7 @@ def test_what_is_no_mr_image_is_named_by_its_kind(dicom, tmp_path, capsys):
     write_classic(tmp_path / "in", Stack(**{**vars(secondary), "tags": screenshot}))
     write_classic(tmp_path / "in", Stack(number=93, sop_class=uids.CTImageStorage, tags={"Modality": "CT"}))
     write_classic(tmp_path / "in", Stack("3-plane loc", number=94, positions_mm=(0,)))
+    write_classic(tmp_path / "in", Stack(number=95, tags={"Modality": "PT"}))
     assert dicom("--dry-run") == 0
     assert rows_of(capsys.readouterr().out) == {
         "series": ("taken for", "why"),
@@ -164,9 +165,14 @@ def test_what_is_no_mr_image_is_named_by_its_kind(dicom, tmp_path, capsys):
         "92": ("-", "screenshot (secondary capture)"),
         "93": ("-", "no MR image (CT)"),
         "94": ("-", "rule 1 (none): SeriesDescription"),
+        "95": ("-", "no MR image (PT)"),
     }
     assert dicom() == 0
     assert [file.name for file in (tmp_path / "out").glob("*/*.nii.gz")] == ["flair.nii.gz"]
+    (folder,) = (tmp_path / "out").glob("P_*")
+    (tmp_path / "rules.yaml").write_text(f"series: {{{folder.name}: {{t2: {uid}}}}}")
+    assert dicom("--rules", str(tmp_path / "rules.yaml")) == 0  # the images under the UID, not the screenshot
+    assert [file.name for file in (tmp_path / "out").glob("*/*.nii.gz")] == ["t2.nii.gz"]
 
 
 def test_a_dry_run_shows_faults_and_writes_nothing(dicom, tmp_path, capsys):
@@ -212,6 +218,7 @@ def test_without_pydicom_the_remedy_is_named(dicom, tmp_path, capsys, monkeypatc
     "changes",
     [
         {},
+        {"tags": {"Manufacturer": "SIEMENS"}},
         {"positions_mm": (0, 1, 3)},
         {"transfer_syntax": uids.DeflatedExplicitVRLittleEndian},
         {"tags": {"Modality": SECRET.upper()}},
@@ -219,7 +226,7 @@ def test_without_pydicom_the_remedy_is_named(dicom, tmp_path, capsys, monkeypatc
         {"tags": {"SeriesInstanceUID": SECRET, "SOPInstanceUID": SECRET, "SeriesNumber": None}},
         {"tags": dict.fromkeys(NUMBERS, f"{SECRET} ".encode())},
     ],
-    ids=["sound", "a gap", "not readable", "modality", "image type", "UIDs", "values"],
+    ids=["sound", "of which dcm2niix says more", "a gap", "not readable", "modality", "image type", "UIDs", "values"],
 )
 @pytest.mark.parametrize("rules", [None, "rules: [{role: t2, description: nothing}]", "rules: [{role: flair}]"])
 def test_no_text_of_a_header_is_in_any_output(tmp_path, dicom, capfd, kind, changes, rules):
