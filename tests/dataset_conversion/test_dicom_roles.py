@@ -81,6 +81,11 @@ def test_without_a_description_the_protocol_and_then_the_acquisition_tells(
             "t1_pre",
         ),
         ({"EchoPulseSequence": "SPIN", "EchoPlanarPulseSequence": "YES"}, {}, "-"),
+        (
+            {"EchoPulseSequence": "GRADIENT", "ContrastBolusAgentSequence": [pydicom.Dataset()]},
+            {"MRModifierSequence.InversionTimes": [900]},
+            "bravo",
+        ),
     ],
 )
 def test_an_enhanced_image_says_it_in_its_functional_groups(dicom, tmp_path, capsys, tags, groups, role):
@@ -229,7 +234,7 @@ def test_without_pydicom_the_remedy_is_named(dicom, tmp_path, capsys, monkeypatc
     ids=["sound", "of which dcm2niix says more", "a gap", "not readable", "modality", "image type", "UIDs", "values"],
 )
 @pytest.mark.parametrize("rules", [None, "rules: [{role: t2, description: nothing}]", "rules: [{role: flair}]"])
-def test_no_text_of_a_header_is_in_any_output(tmp_path, dicom, capfd, kind, changes, rules):
+def test_no_text_of_a_header_is_in_any_output(tmp_path, dicom, capfd, recwarn, kind, changes, rules):
     """Not in files, names of files, NIfTI headers or on the screen, with -v, whatever happens to the series."""
     tags = dict.fromkeys(FREE_TEXTS, f"{SECRET} FLAIR") | changes.get("tags", {})
     stack = Stack(f"{SECRET} FLAIR", **{**changes, "tags": tags, "patient": SECRET})
@@ -243,7 +248,7 @@ def test_no_text_of_a_header_is_in_any_output(tmp_path, dicom, capfd, kind, chan
     assert {*codes} <= {0, 1}
     if not changes and rules is None:
         assert codes == (0, 0)
-    printed = "".join(capfd.readouterr())
+    printed = "".join((*capfd.readouterr(), *(str(warning.message) for warning in recwarn)))
     assert SECRET.lower() not in printed.lower()
     for file in (tmp_path / "out").rglob("*"):
         assert SECRET.lower() not in str(file.relative_to(tmp_path)).lower()
