@@ -33,7 +33,8 @@ _numbers = count(1)
 class Stack:
     """A series to be written. The voxel of slice k, row r, column c is 100 k + 8 r + c + ``first_voxel``.
 
-    tags: of every file, by keyword; None takes one away. tags_of: of the k-th slice (of a frame: its own groups).
+    tags: of every file, by keyword; None takes one away, bytes are written as they are. tags_of: of the k-th slice (of
+    a frame: its own groups).
     positions_mm: along the normal, from ``origin``.
     """
 
@@ -157,6 +158,10 @@ def _tag(one: Any, tags: Mapping[str, Any]) -> None:
     for keyword, value in tags.items():
         if value is None:
             delattr(one, keyword)
+        elif isinstance(value, bytes):  # as no program should write it
+            tag = pydicom.tag.Tag(keyword)
+            kind = pydicom.datadict.dictionary_VR(tag)
+            one[tag] = pydicom.dataelem.RawDataElement(tag, kind, len(value), value, 0, False, True)
         else:
             setattr(one, keyword, value)
 

@@ -14,7 +14,8 @@ def has_preamble(file: Path) -> bool:
 
 def may_be_dicom(file: Path) -> bool:
     """With a preamble or without."""
-    return has_preamble(file) or _first_bytes(file)[:2] in FIRST_GROUPS
+    first = _first_bytes(file)
+    return first[-len(MARK) :] == MARK or first[:2] in FIRST_GROUPS
 
 
 def _first_bytes(file: Path) -> bytes:

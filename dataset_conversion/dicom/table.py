@@ -9,7 +9,6 @@ from dataset_conversion.dicom.rules import NOT_USED
 from dataset_conversion.dicom.slices import DicomSeries
 from dataset_conversion.dicom.volume import require_sound
 from dataset_conversion.faults import Fault
-from dataset_conversion.plurals import n_of
 
 HEADINGS = ("series", "kind", "vendor", "matrix x slices", "spacing, mm", "taken for", "why")
 
@@ -45,8 +44,8 @@ def faults_of(assigned: Sequence[Assignment], *, patient: str) -> Iterator[Fault
 def _row(one: Assignment) -> tuple[str, ...]:
     series, first = one.series, one.series.slices[0]
     matrix = f"{'x'.join(map(str, first.size))} x {len(series.slices)}"
-    if n := sum(map(len, (a_slice.copies for a_slice in series.slices))):
-        matrix += f" ({n_of(n, 'copy')})".replace("copys", "copies")
+    if n := sum(bool(one_slice.copies) for one_slice in series.slices):
+        matrix += f" ({n} there twice)"
     spacing = " x ".join(f"{mm:.3g}" for mm in (*first.spacing[:2], step_mm(series))) if first.spacing else "-"
     role = "-" if one.role == NOT_USED else one.role
     return (series.label, known_modality(series.modality), series.vendor, matrix, spacing, role, one.why)

@@ -136,9 +136,11 @@ def test_frames_whose_numbers_contradict_their_positions_are_never_exchanged(tmp
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_the_same_export_twice_counts_once(tmp_path, convert, kind):
+def test_the_same_export_twice_counts_once(tmp_path, convert, capsys, kind):
     WRITERS[kind](tmp_path / "in" / "a", stack := Stack())
     shutil.copytree(tmp_path / "in" / "a", tmp_path / "in" / "b")
+    assert convert("--dry-run") == 0
+    assert "8x6 x 5 (5 there twice)" in capsys.readouterr().out
     assert convert() == 0
     assert misplaced(stack, image_in(tmp_path)) == 0
 
@@ -188,6 +190,14 @@ def test_what_is_no_single_stack_is_refused_with_the_tag_or_the_distance(tmp_pat
     assert convert() == 1
     assert said in problem_in(tmp_path)
     assert "DOE" not in problem_in(tmp_path)
+
+
+def test_phase_images_count_among_those_that_the_header_promises(tmp_path, convert):
+    uid = generate_uid()
+    for component in ("M", "P"):
+        tags = {"ImageType": ["ORIGINAL", "PRIMARY", component], "ImagesInAcquisition": 10}
+        write_classic(tmp_path / "in", Stack(uid=uid, tags=tags))
+    assert convert() == 0
 
 
 @pytest.mark.parametrize(
