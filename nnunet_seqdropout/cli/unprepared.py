@@ -86,7 +86,8 @@ def _of_dicom(
     if arguments.key is None and len(outcomes) > 1:
         remedy = "Give the folder of one patient, or a key with --key, by which they get pseudonyms."
         raise Fault(
-            f"{arguments.dicom} holds {len(outcomes)} patients, and one case can have the name --case", remedy=remedy
+            f"{arguments.dicom} holds {len(outcomes)} patients, and only one case can have the name --case",
+            remedy=remedy,
         )
     patients = {}
     for pseudonym, outcome in outcomes.items():
