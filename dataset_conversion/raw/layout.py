@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.manifest_json import Split
 from dataset_conversion.files.names import require_name
 from dataset_conversion.files.patterns import LONGEST, BoundedPattern, bounded
-from dataset_conversion.files.typed import typed_of
+from dataset_conversion.files.typed import Must, typed_of
 from dataset_conversion.files.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).with_name("layouts")
@@ -62,10 +63,14 @@ class Layout:
     optional: tuple[str, ...] = ()
 
 
+WholeNumber = int | Annotated[str, Must("a whole number", lambda text: re.fullmatch(r"-?\d{1,9}", text, re.ASCII))]
+"""Keys may be quoted."""
+
+
 @dataclass(frozen=True)
 class WrittenLabel:
     files: tuple[str, ...]
-    map: dict[int, int]
+    map: dict[WholeNumber, WholeNumber]
     unite: bool = False
 
 
@@ -106,7 +111,7 @@ def read_layout(file: Path) -> Layout:
             labels=written.labels,
             images=_image_patterns(written.images, written.channels),
             label=tuple(
-                LabelFiles(tuple(map(_compiled, label.files)), {0: 0, **label.map}, label.unite)
+                LabelFiles(tuple(map(_compiled, label.files)), _label_mapping(label.map), label.unite)
                 for label in written.label
             ),
             reference=written.reference,
@@ -121,6 +126,10 @@ def read_layout(file: Path) -> Layout:
     except (ValueError, re.error) as error:
         raise Fault(f"invalid layout ({error})", file=file, remedy=REMEDY) from error
     return layout
+
+
+def _label_mapping(written: Mapping[WholeNumber, WholeNumber]) -> dict[int, int]:
+    return {0: 0, **{int(stored): int(value) for stored, value in written.items()}}
 
 
 def _image_patterns(images: str | Mapping[str, Sequence[str]], channels: Sequence[str]) -> dict[str, tuple]:

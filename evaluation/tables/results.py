@@ -129,7 +129,7 @@ def _without_nan(content: Any) -> Any:
 _COLUMNS = {
     "cases": (
         *("case", "pattern", "auc", "dice", "precision", "recall", "n_lesions", "n_found", "fp"),
-        *("volume_reference_mm3", "voxel_mm3"),
+        "volume_reference_mm3",
     ),
     "lesions": ("case", "side", "object", "diameter_mm", "status"),
     "roc": ("fpr", "tpr_mean", "tpr_low", "tpr_high", "n"),

@@ -106,7 +106,7 @@ class _EvaluationAlways(TypedDict):
 
 
 class EvaluationSummary(_EvaluationAlways, total=False):
-    """The last two came with version 0.2.0."""
+    """Not every version wrote these."""
 
     protocols: list[Protocol]
     one_to_one: OneToOne | None

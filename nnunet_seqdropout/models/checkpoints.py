@@ -72,12 +72,12 @@ class _CheckpointAlways(TypedDict):
     network_weights: dict[str, Annotated[torch.Tensor, Must("an ordinary tensor on the CPU", _is_ordinary)]]
     trainer_name: TrainerName
     init_args: _Arguments
-    inference_allowed_mirroring_axes: MirroringAxes | None
 
 
 class CheckpointFile(_CheckpointAlways, total=False):
     """What we read of a checkpoint; the state of the optimiser is for nnU-Net."""
 
+    inference_allowed_mirroring_axes: MirroringAxes | None
     logging: dict[str, Any]
 
 
@@ -95,11 +95,11 @@ def read_checkpoint(file: Path, *, trusted: bool = False) -> Checkpoint:
     return Checkpoint(
         file,
         sha256,
-        # a copy, since the file that the tensors are mapped to may be written anew
-        deepcopy(found["network_weights"]),
+        # a copy, since the file that the tensors are mapped to may be written anew; with what torch keeps beside them
+        deepcopy(content["network_weights"]),
         found["trainer_name"],
         found["init_args"]["configuration"],
-        found["inference_allowed_mirroring_axes"],
+        found.get("inference_allowed_mirroring_axes"),
         found.get("logging", {}),
     )
 

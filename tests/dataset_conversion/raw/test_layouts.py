@@ -212,6 +212,11 @@ def test_what_is_wrong_with_a_layout_is_said(generic, old, new, problem):
         read_layout(generic)
 
 
+def test_stored_values_of_a_label_may_be_quoted(generic):
+    generic.write_text(GENERIC.replace("255: 1", '"255": "1"'))
+    assert read_layout(generic).label[0].mapping[255] == 1
+
+
 @pytest.mark.parametrize("options", [["nowhere"], ["generic"], ["brats", "--layout", "x.yaml"]])
 def test_a_layout_that_is_not_there_ends_with_two(tmp_path, capsys, options):
     assert main(["convert", *options, str(tmp_path), "-d", "1", "-n", "X"]) == 2

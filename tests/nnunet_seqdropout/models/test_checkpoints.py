@@ -175,6 +175,17 @@ def test_a_checkpoint_that_is_none_of_nnunet_is_one_line(model, images, tmp_path
     assert said in line
 
 
+def test_a_checkpoint_that_says_nothing_of_mirroring_is_not_mirrored(model):
+    """As nnU-Net takes it."""
+    content = torch.load(model / CHECKPOINT, weights_only=False)
+    del content["inference_allowed_mirroring_axes"]
+    torch.save(content, model / CHECKPOINT)
+    read = read_checkpoint(model / CHECKPOINT)
+    assert read.mirroring_axes is None
+    assert list(read.weights) == list(content["network_weights"])
+    assert read.weights._metadata == content["network_weights"]._metadata  # type: ignore[attr-defined]
+
+
 def test_where_to_put_a_trainer_that_is_missing(model):
     change(model, trainer_name="NoSuchTrainer")
     with pytest.raises(Fault) as fault:
