@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
 from dataset_conversion.files.json_files import read_json, read_json_if_there
 from dataset_conversion.files.typed import NotNegative
@@ -106,9 +106,9 @@ def _manifest(settings: ManifestSettings, patients: Mapping[str, CaseInPart]) ->
 
 def _whole(case: str, entry: CaseInPart) -> CaseEntry:
     """With all keys: a case of which no person is told is a person."""
-    # first what is there, in its order: written again it is the same to the byte
-    missing: dict[str, Any] = {"person": case, "sequences": {}, "label": None, "warnings": []}
-    return cast(CaseEntry, {**entry, **missing, **entry})
+    empty: dict[str, Any] = {"person": case, "sequences": {}, "label": None, "warnings": []}
+    # in the order of the file, which is written again
+    return {**entry, **{key: value for key, value in empty.items() if key not in entry}}  # type: ignore[typeddict-item]
 
 
 def read_folds(folder: Path) -> list[FoldCases]:

@@ -67,13 +67,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         for name, columns in _COLUMNS.items()
         if name not in OPTIONAL_TABLES or (folder / f"{name}.csv").is_file()
     }
-    cases = tables["cases"]
-    if len(without := cases[cases["case"].isna() | cases["case"].duplicated()]):
-        problem = f"case in row {without.index[0] + 1} is empty, or stands twice"
-        raise Fault(problem, file=folder / "cases.csv", remedy=REMEDY)
-    averaged = [name for name in cases.columns if name not in NOT_AVERAGED and name not in summary["metrics"]]
-    if averaged:
-        raise Fault(f"metrics.{averaged[0]} is missing", file=folder / "summary.json", remedy=REMEDY)
+    _require_whole(tables["cases"], summary, folder)
     tables["froc"] = _with_envelope(tables["froc"])
     return _with_later_columns(Evaluation(**tables, summary=summary))
 
@@ -85,6 +79,18 @@ def _read_summary(folder: Path) -> EvaluationSummary:
     if command != "evaluate":
         raise Fault(f"its summary.json is from the command {command}", file=folder, remedy=REMEDY)
     return read_json(file, EvaluationSummary, remedy=REMEDY)
+
+
+def _require_whole(cases: pd.DataFrame, summary: EvaluationSummary, folder: Path) -> None:
+    """Raises Fault where a row is nobody's or somebody's second, or a column has no average."""
+    if len(without := cases[cases["case"].isna() | cases["case"].duplicated()]):
+        problem = f"case in row {without.index[0] + 1} is empty, or stands twice"
+        raise Fault(problem, file=folder / "cases.csv", remedy=REMEDY)
+    averaged = [name for name in cases.columns if name not in NOT_AVERAGED]
+    strata_of = {f"strata[{number}].metrics": each["metrics"] for number, each in enumerate(summary["strata"])}
+    for at, metrics in {"metrics": summary["metrics"], **strata_of}.items():
+        if missing := [name for name in averaged if name not in metrics]:
+            raise Fault(f"{at}.{missing[0]} is missing", file=folder / "summary.json", remedy=REMEDY)
 
 
 def _with_envelope(froc: pd.DataFrame) -> pd.DataFrame:
@@ -136,7 +142,7 @@ _COLUMNS = {
     "froc": ("threshold", "fp_per_patient", "sensitivity"),
     "protocols": ("case", "method"),
     "reliability": ("pattern", "p_from", "p_to", "p_mean", "n_voxels", "lesion_share"),
-    "confidence": ("measure", "p_from", "p_to", "n_objects", "n_true", "true_share"),
+    "confidence": ("measure", "p_from", "p_to", "n_objects", "n_true", "true_share", "ci_low", "ci_high"),
 }
 """Table: the columns without which nothing can be shown."""
 _TEXT = ("case", "pattern", "side", "status", "matches", "method", "measure")

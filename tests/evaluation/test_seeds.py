@@ -12,7 +12,7 @@ from dataset_conversion.plurals import counted
 from evaluation.metrics.proportions import clustered_proportion
 from evaluation.tables.results import Evaluation, read_evaluation
 from evaluation.tables.seeds import averaged, averaged_subsets, spread
-from evaluation.tables.summaries import averages
+from evaluation.tables.summaries import averages, strata
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def test_what_was_written_and_read_again_gives_the_same(tmp_path, one):
     """Undefined means are null in JSON."""
     for evaluation in two_seeds():
         cases = evaluation.cases.assign(auc=NAN, recall=NAN)
-        metrics = {**evaluation.summary["metrics"], **averages(cases)}
-        evaluation = replace(evaluation, cases=cases, summary={**evaluation.summary, "metrics": metrics})
+        summary = {**evaluation.summary, "metrics": averages(cases), "strata": strata(cases)}
+        evaluation = replace(evaluation, cases=cases, summary=summary)
         evaluation.write(tmp_path / evaluation.name)
     seeds = [read_evaluation(tmp_path / name) for name in ("A", "A_seed1")]
     again = averaged(seeds, name="A")

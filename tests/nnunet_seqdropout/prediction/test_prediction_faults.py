@@ -477,7 +477,8 @@ def test_row_31_other_errors_keep_their_name(make_model, images, tmp_path, faili
     model = make_model("TinySeqDropout")
     failing_once(RuntimeError("shapes differ"))
     assert predict(images, tmp_path / "out", model) == 2
-    assert "RuntimeError: shapes differ)" in capsys.readouterr().err
+    said = "plans.json: nnU-Net's prediction by these plans failed (RuntimeError: shapes differ)"
+    assert said in capsys.readouterr().err
 
 
 def test_a_probability_map_of_an_earlier_run_does_not_stay_beside_another_label_map(make_model, images, tmp_path):
