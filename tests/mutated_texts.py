@@ -1,6 +1,6 @@
 """Mutates texts, archives and checkpoints and runs the commands that read them.
 
-``python mutated_texts.py NUMBER SEED`` does so in a process of its own, whose memory is bounded, and prints as JSON
+``PYTHONPATH=. python tests/mutated_texts.py NUMBER SEED`` does so in a process of its own, whose memory is bounded, and prints as JSON
 what came of it: how many ended with which exit code, and every one that ended otherwise.
 """
 

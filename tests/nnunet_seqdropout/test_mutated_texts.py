@@ -1,16 +1,22 @@
 """Mutated texts, archives and checkpoints end no command unexpectedly, run nothing, hang nothing and take no memory."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mutated_texts
 import pytest
 
+import nnunet_seqdropout
+
 
 def require_none_wrong(*words: str) -> None:
     words = (sys.executable, mutated_texts.__file__, *words)
-    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    # before the folders of tests, which have the names of packages
+    environment = {**os.environ, "PYTHONPATH": str(Path(nnunet_seqdropout.__file__).parents[1])}
+    process = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr[-2000:]
     found = json.loads(process.stdout[process.stdout.rindex('{\n "counts"') :])
     assert found["wrong"] == {}
