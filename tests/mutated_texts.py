@@ -1,7 +1,7 @@
 """Mutates texts, archives and checkpoints and runs the commands that read them.
 
-``PYTHONPATH=. python tests/mutated_texts.py NUMBER SEED`` does so in a process of its own, whose memory is bounded, and prints as JSON
-what came of it: how many ended with which exit code, and every one that ended otherwise.
+``PYTHONPATH=. python tests/mutated_texts.py NUMBER SEED`` does so in a process of its own, whose memory is bounded, and
+prints as JSON what came of it: how many ended with which exit code, and every one that ended otherwise.
 """
 
 import argparse
