@@ -33,16 +33,15 @@ def dataset_of(
     linked, not copied, where the file system can. The reference series, on which the label is drawn, is used all the
     same. Raises Fault for a sequence that the layout does not have.
     """
-    order = sorted(layout.channels, key=lambda name: name != layout.reference)
     return RawDataset(
         folder,
         source,
         layout.channels if sequences is None else _limited(layout, sequences),
         layout.labels,
-        order,
+        layout.order,
         link=sequences is not None and not any(patient.has_pseudonym for patient in patients.values()),
         synthetic=any(patient.is_synthetic for patient in patients.values()),
-        storage_order=_storage_order(folder, patients, order),
+        storage_order=_storage_order(folder, patients, layout.order),
         reference=layout.reference,
         registered=layout.registered,
         skull_stripped=layout.skull_stripped,

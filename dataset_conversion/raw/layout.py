@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.manifest_json import Split
@@ -61,6 +61,16 @@ class Layout:
     unlabelled_split: str | None = None
     split_of_folder: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> list[str]:
+        """The channels, the reference series first."""
+        return sorted(self.channels, key=lambda name: name != self.reference)
+
+    @property
+    def register(self) -> Literal["auto", "never"]:
+        """Whether series are registered unless something else is asked for."""
+        return "never" if self.registered else "auto"
 
 
 WholeNumber = int | Annotated[str, Must("a whole number", lambda text: re.fullmatch(r"-?\d{1,9}", text, re.ASCII))]

@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -73,7 +74,7 @@ class PreparedSeries:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A patient on one grid: series by sequence, label, and pictures for inspection by sequence.
+    """A patient on one grid: series by sequence, label, and pictures for inspection by sequence, drawn when called.
 
     face: before and after defacing; a picture of the patient, which does not belong into the data set.
     """
@@ -81,7 +82,7 @@ class Prepared:
     series: Mapping[str, PreparedSeries]
     label: sitk.Image | None
     label_sha256: str
-    pictures: Mapping[str, Figure]
+    pictures: Mapping[str, Callable[[], Figure]]
     warnings: Sequence[str]
     face: Figure | None = None
 
@@ -199,9 +200,10 @@ def _trusted(
 
 def _registered(
     usable: Mapping[str, PreparedSeries], reference: str, preparation: Preparation
-) -> tuple[dict[str, PreparedSeries], dict[str, Figure]]:
+) -> tuple[dict[str, PreparedSeries], dict[str, Callable[[], Figure]]]:
     fixed = usable[reference]
-    moved, pictures = {reference: fixed}, {}
+    moved = {reference: fixed}
+    pictures: dict[str, Callable[[], Figure]] = {}
     for name, series in usable.items():
         if name == reference:
             continue
@@ -224,7 +226,7 @@ def _registered(
         image = _moved(series.image, fixed.image, found.transform)
         moved[name] = PreparedSeries(image, series.file, series.sha256, None, found)
         title = f"{name} on {reference}: moved by {found.translation_mm:.1f} mm, {found.rotation_deg:.1f}°"
-        pictures[name] = _checkerboard(fixed, series, found, title)
+        pictures[name] = partial(_checkerboard, fixed, series, found, title)
     return moved, pictures
 
 

@@ -334,8 +334,8 @@ def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, 
     if prepared.label is not None:
         (stage / f"labels{subset}").mkdir()
         write_image(prepared.label, stage / f"labels{subset}" / f"{case}{FILE_ENDING}")
-    for name, picture in prepared.pictures.items():
-        _save(picture, stage / PICTURES, f"{case}_{name}")
+    for name, draw in prepared.pictures.items():
+        _save(draw(), stage / PICTURES, f"{case}_{name}")
 
 
 def _bare(image: sitk.Image) -> sitk.Image:

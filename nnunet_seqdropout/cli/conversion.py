@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
 from nnunet_seqdropout.cli.arguments import (
     add_brain_extraction,
+    add_register,
     add_trust_geometry,
     mapping,
     named_description,
@@ -59,11 +60,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         metavar="A,B",
         help="convert only these sequences, as hard links where possible. Default: all",
     )
-    convert.add_argument(
-        "--register",
-        choices=("auto", "never"),
-        help="auto: register series that are not aligned with the reference series. Default: as the layout says",
-    )
+    add_register(convert, default="as the layout says")
     add_brain_extraction(convert, default="no")
     convert.add_argument(
         "--nan",
@@ -167,7 +164,6 @@ def _convert(arguments: argparse.Namespace) -> int:
         remedy = f"Choose one of {', '.join(shipped_layouts())}, generic."
         raise Fault(f"unknown layout {arguments.layout}", remedy=remedy)
     layout = read_layout(arguments.layout_file or SHIPPED / f"{arguments.layout}.yaml")
-    register: Literal["auto", "never"] = arguments.register or ("never" if layout.registered else "auto")
     folder = folder_for_dataset(arguments.d, arguments.n)
     secret = arguments.key is not None and not arguments.dry_run
     try:
@@ -193,7 +189,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         print("note: {}. {}".format(*note))
     dataset = dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
     preparation = Preparation(
-        register,
+        arguments.register or layout.register,
         arguments.deface,
         arguments.skull_strip,
         arguments.nan,

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_brain_extraction, output
+from nnunet_seqdropout.cli.arguments import add_brain_extraction, add_register, output
 
 if TYPE_CHECKING:
     from dataset_conversion.raw.layout import Layout
@@ -29,11 +29,7 @@ def add_preparation(predict: argparse.ArgumentParser) -> None:
     how = predict.add_argument_group(
         "preparation of --patients and --dicom: as the images that the model was trained on, if this is recorded",
     )
-    how.add_argument(
-        "--register",
-        choices=("auto", "never"),
-        help="auto: register series that are not aligned with the reference. Default: as the layout says, or auto",
-    )
+    add_register(how, default="as the layout says, or auto")
     add_brain_extraction(how, default="as the training images, no: not")
     how.add_argument(
         "--rules", type=Path, metavar="FILE", help="YAML rules that map DICOM series to sequences. Default: built-in"
@@ -69,9 +65,8 @@ def _of_patients(arguments: argparse.Namespace, model: Path, channel_names: tupl
     layout = named_layout(arguments.layout)
     patients = find_patients(arguments.patients, layout)
     require_fitting(layout, patients)
-    register = arguments.register or ("never" if layout.registered else "auto")
-    order = sorted(layout.channels, key=lambda name: name != layout.reference)
-    return _cases(arguments, model, channel_names, patients, order, register, layout.skull_stripped)
+    register = arguments.register or layout.register
+    return _cases(arguments, model, channel_names, patients, layout.order, register, layout.skull_stripped)
 
 
 def _of_dicom(
