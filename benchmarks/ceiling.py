@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from dataset_conversion.files.staging import staged
-from evaluation.metrics.lesions import find_objects
+from evaluation.metrics.lesion.lesions import find_objects
 
 STRIDES = (8, 4, 2)
 WINDOW = 48

@@ -25,7 +25,7 @@ from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from numpy.typing import NDArray
 
-from evaluation.metrics.lesions import find_objects
+from evaluation.metrics.lesion.lesions import find_objects
 
 PATTERNS = ("t1_pre+t1_gd+flair", "t1_gd+flair", "t1_gd")
 """Sequences that the validation patients are measured with: all that Hospital B has, and subsets."""

@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from evaluation.metrics.froc_steps import FrocSteps
-from evaluation.metrics.intervals import average
-from evaluation.metrics.proportions import clustered_proportion
+from evaluation.metrics.lesion.froc_steps import FrocSteps
+from evaluation.metrics.statistics.intervals import average
+from evaluation.metrics.statistics.proportions import clustered_proportion
 from evaluation.tables.froc import froc, height_at
 
 N_PATIENTS = (10, 20, 30, 60)

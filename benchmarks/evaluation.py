@@ -27,8 +27,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from evaluation.metrics.froc_steps import froc_steps
-from evaluation.metrics.lesions import find_objects
+from evaluation.metrics.lesion.froc_steps import froc_steps
+from evaluation.metrics.lesion.lesions import find_objects
 from evaluation.patient import Rules, evaluate_patient
 from evaluation.tables.froc import LOWEST
 

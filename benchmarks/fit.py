@@ -25,7 +25,7 @@ from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_datas
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import nn
 
-from evaluation.metrics.lesions import find_objects
+from evaluation.metrics.lesion.lesions import find_objects
 from nnunet_seqdropout.network import DeepLabV3Slab
 from nnunet_seqdropout.plans import fitting_rates
 

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from dataset_conversion.files.images import read_image, write_image
+from dataset_conversion.files.images.image_io import read_image, write_image
 from dataset_conversion.files.staging import staged
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.steps import run_once, use_folders
-from evaluation.metrics.intervals import average
+from evaluation.metrics.statistics.intervals import average
 from evaluation.tables.results import read_evaluation
 
 DATASETS = {"complete_third": ("11", "CompleteThird"), "mixed": ("12", "Mixed")}

@@ -24,9 +24,9 @@ import pandas as pd
 import SimpleITK as sitk
 
 from benchmarks.steps import use_folders
-from dataset_conversion.files.images import read_image, write_image
+from dataset_conversion.files.images.image_io import read_image, write_image
 from dataset_conversion.raw.cases import find_cases
-from dataset_conversion.raw.placeholders import placeholder
+from dataset_conversion.raw.preparing.placeholders import placeholder
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.target import Target

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.names import require_name
+from dataset_conversion.files.texts.json_files import read_json, write_json
 from dataset_conversion.processes import end_with
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.metrics.grid import Grid
-from evaluation.metrics.lesions import Detection, Objects
+from evaluation.metrics.lesion.lesions import Detection, Objects
 
 
 def lesion_table(

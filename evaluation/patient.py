@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from evaluation.lesion_table import lesion_table
 from evaluation.metrics.grid import Grid
-from evaluation.metrics.lesions import Detection, Objects, connect, detect, find_objects
-from evaluation.metrics.lesionwise import lesion_wise
-from evaluation.metrics.roc import Roc, roc_of_values
-from evaluation.metrics.surfaces import compare_surfaces, surface_of
-from evaluation.metrics.voxels import Overlap, brier, overlap_of_counts, reaches, require_probabilities
+from evaluation.metrics.lesion.lesions import Detection, Objects, connect, detect, find_objects
+from evaluation.metrics.lesion.lesionwise import lesion_wise
+from evaluation.metrics.voxel.roc import Roc, roc_of_values
+from evaluation.metrics.voxel.surfaces import compare_surfaces, surface_of
+from evaluation.metrics.voxel.voxels import Overlap, brier, overlap_of_counts, reaches, require_probabilities
 
 __all__ = ["Grid", "PatientResult", "Rules", "evaluate_patient", "papers_measures"]
 

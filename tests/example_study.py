@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import torch
 from conftest import SEQUENCES
 
-from dataset_conversion.files.manifest_json import FoldCases
+from dataset_conversion.files.texts.manifest_json import FoldCases
 from nnunet_seqdropout.study.cohort import Cohort
 from nnunet_seqdropout.study.design import Arm, Budget, Design
 from nnunet_seqdropout.study.folder import Study

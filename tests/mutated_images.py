@@ -22,8 +22,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.headers import stored_geometry
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.headers import stored_geometry
+from dataset_conversion.files.images.image_io import read_image
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 MOST_BYTES = 4 << 30

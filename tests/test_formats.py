@@ -26,11 +26,12 @@ from dataset_conversion.dicom.rules import Rule
 from dataset_conversion.outcomes import Outcome, write_summary
 from dataset_conversion.phantom.hospitals import PhantomSettings, Place
 from dataset_conversion.phantom.lesions import Lesion
+from dataset_conversion.raw.dataset import RawDataset
 from dataset_conversion.raw.fill import fill
 from dataset_conversion.raw.manifest import manifest_entry
-from dataset_conversion.raw.patients import Patient
-from dataset_conversion.raw.preparation import Preparation, Prepared, PreparedSeries
-from dataset_conversion.raw.writer import RawDataset, write_raw_dataset
+from dataset_conversion.raw.preparing.prepared import Preparation, Prepared, PreparedSeries
+from dataset_conversion.raw.sources.patient import Patient
+from dataset_conversion.raw.writer import write_raw_dataset
 from dataset_conversion.registration.rigid import Registration
 from dataset_conversion.sequences import ALIASES
 from evaluation.inputs.thresholds import Threshold, Thresholds

@@ -9,13 +9,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import require_same_grid
 from dataset_conversion.files.hashing import fingerprint_of
-from dataset_conversion.files.images import read_channels, read_image
-from dataset_conversion.files.label_values import value_faults, voxels_of_value
-from dataset_conversion.files.storage_order import storage_order, stored_like
-from dataset_conversion.raw.contrast import contrast_fault
-from dataset_conversion.raw.placeholders import constant_value, treated_as_absent
+from dataset_conversion.files.images.grids import require_same_grid
+from dataset_conversion.files.images.image_io import read_channels, read_image
+from dataset_conversion.files.images.label_values import value_faults, voxels_of_value
+from dataset_conversion.files.images.storage_order import storage_order, stored_like
+from dataset_conversion.raw.preparing.contrast import contrast_fault
+from dataset_conversion.raw.preparing.placeholders import constant_value, treated_as_absent
 from dataset_conversion.sequences import Pattern
 
 Found = TypeVar("Found")

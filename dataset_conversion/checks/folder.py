@@ -9,12 +9,12 @@ from pathlib import Path
 from dataset_conversion.checks.case import CaseCheck, Remark, check_case
 from dataset_conversion.checks.splits import Splits, read_splits
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
-from dataset_conversion.files.dataset_json import Description, read_description
-from dataset_conversion.files.endings import IMAGE_ENDINGS
+from dataset_conversion.files.images.endings import IMAGE_ENDINGS
+from dataset_conversion.files.texts.dataset_json import Description, read_description
 from dataset_conversion.outcomes import map_cases
 from dataset_conversion.plurals import all_are, n_of
 from dataset_conversion.raw.cases import find_cases
-from dataset_conversion.raw.persons import names_note
+from dataset_conversion.raw.sources.persons import names_note
 from dataset_conversion.raw.splits import folds_note
 from dataset_conversion.sequences import Pattern
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_conversion.checks.case import Remark
-from dataset_conversion.files.manifest_json import CaseEntry, FoldCases, read_folds, read_manifest_if_there
-from dataset_conversion.raw.persons import person_of
+from dataset_conversion.files.texts.manifest_json import CaseEntry, FoldCases, read_folds, read_manifest_if_there
+from dataset_conversion.raw.sources.persons import person_of
 from dataset_conversion.raw.splits import sources_of, with_an_image_in_common
 
 _ONE_SIDE = "A patient belongs to one split: keep one of the two."

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import on_same_grid
-from dataset_conversion.files.images import read_image, write_image
+from dataset_conversion.files.images.grids import on_same_grid
+from dataset_conversion.files.images.image_io import read_image, write_image
 
 GROUP = "nnunet_seqdropout.brain_extractors"
 _IMAGE, _BRAIN, _MASK = "image.nii.gz", "brain.nii.gz", "mask.nii.gz"

@@ -5,18 +5,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from dataset_conversion.dicom.headers.slices import DicomSeries
 from dataset_conversion.dicom.roles import assign, chosen_of
 from dataset_conversion.dicom.rules import read_rules
 from dataset_conversion.dicom.series import find_series
-from dataset_conversion.dicom.slices import DicomSeries
 from dataset_conversion.dicom.table import unused
 from dataset_conversion.dicom.volume import find_dcm2niix, require_sound, volume_of
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import bytes_of, require_room
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.images import read_image, write_image
-from dataset_conversion.files.json_files import read_json_if_there, write_json
+from dataset_conversion.files.images.image_io import read_image, write_image
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.json_files import read_json_if_there, write_json
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.sequences import ALIASES

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dataset_conversion.dicom.headers.slices import DicomSeries
 from dataset_conversion.dicom.rules import NOT_USED, Rule, SeriesRules
-from dataset_conversion.dicom.slices import DicomSeries
 from dataset_conversion.faults import Fault
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from dataset_conversion.dicom.slices import DicomSeries
+from dataset_conversion.dicom.headers.slices import DicomSeries
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.patterns import BoundedPattern, bounded, limited_time
-from dataset_conversion.files.typed import typed_of
-from dataset_conversion.files.yaml_files import read_yaml
+from dataset_conversion.files.texts.patterns import BoundedPattern, bounded, limited_time
+from dataset_conversion.files.texts.typed import typed_of
+from dataset_conversion.files.texts.yaml_files import read_yaml
 from dataset_conversion.sequences import ALIASES, canonical
 
 SHIPPED_RULES = Path(__file__).with_name("rules.yaml")

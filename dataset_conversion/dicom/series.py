@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dataset_conversion.dicom.preamble import has_preamble
-from dataset_conversion.dicom.slices import DicomSeries, DicomSlice
+from dataset_conversion.dicom.headers.preamble import has_preamble
+from dataset_conversion.dicom.headers.slices import DicomSeries, DicomSlice
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
 from dataset_conversion.files.tree import files_below
 from dataset_conversion.outcomes import is_quiet
@@ -26,7 +26,7 @@ def find_series(source: Path) -> list[DicomSeries]:
     Raises Fault where there is no series, pydicom is not installed, or a link leads nowhere.
     """
     try:
-        from dataset_conversion.dicom.headers import read_header, without_quotations
+        from dataset_conversion.dicom.headers.header_file import read_header, without_quotations
     except ImportError as error:
         raise Fault("pydicom is not installed", remedy="Run: pip install 'nnunet_seqdropout[dicom]'") from error
     if not source.is_dir():

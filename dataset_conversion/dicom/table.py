@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dataset_conversion.dicom.geometry import step_mm
-from dataset_conversion.dicom.kinds import known_modality
+from dataset_conversion.dicom.headers.geometry import step_mm
+from dataset_conversion.dicom.headers.kinds import known_modality
+from dataset_conversion.dicom.headers.slices import DicomSeries
 from dataset_conversion.dicom.roles import Assignment, chosen_of
 from dataset_conversion.dicom.rules import NOT_USED
-from dataset_conversion.dicom.slices import DicomSeries
 from dataset_conversion.dicom.volume import require_sound
 from dataset_conversion.faults import Fault
 

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 
 import SimpleITK as sitk
 
-from dataset_conversion.dicom.geometry import LARGEST_DIFFERENCE, grid_of, require_whole, steps_mm
-from dataset_conversion.dicom.multiframe import require_readable_frames
-from dataset_conversion.dicom.preamble import PREAMBLE, has_preamble
-from dataset_conversion.dicom.slices import DicomSeries
+from dataset_conversion.dicom.headers.geometry import LARGEST_DIFFERENCE, grid_of, require_whole, steps_mm
+from dataset_conversion.dicom.headers.multiframe import require_readable_frames
+from dataset_conversion.dicom.headers.preamble import PREAMBLE, has_preamble
+from dataset_conversion.dicom.headers.slices import DicomSeries
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import require_same_grid
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.grids import require_same_grid
+from dataset_conversion.files.images.image_io import read_image
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def find_dcm2niix() -> str:
 def require_sound(series: DicomSeries) -> None:
     """Raises Fault where the series is no whole volume, dcm2niix would read other values than the headers tell, or two
     files of one SOP Instance UID differ."""
-    from dataset_conversion.dicom.copies import n_differing_copies
+    from dataset_conversion.dicom.headers.copies import n_differing_copies
 
     require_whole(series)
     require_readable_frames(series)

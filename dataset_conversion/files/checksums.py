@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.json_files import read_json_if_there, write_json
+from dataset_conversion.files.texts.json_files import read_json_if_there, write_json
 
 NAME = "checksums.json"
 

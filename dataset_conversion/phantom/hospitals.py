@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import require_room
-from dataset_conversion.files.images import write_image
-from dataset_conversion.files.json_files import read_json_if_there, write_json
+from dataset_conversion.files.images.image_io import write_image
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.json_files import read_json_if_there, write_json
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.phantom.anatomy import Head, draw_head
 from dataset_conversion.phantom.lesions import LAWS, Hospital

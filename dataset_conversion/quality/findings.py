@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dataset_conversion.files.manifest_json import CaseEntry
+from dataset_conversion.files.texts.manifest_json import CaseEntry
 from dataset_conversion.quality.thumbnails import Thumbnails
 from dataset_conversion.sequences import Pattern
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
 
-from dataset_conversion.files.dataset_json import Description, read_description
-from dataset_conversion.files.manifest_json import CaseEntry, Split, read_manifest
 from dataset_conversion.files.pages import templates
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.dataset_json import Description, read_description
+from dataset_conversion.files.texts.manifest_json import CaseEntry, Split, read_manifest
 from dataset_conversion.outcomes import map_cases, read_summary
 from dataset_conversion.quality.findings import Converted, by_reason, findings
 from dataset_conversion.quality.thumbnails import Thumbnails, thumbnails

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from dataset_conversion.files.grids import require_same_grid
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.grids import require_same_grid
+from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.files.pictures import grey_levels, grey_window, webp
 
 LONGER_SIDE = 224

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
-from dataset_conversion.files.endings import IMAGE_ENDINGS, MEDICAL_ENDINGS
-from dataset_conversion.files.images import printable
+from dataset_conversion.files.images.endings import IMAGE_ENDINGS, MEDICAL_ENDINGS
+from dataset_conversion.files.images.image_io import printable
 
 
 @dataclass

@@ -5,17 +5,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.headers import stored_geometry
-from dataset_conversion.files.manifest_json import read_folds, read_manifest
-from dataset_conversion.files.storage_order import storage_order
+from dataset_conversion.files.images.headers import stored_geometry
+from dataset_conversion.files.images.storage_order import storage_order
+from dataset_conversion.files.texts.manifest_json import read_folds, read_manifest
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.plurals import all_are
 from dataset_conversion.quality.page import write_quality_page
+from dataset_conversion.raw.dataset import FILE_ENDING, RawDataset
 from dataset_conversion.raw.layout import Layout
-from dataset_conversion.raw.patients import Patient
-from dataset_conversion.raw.preparation import EMPTY_LABEL, Preparation
+from dataset_conversion.raw.preparing.preparation import EMPTY_LABEL
+from dataset_conversion.raw.preparing.prepared import Preparation
+from dataset_conversion.raw.sources.patient import Patient
 from dataset_conversion.raw.splits import folds_note
-from dataset_conversion.raw.writer import FILE_ENDING, RawDataset, write_raw_dataset
+from dataset_conversion.raw.writer import write_raw_dataset
 from dataset_conversion.sequences import require_channel
 
 

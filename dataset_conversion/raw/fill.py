@@ -9,14 +9,14 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import bytes_of, require_room
-from dataset_conversion.files.grids import has_geometry_of
-from dataset_conversion.files.headers import stored_geometry
-from dataset_conversion.files.images import write_image
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.images.grids import has_geometry_of
+from dataset_conversion.files.images.headers import stored_geometry
+from dataset_conversion.files.images.image_io import write_image
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.json_files import write_json
 from dataset_conversion.outcomes import Outcome, for_each_case, write_summary
 from dataset_conversion.raw.cases import find_cases
-from dataset_conversion.raw.placeholders import log_missing, placeholder, usable_images
+from dataset_conversion.raw.preparing.placeholders import log_missing, placeholder, usable_images
 from dataset_conversion.sequences import Pattern
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.manifest_json import Split
 from dataset_conversion.files.names import require_name
-from dataset_conversion.files.patterns import LONGEST, BoundedPattern, bounded
-from dataset_conversion.files.typed import Must, typed_of
-from dataset_conversion.files.yaml_files import read_yaml
+from dataset_conversion.files.texts.manifest_json import Split
+from dataset_conversion.files.texts.patterns import LONGEST, BoundedPattern, bounded
+from dataset_conversion.files.texts.typed import Must, typed_of
+from dataset_conversion.files.texts.yaml_files import read_yaml
 
 SHIPPED = Path(__file__).with_name("layouts")
 REMEDY = "Write it as described in docs/layouts.md."

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset_conversion.files.manifest_json import CaseEntry
-from dataset_conversion.raw.patients import Patient
-from dataset_conversion.raw.preparation import Prepared
-from dataset_conversion.raw.pseudonymised import without_names
+from dataset_conversion.files.texts.manifest_json import CaseEntry
+from dataset_conversion.raw.preparing.prepared import Prepared
+from dataset_conversion.raw.sources.patient import Patient
+from dataset_conversion.raw.sources.pseudonymised import without_names
 
 
 def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Sequence[str], source: Path) -> CaseEntry:

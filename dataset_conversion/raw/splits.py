@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
-from dataset_conversion.files.manifest_json import CaseEntry, FoldCases
+from dataset_conversion.files.texts.manifest_json import CaseEntry, FoldCases
 
 N_FOLDS = 5
 """Number of folds, as in nnU-Net; fewer if there are fewer patients."""

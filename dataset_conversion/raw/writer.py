@@ -4,67 +4,32 @@ The outcome of each patient is recorded in ``.conversion/<case>.json``. Rerunnin
 the patients who have no record, or whose sources, settings or written files differ from it.
 """
 
-import json
 import logging
-import os
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Mapping
+from dataclasses import asdict
 from pathlib import Path
-
-import SimpleITK as sitk
-from matplotlib.figure import Figure
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import bytes_of, require_room
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.images import write_image
-from dataset_conversion.files.json_files import read_json, read_json_if_there, write_json
-from dataset_conversion.files.manifest_json import CaseEntry, ConversionRecord, read_manifest_if_there
 from dataset_conversion.files.names import require_name
-from dataset_conversion.files.preparation_record import KEY as PREPARATION
-from dataset_conversion.files.preparation_record import PreparationRecord, WithPreparation
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.json_files import read_json_if_there, write_json
+from dataset_conversion.files.texts.manifest_json import CaseEntry, read_manifest_if_there
+from dataset_conversion.files.texts.preparation_record import KEY as PREPARATION
+from dataset_conversion.files.texts.preparation_record import PreparationRecord, WithPreparation
 from dataset_conversion.outcomes import Outcome, map_cases, write_summary
+from dataset_conversion.raw.dataset import FILE_ENDING, PICTURES, RECORDS, RawDataset, faces_folder
 from dataset_conversion.raw.manifest import manifest_entry
-from dataset_conversion.raw.patients import Patient
-from dataset_conversion.raw.placeholders import placeholder
-from dataset_conversion.raw.preparation import Preparation, Prepared, PreparedSeries, Unregistered, prepare_patient
-from dataset_conversion.raw.pseudonymised import without_names_in
+from dataset_conversion.raw.patient_files import remove, save_picture, write_files
+from dataset_conversion.raw.preparing.preparation import prepare_patient
+from dataset_conversion.raw.preparing.prepared import Preparation, Prepared, Unregistered
+from dataset_conversion.raw.records import NotTheSame, entry_if_whole, inputs_of, read_record, require_same, root_of
+from dataset_conversion.raw.sources.patient import Patient
+from dataset_conversion.raw.sources.pseudonymised import without_names_in
 from dataset_conversion.raw.splits import declared_splits, sources_of, with_an_image_in_common
 
 log = logging.getLogger(__name__)
-
-FILE_ENDING = ".nii.gz"
-RECORDS, PICTURES = ".conversion", "qc"
-
-
-@dataclass(frozen=True)
-class RawDataset:
-    """The settings of a data set that are the same for all patients.
-
-    labels: name -> value, consecutive, background 0, as nnU-Net has it. order: the sequences in which patients are
-    prepared, the reference series first; those that are no channel are used for registration only. link: an image that
-    stays as it is becomes a link to the source's file in place of a copy. synthetic: the patients are made up, which
-    every report says. storage_order: that of the axes of all images, such as LPS; None: that of the first. reference,
-    registered, skull_stripped: what the layout says of the sources.
-    """
-
-    folder: Path
-    source: Path
-    channel_names: Sequence[str]
-    labels: Mapping[str, int]
-    order: Sequence[str]
-    link: bool = False
-    synthetic: bool = False
-    storage_order: str | None = None
-    reference: str | None = None
-    registered: bool = False
-    skull_stripped: bool | None = None
-
-    @property
-    def settings(self) -> dict[str, object]:
-        settings: dict[str, object] = {"channel_names": list(self.channel_names), "labels": dict(self.labels)}
-        return {**settings, "synthetic": True} if self.synthetic else settings
 
 
 def write_raw_dataset(
@@ -106,7 +71,7 @@ def write_raw_dataset(
             manifest.pop(case, None)
     manifest = dict(sorted({**manifest, **entries}.items()))
     for case, fault in _in_two_splits(manifest, patients).items():
-        _remove(dataset, case)
+        remove(dataset, case)
         del manifest[case]
         outcomes[case] = Outcome("failed", fault.problem, fault.remedy)
         log.error("%s: %s", case, fault)
@@ -173,7 +138,7 @@ def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> di
     for case in so_far:
         require_name(case, what="the case", file=file)
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
-        if (found := _read_record(record)) is not None:
+        if (found := read_record(record)) is not None:
             so_far.setdefault(record.stem, found["entry"])
     split_of_person = {entry["person"]: entry["split"] for entry in so_far.values()}
     for patient in patients.values():
@@ -205,43 +170,24 @@ def _write_patient(dataset: RawDataset, case: str, patient: Patient, preparation
     written they stay.
     """
     try:
-        before = _require_same(dataset, case, patient)
-        inputs = _inputs(dataset, patient, preparation)
-        if (entry := _entry_if_whole(dataset, before, inputs)) is not None:
+        before = require_same(dataset, case, patient)
+        inputs = inputs_of(dataset, patient, preparation)
+        if (entry := entry_if_whole(dataset, before, inputs)) is not None:
             # an earlier version may have taken a time point for a person
             return {**entry, "person": patient.person}
         prepared = _prepared(dataset, case, patient, preparation)
     except NotTheSame:
         raise
     except Unregistered as fault:
-        _remove(dataset, case)
+        remove(dataset, case)
         if preparation.deface is None:
             with staged(dataset.folder) as stage:
-                _save(fault.picture, stage / PICTURES, f"{case}_{fault.name}")
+                save_picture(fault.picture, stage / PICTURES, f"{case}_{fault.name}")
         raise
     except Exception:
-        _remove(dataset, case)
+        remove(dataset, case)
         raise
     return _write(dataset, case, patient, prepared, inputs)
-
-
-class NotTheSame(Fault):
-    """Another source has a case of this id; the one that is there stays."""
-
-
-def _require_same(dataset: RawDataset, case: str, patient: Patient) -> ConversionRecord | None:
-    """What was recorded of the case. Raises Fault where its name is taken, or its files cannot be used."""
-    before = _read_record(dataset.folder / RECORDS / f"{case}.json")
-    if before and before["root"] != _root(dataset) and before["inputs"]["images"] != _sources(dataset, patient):
-        remedy = "Give every patient a unique id, or remove the other patient from the data set."
-        raise NotTheSame("the data set has a case of this name from another folder", remedy=remedy)
-    if (fault := patient.known_fault) is not None:
-        raise fault
-    return before
-
-
-def _root(dataset: RawDataset) -> str:
-    return sha256_of(str(dataset.source.resolve()))
 
 
 def _prepared(dataset: RawDataset, case: str, patient: Patient, preparation: Preparation) -> Prepared:
@@ -254,113 +200,14 @@ def _prepared(dataset: RawDataset, case: str, patient: Patient, preparation: Pre
 def _write(dataset: RawDataset, case: str, patient: Patient, prepared: Prepared, inputs: dict) -> CaseEntry:
     entry = manifest_entry(patient, prepared, channel_names=dataset.channel_names, source=dataset.source)
     with staged(dataset.folder) as stage:
-        _write_files(stage, dataset, case, patient, prepared)
+        write_files(stage, dataset, case, patient, prepared)
         files = {file.relative_to(stage).as_posix(): sha256_of(file) for file in sorted(stage.rglob("*.nii.gz"))}
         # an earlier run may have had another split, or a label
-        _remove(dataset, case)
+        remove(dataset, case)
         if prepared.face is not None:
             with staged(faces_folder(dataset.folder)) as beside:
-                _save(prepared.face, beside, case)
+                save_picture(prepared.face, beside, case)
     # last, so that a patient with a record is whole
-    record = {"root": _root(dataset), "inputs": inputs, "files": files, "entry": entry}
+    record = {"root": root_of(dataset), "inputs": inputs, "files": files, "entry": entry}
     write_json(dataset.folder / RECORDS / f"{case}.json", record)
     return entry
-
-
-def _read_record(file: Path) -> ConversionRecord | None:
-    """What was recorded of a case; None where there is no record, or none that can be read."""
-    try:
-        return read_json(file, ConversionRecord)
-    except Fault:
-        return None
-
-
-def _sources(dataset: RawDataset, patient: Patient) -> dict[str, str]:
-    return {name: sha256_of(patient.images[name]) for name in dataset.order if name in patient.images}
-
-
-def _inputs(dataset: RawDataset, patient: Patient, preparation: Preparation) -> dict:
-    """All that the written files depend on; a source is known by its content."""
-    return {
-        "split": patient.split,
-        "order": list(dataset.order),
-        "channels": list(dataset.channel_names),
-        "images": _sources(dataset, patient),
-        "label": [sha256_of(file) for file in patient.label],
-        "label_mapping": {str(value): label for value, label in (patient.label_mapping or {}).items()},
-        "preparation": json.loads(json.dumps(asdict(preparation))),
-    }
-
-
-def _entry_if_whole(dataset: RawDataset, record: ConversionRecord | None, inputs: dict) -> CaseEntry | None:
-    if record is None or record["inputs"] != inputs:
-        return None
-    try:
-        unchanged = all(sha256_of(dataset.folder / name) == sha256 for name, sha256 in record["files"].items())
-    except OSError:
-        return None
-    return record["entry"] if unchanged else None
-
-
-def _remove(dataset: RawDataset, case: str) -> None:
-    (dataset.folder / RECORDS / f"{case}.json").unlink(missing_ok=True)
-    for subset in ("Tr", "Ts"):
-        (dataset.folder / f"labels{subset}" / f"{case}{FILE_ENDING}").unlink(missing_ok=True)
-        for channel in range(len(dataset.channel_names)):
-            (dataset.folder / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}").unlink(missing_ok=True)
-    for name in dataset.order:
-        (dataset.folder / PICTURES / f"{case}_{name}.png").unlink(missing_ok=True)
-    (faces_folder(dataset.folder) / f"{case}.png").unlink(missing_ok=True)
-
-
-def faces_folder(dataset: Path) -> Path:
-    """Beside the data set, for the pictures of faces before they were removed."""
-    return dataset.with_name(f"faces_{dataset.name}")
-
-
-def _write_files(stage: Path, dataset: RawDataset, case: str, patient: Patient, prepared: Prepared) -> None:
-    subset = "Ts" if patient.split == "test" else "Tr"
-    (stage / f"images{subset}").mkdir()
-    reference = next(iter(prepared.series.values())).image
-    for channel, name in enumerate(dataset.channel_names):
-        file = stage / f"images{subset}" / f"{case}_{channel:04d}{FILE_ENDING}"
-        if name in prepared.series:
-            if patient.has_pseudonym:
-                write_image(_bare(prepared.series[name].image), file)
-            else:
-                _write_series(prepared.series[name], file, link=dataset.link)
-        else:
-            write_image(placeholder(reference), file)
-    if prepared.label is not None:
-        (stage / f"labels{subset}").mkdir()
-        write_image(prepared.label, stage / f"labels{subset}" / f"{case}{FILE_ENDING}")
-    for name, draw in prepared.pictures.items():
-        _save(draw(), stage / PICTURES, f"{case}_{name}")
-
-
-def _bare(image: sitk.Image) -> sitk.Image:
-    """Voxels and geometry alone: a header may name the patient in its description."""
-    bare = sitk.Image(image)
-    for key in bare.GetMetaDataKeys():
-        bare.EraseMetaData(key)
-    return bare
-
-
-def _write_series(series: PreparedSeries, target: Path, *, link: bool) -> None:
-    """What is unchanged keeps its bytes, as a copy, or as a hard link if that is asked for and the file system can."""
-    if series.original is None or not series.file.name.endswith(FILE_ENDING):
-        write_image(series.image, target)
-        return
-    if link:
-        try:
-            os.link(series.file.resolve(), target)
-        except OSError:
-            log.warning("%s cannot be linked; copied", series.file)
-        else:
-            return
-    target.write_bytes(series.original)
-
-
-def _save(picture: Figure, folder: Path, name: str) -> None:
-    folder.mkdir(exist_ok=True)
-    picture.savefig(folder / f"{name}.png", dpi=80)

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import on_same_grid
+from dataset_conversion.files.images.grids import on_same_grid
 from dataset_conversion.plurals import n_of
 from dataset_conversion.registration.similarity import BINS, SAMPLES, SEED, clipped, gain, similarity
 

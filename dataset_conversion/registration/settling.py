@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from dataset_conversion.files.storage_order import stored_as, stored_like
+from dataset_conversion.files.images.storage_order import stored_as, stored_like
 
 ORDER = "LPS"
 # not decimal: round numbers, of which headers are full, would lie where a rounding turns up or down

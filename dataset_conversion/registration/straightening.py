@@ -8,11 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from dataset_conversion.files.headers import require_place
-from dataset_conversion.files.images import read_image, with_usable_values
-from dataset_conversion.files.nifti import read_voxels
-from dataset_conversion.files.nifti_axes import LARGEST_SKEW, DoubtfulAxes, skew, unit_axes
-from dataset_conversion.files.size_limit import require_not_too_large
+from dataset_conversion.files.images.headers import require_place
+from dataset_conversion.files.images.image_io import read_image, with_usable_values
+from dataset_conversion.files.images.nifti import read_voxels
+from dataset_conversion.files.images.nifti_axes import LARGEST_SKEW, DoubtfulAxes, skew, unit_axes
+from dataset_conversion.files.images.size_limit import require_not_too_large
 from dataset_conversion.registration.rigid import resample
 
 _NEARLY_WHOLE = 1e-3

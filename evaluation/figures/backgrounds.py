@@ -8,13 +8,13 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.endings import VOLUME_ENDINGS
-from dataset_conversion.files.grids import on_grid_of
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.endings import VOLUME_ENDINGS
+from dataset_conversion.files.images.grids import on_grid_of
+from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.sequences import channels_of, require_channel
 from evaluation.figures.mosaic import Mark, MosaicSlice, mosaic
 from evaluation.inputs.volumes import Volumes
-from evaluation.metrics.lesions import detect, find_objects
+from evaluation.metrics.lesion.lesions import detect, find_objects
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from evaluation.figures.arrows import Arrow, Status, arrows_at
 from evaluation.figures.layers import agreement_layer, background_layer, probability_layer
 from evaluation.figures.outlines import Line, outline
 from evaluation.figures.slices import Extent, choose_slices
-from evaluation.metrics.lesions import Objects, find_objects
+from evaluation.metrics.lesion.lesions import Objects, find_objects
 
 MOST_SLICES, WITHOUT_OBJECTS = 12, 5
 MARGIN_MM = 4.0

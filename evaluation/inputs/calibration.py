@@ -14,10 +14,10 @@ from dataset_conversion.plurals import plural
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.pooled import Pooled, pool
 from evaluation.inputs.thresholds import Method, Threshold, Thresholds
-from evaluation.metrics.froc import froc_counts
-from evaluation.metrics.intervals import average
-from evaluation.metrics.lesions import find_objects
-from evaluation.metrics.voxels import overlap, reaches
+from evaluation.metrics.lesion.froc import froc_counts
+from evaluation.metrics.lesion.lesions import find_objects
+from evaluation.metrics.statistics.intervals import average
+from evaluation.metrics.voxel.voxels import overlap, reaches
 
 Result = TypeVar("Result")
 

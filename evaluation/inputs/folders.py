@@ -10,10 +10,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import Description, read_description
-from dataset_conversion.files.endings import VOLUME_ENDINGS
-from dataset_conversion.files.images import read_image
-from dataset_conversion.files.manifest_json import read_manifest_if_there
+from dataset_conversion.files.images.endings import VOLUME_ENDINGS
+from dataset_conversion.files.images.image_io import read_image
+from dataset_conversion.files.texts.dataset_json import Description, read_description
+from dataset_conversion.files.texts.manifest_json import read_manifest_if_there
 from evaluation.inputs.label_maps import LabelMaps
 from evaluation.inputs.probabilities import ReferenceGrid, read_map, read_npz
 from evaluation.inputs.records import PredictionRecord, read_record

@@ -8,8 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from dataset_conversion.files.dataset_json import Description
-from dataset_conversion.files.label_values import label_array, value_faults, voxels_of_value
+from dataset_conversion.files.images.label_values import label_array, value_faults, voxels_of_value
+from dataset_conversion.files.texts.dataset_json import Description
 from evaluation.inputs.target import Target
 
 LABELS_WITHOUT_DATASET_JSON = frozenset({0, 1, 2, 3})

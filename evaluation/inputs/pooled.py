@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from dataset_conversion.outcomes import Outcome, each_case, map_cases
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.volumes import Volumes
-from evaluation.metrics.ranks import background_counts
-from evaluation.metrics.roc import Roc
+from evaluation.metrics.voxel.ranks import background_counts
+from evaluation.metrics.voxel.roc import Roc
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import on_grid_of
-from dataset_conversion.files.headers import stored_geometry
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.grids import on_grid_of
+from dataset_conversion.files.images.headers import stored_geometry
+from dataset_conversion.files.images.image_io import read_image
 
 HIGHEST = 1 + 1e-3
 """Sums of probabilities are rounded, too, and so may lie this little above 1."""

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_any_json
-from dataset_conversion.files.typed import typed_of
+from dataset_conversion.files.texts.json_files import read_any_json
+from dataset_conversion.files.texts.typed import typed_of
 
 
 class PredictionRecord(TypedDict, total=False):

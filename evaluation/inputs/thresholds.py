@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json, write_json
-from dataset_conversion.files.typed import Count, Must, NotNegative
+from dataset_conversion.files.texts.json_files import read_json, write_json
+from dataset_conversion.files.texts.typed import Count, Must, NotNegative
 from dataset_conversion.plurals import n_of, plural
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.probabilities import HIGHEST

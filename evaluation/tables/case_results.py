@@ -12,9 +12,9 @@ from dataset_conversion.faults import Fault
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.inputs.volumes import Volumes
-from evaluation.metrics.froc_steps import FrocSteps, froc_steps
-from evaluation.metrics.reliability import reliability_counts
-from evaluation.metrics.voxels import reaches
+from evaluation.metrics.lesion.froc_steps import FrocSteps, froc_steps
+from evaluation.metrics.voxel.reliability import reliability_counts
+from evaluation.metrics.voxel.voxels import reaches
 from evaluation.patient import PatientResult, Rules, evaluate_patient
 from evaluation.tables.froc import LOWEST
 from evaluation.tables.protocols import protocol_rows

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dataset_conversion.faults import Fault
-from evaluation.metrics.intervals import average
-from evaluation.metrics.rank_tests import holm, rank_biserial, rank_sum, signed_rank
+from evaluation.metrics.statistics.intervals import average
+from evaluation.metrics.statistics.rank_tests import holm, rank_biserial, rank_sum, signed_rank
 from evaluation.tables.results import Evaluation
 
 COMPARED = ("auc", "dice", "precision", "recall", "sensitivity", "fp")

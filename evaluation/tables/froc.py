@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.metrics.froc_steps import FrocSteps
-from evaluation.metrics.intervals import expanded_percentiles
+from evaluation.metrics.lesion.froc_steps import FrocSteps
+from evaluation.metrics.statistics.intervals import expanded_percentiles
 
 LOWEST = 0.01
 """The curve ends at this threshold, or at the threshold that was applied where that is lower."""

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from evaluation.metrics.intervals import average, p_of_mean_above_0
 from evaluation.metrics.ranges import lower_is_better
-from evaluation.metrics.rank_tests import holm, rank_biserial, signed_rank
+from evaluation.metrics.statistics.intervals import average, p_of_mean_above_0
+from evaluation.metrics.statistics.rank_tests import holm, rank_biserial, signed_rank
 from evaluation.tables.comparison import same_patients
 from evaluation.tables.results import Evaluation
 

@@ -10,11 +10,11 @@ import pandas as pd
 from dataset_conversion.faults import Fault
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.inputs.volumes import Volumes
-from evaluation.metrics.intervals import average
-from evaluation.metrics.lesions import detect, find_objects
+from evaluation.metrics.lesion.lesions import detect, find_objects
 from evaluation.metrics.names import false_positives
 from evaluation.metrics.ranges import values_between
-from evaluation.metrics.voxels import reaches
+from evaluation.metrics.statistics.intervals import average
+from evaluation.metrics.voxel.voxels import reaches
 from evaluation.patient import PatientResult, papers_measures
 
 TABLE_3 = ("auc", "dice", "recall", "precision")

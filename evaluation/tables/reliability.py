@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.metrics.proportions import clustered_proportion
+from evaluation.metrics.statistics.proportions import clustered_proportion
 
 CONFIDENCES = tuple(step / 10 for step in range(11))
 MEASURES = ("p_max", "p_mean")

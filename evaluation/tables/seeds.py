@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.metrics.intervals import average
+from evaluation.metrics.statistics.intervals import average
 from evaluation.tables.froc import mean_froc
 from evaluation.tables.protocols import protocol_averages
 from evaluation.tables.results import Evaluation

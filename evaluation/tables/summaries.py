@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.metrics.intervals import average, band
-from evaluation.metrics.proportions import clustered_proportion
 from evaluation.metrics.ranges import values_between
+from evaluation.metrics.statistics.intervals import average, band
+from evaluation.metrics.statistics.proportions import clustered_proportion
 
 FALSE_POSITIVE_RATES = np.unique(np.concatenate([[0], np.logspace(-6, 0, 121), np.linspace(0, 1, 101)]))
 """False positive rates of the mean ROC: 0.01 apart, and denser towards 0, the range of clinical interest."""

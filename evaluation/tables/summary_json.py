@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypedDict
 
-from dataset_conversion.files.typed import Count, Must, NotNegative, Share
+from dataset_conversion.files.texts.typed import Count, Must, NotNegative, Share
 
 
 class CommandSummary(TypedDict):

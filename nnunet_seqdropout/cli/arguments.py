@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dataset_conversion.faults import Fault
 
 if TYPE_CHECKING:
-    from dataset_conversion.files.dataset_json import Description
+    from dataset_conversion.files.texts.dataset_json import Description
     from evaluation.inputs.target import Target
     from evaluation.inputs.thresholds import Method, Thresholds
 

@@ -32,7 +32,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 def _check(arguments: argparse.Namespace) -> int:
     from dataset_conversion.checks.folder import check_dataset, check_folder, is_raw_dataset
     from dataset_conversion.files.disk import require_room_for_file
-    from dataset_conversion.files.json_files import write_json
+    from dataset_conversion.files.texts.json_files import write_json
 
     if arguments.json is not None:
         require_room_for_file(arguments.json)

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.size_limit import MAX_VOXELS, VARIABLE, limit_of
+from dataset_conversion.files.images.size_limit import MAX_VOXELS, VARIABLE, limit_of
 from nnunet_seqdropout.cli import check as cli_check
 from nnunet_seqdropout.cli import conversion as cli_conversion
+from nnunet_seqdropout.cli import dicom as cli_dicom
 from nnunet_seqdropout.cli import evaluation as cli_evaluation
 from nnunet_seqdropout.cli import models as cli_models
+from nnunet_seqdropout.cli import phantom as cli_phantom
 from nnunet_seqdropout.cli import prediction as cli_prediction
 from nnunet_seqdropout.cli import study as cli_study
 from nnunet_seqdropout.cli import subsets as cli_subsets
@@ -113,6 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
     env.set_defaults(run=_env)
 
     cli_conversion.add_commands(commands)
+    cli_dicom.add_commands(commands)
+    cli_phantom.add_commands(commands)
     cli_check.add_commands(commands)
     cli_prediction.add_commands(commands)
     cli_subsets.add_commands(commands)

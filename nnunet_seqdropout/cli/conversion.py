@@ -1,8 +1,7 @@
-"""Defines the sub-commands that write data sets: ``fill``, ``convert`` and ``phantom``."""
+"""Defines the sub-commands that write data sets: ``fill`` and ``convert``."""
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,8 @@ from nnunet_seqdropout.cli.outputs import alone_in_output, output_folder
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
 if TYPE_CHECKING:
-    from dataset_conversion.outcomes import Outcome
     from dataset_conversion.raw.layout import Layout
-    from dataset_conversion.raw.patients import Patient
+    from dataset_conversion.raw.sources.patient import Patient
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -82,48 +80,6 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     convert.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     convert.set_defaults(run=_convert)
 
-    dicom = commands.add_parser("dicom", help="convert DICOM to <pseudonym>/<sequence>.nii.gz, as input for convert")
-    dicom.add_argument("source", type=Path, metavar="SOURCE", help="folder that contains the DICOM files, at any depth")
-    dicom.add_argument("-o", type=output, metavar="OUT", help="output folder for the patients; required to convert")
-    dicom.add_argument(
-        "--key",
-        type=output,
-        metavar="FILE",
-        help="secret key of the pseudonyms; created if missing; required to convert",
-    )
-    dicom.add_argument(
-        "--rules",
-        type=Path,
-        metavar="FILE",
-        help="YAML rules that map series to sequences. Default: the built-in rules",
-    )
-    dicom.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="print what each series is taken for and why, and write nothing; patients are numbered without --key",
-    )
-    dicom.set_defaults(run=_dicom)
-
-    phantom = commands.add_parser("phantom", help="write synthetic patients of a Hospital A and B")
-    phantom.add_argument(
-        "-o", type=output, required=True, metavar="DIR", help="output folder for hospital_a and hospital_b"
-    )
-    for name, does in (
-        ("train", "number of training patients of Hospital A. Default: 24"),
-        ("val", "number of validation patients of Hospital B. Default: 4"),
-        ("test", "number of test patients of Hospital B. Default: 8"),
-        ("size", "in-plane size in voxels. Default: 96"),
-        ("seed", "random seed; the same seed gives identical files. Default: 0"),
-    ):
-        phantom.add_argument(f"--{name}", type=int, metavar="N", help=does)
-    phantom.add_argument(
-        "--like-paper",
-        action="store_true",
-        help="the paper's cohort: 100, 10 and 55 patients on the grids of its Table 2, with motion",
-    )
-    phantom.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
-    phantom.set_defaults(run=_phantom)
-
 
 @alone_in_output()
 def _fill(arguments: argparse.Namespace) -> int:
@@ -150,10 +106,10 @@ def _fill(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     from dataset_conversion.pseudonyms import read_or_make_key
     from dataset_conversion.raw.convert import convert, dataset_of, missing_folds, require_a_lesion
-    from dataset_conversion.raw.patients import find_patients, require_fitting
-    from dataset_conversion.raw.persons import names_note
-    from dataset_conversion.raw.preparation import Preparation
-    from dataset_conversion.raw.pseudonymised import pseudonym_of, under_pseudonyms
+    from dataset_conversion.raw.preparing.prepared import Preparation
+    from dataset_conversion.raw.sources.patients import find_patients, require_fitting
+    from dataset_conversion.raw.sources.persons import names_note
+    from dataset_conversion.raw.sources.pseudonymised import pseudonym_of, under_pseudonyms
 
     if (arguments.layout == "generic") != (arguments.layout_file is not None):
         raise Fault(
@@ -215,48 +171,3 @@ def _print_patients(patients: "Mapping[str, Patient]", layout: "Layout") -> int:
     persons = {patient.person for patient in patients.values()}
     print(f"{n_of(len(patients), 'case')} of {n_of(len(persons), 'patient')}; nothing was written")
     return SOME_CASE_FAILED if any(patient.known_fault for patient in patients.values()) else ALL_DONE
-
-
-def _dicom(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.dicom.convert import from_dicom
-
-    if arguments.dry_run:
-        return _print_series(arguments)
-    if arguments.o is None or arguments.key is None:
-        raise Fault("dicom needs -o OUT and --key FILE", remedy="Give both, or --dry-run.")
-    with output_folder(arguments.o):
-        _, outcomes = from_dicom(arguments.source, arguments.o, rules=arguments.rules, key_file=arguments.key)
-    return _report(outcomes, arguments.o)
-
-
-def _print_series(arguments: argparse.Namespace) -> int:
-    """What a dry run found: a table for every patient, and what would keep the patient from being converted."""
-    from dataset_conversion.dicom.preview import preview
-
-    n_patients = n_failed = 0
-    for found in preview(arguments.source, rules=arguments.rules, key_file=arguments.key):
-        print(found.patient, *(f"  {line}" for line in found.table), sep="\n")
-        for fault in found.faults:
-            print(f"  fault: {fault.problem}. {fault.remedy}")
-        n_patients += 1
-        n_failed += bool(found.faults)
-    print(f"{n_of(n_patients, 'patient')}, {n_failed} with faults; nothing was written")
-    return SOME_CASE_FAILED if n_failed else ALL_DONE
-
-
-@alone_in_output()
-def _phantom(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.phantom.hospitals import LIKE_PAPER, PhantomSettings, write_phantom
-
-    chosen = {name: getattr(arguments, name) for name in ("train", "val", "test", "size", "seed")}
-    given = {name: value for name, value in chosen.items() if value is not None}
-    if arguments.like_paper and given.keys() - {"seed"}:
-        raise Fault("--like-paper fixes the cohort and its grids", remedy="Leave out --train, --val, --test, --size.")
-    design = replace(LIKE_PAPER if arguments.like_paper else PhantomSettings(), **given)
-    return _report(write_phantom(arguments.o, design, n_workers=arguments.np), arguments.o)
-
-
-def _report(outcomes: "Mapping[str, Outcome]", folder: Path) -> int:
-    n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
-    print(f"{folder}: {n_done} of {n_of(len(outcomes), 'patient')}")
-    return exit_code(outcomes)

@@ -93,7 +93,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from nnunet_seqdropout.models.export import export_model
+    from nnunet_seqdropout.models.archive.export import export_model
 
     evaluation = None
     if arguments.evaluation is not None:
@@ -119,7 +119,7 @@ def _about(given: str) -> str:
 def _install(arguments: argparse.Namespace) -> int:
     import os
 
-    from nnunet_seqdropout.models.install import install_archive
+    from nnunet_seqdropout.models.archive.install import install_archive
 
     os.environ.update(environment())
     results = nnunet_folder("nnUNet_results")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.disk import REPORT_BYTES, require_room
-from dataset_conversion.files.json_files import read_json
 from dataset_conversion.files.locks import NAME, only_writer
+from dataset_conversion.files.texts.json_files import read_json
 
 Command = Callable[[argparse.Namespace], int]
 

@@ -25,7 +25,7 @@ from nnunet_seqdropout.cli.unprepared import add_inputs, add_preparation, named_
 from nnunet_seqdropout.models.folders import description_of_model
 
 if TYPE_CHECKING:
-    from dataset_conversion.files.dataset_json import Description
+    from dataset_conversion.files.texts.dataset_json import Description
     from nnunet_seqdropout.prediction.inputs import CaseInput
 
 

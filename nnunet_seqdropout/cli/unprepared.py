@@ -12,7 +12,7 @@ from nnunet_seqdropout.cli.arguments import add_brain_extraction, add_register, 
 
 if TYPE_CHECKING:
     from dataset_conversion.raw.layout import Layout
-    from dataset_conversion.raw.patients import Patient
+    from dataset_conversion.raw.sources.patient import Patient
     from nnunet_seqdropout.prediction.inputs import CaseInput
 
 
@@ -58,7 +58,7 @@ def unprepared(
 
 
 def _of_patients(arguments: argparse.Namespace, model: Path, channel_names: tuple[str, ...]) -> "dict[str, CaseInput]":
-    from dataset_conversion.raw.patients import find_patients, require_fitting
+    from dataset_conversion.raw.sources.patients import find_patients, require_fitting
 
     if arguments.layout is None:
         raise Fault("--patients requires --layout", remedy="Name the layout of the folder, as for convert.")
@@ -73,7 +73,7 @@ def _of_dicom(
     arguments: argparse.Namespace, model: Path, channel_names: tuple[str, ...], scratch: Path
 ) -> "dict[str, CaseInput]":
     from dataset_conversion.dicom.convert import from_dicom
-    from dataset_conversion.raw.patients import Patient
+    from dataset_conversion.raw.sources.patient import Patient
     from dataset_conversion.sequences import ALIASES, channels_of
 
     key = arguments.key or scratch / "key"
@@ -102,7 +102,7 @@ def _cases(
     register: str,
     skull_stripped: bool | None,
 ) -> "dict[str, CaseInput]":
-    from dataset_conversion.raw.preparation import Preparation
+    from dataset_conversion.raw.preparing.prepared import Preparation
     from nnunet_seqdropout.models.preparation import preparation_of_model
     from nnunet_seqdropout.prediction.patients import UnpreparedPatient, as_trained
 

@@ -19,8 +19,8 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import NAME as CHECKSUMS
 from dataset_conversion.files.checksums import is_unchanged
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.typed import Must, typed_of
-from nnunet_seqdropout.models.archive import MirroringAxes, TrainerName
+from dataset_conversion.files.texts.typed import Must, typed_of
+from nnunet_seqdropout.models.archive.container import MirroringAxes, TrainerName
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import Description, read_description
+from dataset_conversion.files.texts.dataset_json import Description, read_description
 from nnunet_seqdropout.models.nnunet_folders import NNUNET_FOLDERS, dataset_name, environment, nnunet_folder
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import recorded
-from dataset_conversion.files.dataset_json import DatasetJson, Description, described, read_dataset_json
 from dataset_conversion.files.hashing import sha256_of
+from dataset_conversion.files.texts.dataset_json import DatasetJson, Description, described, read_dataset_json
 from evaluation.inputs.thresholds import Thresholds, read_thresholds
 from nnunet_seqdropout.models.checkpoints import Checkpoint, read_checkpoint
 from nnunet_seqdropout.models.dropout_law import DropoutLaw, dropout_of_plans

@@ -16,7 +16,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import DatasetJson, read_dataset_json
+from dataset_conversion.files.texts.dataset_json import DatasetJson, read_dataset_json
 from nnunet_seqdropout.models.checkpoints import REMEDY, Checkpoint, read_checkpoint
 from nnunet_seqdropout.models.plans_file import blamed_on, configuration_of, read_plans, require_known_network
 

@@ -12,8 +12,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json
-from dataset_conversion.files.typed import Must, Positive, PositiveCount, typed_of
+from dataset_conversion.files.texts.json_files import read_json
+from dataset_conversion.files.texts.typed import Must, Positive, PositiveCount, typed_of
 from nnunet_seqdropout.models.rescaling import OurPlans
 
 Axes = Annotated[list[int], Must("the axes 0, 1 and 2", lambda axes: sorted(axes) == [0, 1, 2])]

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TypedDict
 
-from dataset_conversion.files.json_files import read_json_if_there
-from dataset_conversion.files.preparation_record import PreparationRecord, WithPreparation
+from dataset_conversion.files.texts.json_files import read_json_if_there
+from dataset_conversion.files.texts.preparation_record import PreparationRecord, WithPreparation
 from nnunet_seqdropout.models.rescaling import REMEDY
 
 

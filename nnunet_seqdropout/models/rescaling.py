@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from dataset_conversion.files.json_files import read_json_if_there
-from dataset_conversion.files.typed import Count, NotNegative, Share, typed_of
+from dataset_conversion.files.texts.json_files import read_json_if_there
+from dataset_conversion.files.texts.typed import Count, NotNegative, Share, typed_of
 from nnunet_seqdropout.dropout import Rescale
 from nnunet_seqdropout.subsets import SubsetLaw
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import write_json
+from dataset_conversion.files.texts.json_files import write_json
 from dataset_conversion.outcomes import Outcome, attempt, is_quiet, map_cases, write_summary
 from dataset_conversion.plurals import n_of
 from dataset_conversion.sequences import Pattern

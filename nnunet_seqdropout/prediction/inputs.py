@@ -10,14 +10,15 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.grids import OtherGrid, with_geometry_of
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.images import read_image
-from dataset_conversion.files.storage_order import stored_like
+from dataset_conversion.files.images.grids import OtherGrid, with_geometry_of
+from dataset_conversion.files.images.image_io import read_image
+from dataset_conversion.files.images.storage_order import stored_like
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.layout import Layout
-from dataset_conversion.raw.patients import Patient, find_patients
-from dataset_conversion.raw.placeholders import constant_value, treated_as_absent, usable_images
+from dataset_conversion.raw.preparing.placeholders import constant_value, treated_as_absent, usable_images
+from dataset_conversion.raw.sources.patient import Patient
+from dataset_conversion.raw.sources.patients import find_patients
 from dataset_conversion.sequences import channels_of, require_channel
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from torch import nn
 from torch._dynamo import OptimizedModule
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import channel_names
+from dataset_conversion.files.texts.dataset_json import channel_names
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import case_present, factor, rescaling_of
 from nnunet_seqdropout.models.dropout_law import can_be_drawn, dropout_of_plans

@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.images import write_image
-from dataset_conversion.files.json_files import write_json
-from dataset_conversion.files.nifti import ProbabilityType, stored_type, write_probability
+from dataset_conversion.files.images.image_io import write_image
+from dataset_conversion.files.images.nifti import ProbabilityType, stored_type, write_probability
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.json_files import write_json
 from dataset_conversion.outcomes import Outcome, attempt
-from dataset_conversion.raw.placeholders import log_missing
+from dataset_conversion.raw.preparing.placeholders import log_missing
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.records import read_record
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.lesion_table import object_table
-from evaluation.metrics.lesions import find_objects
-from evaluation.metrics.voxels import reaches
+from evaluation.metrics.lesion.lesions import find_objects
+from evaluation.metrics.voxel.voxels import reaches
 from evaluation.patient import Grid
 from evaluation.tables.csv_files import write_csv
 from nnunet_seqdropout import __version__

@@ -6,12 +6,13 @@ from typing import Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.headers import stored_geometry
-from dataset_conversion.files.preparation_record import PreparationRecord
-from dataset_conversion.files.storage_order import stored_like
-from dataset_conversion.raw.patients import Patient
-from dataset_conversion.raw.preparation import Preparation, Prepared, prepare_patient
-from dataset_conversion.raw.pseudonymised import without_names, without_names_in
+from dataset_conversion.files.images.headers import stored_geometry
+from dataset_conversion.files.images.storage_order import stored_like
+from dataset_conversion.files.texts.preparation_record import PreparationRecord
+from dataset_conversion.raw.preparing.preparation import prepare_patient
+from dataset_conversion.raw.preparing.prepared import Preparation, Prepared
+from dataset_conversion.raw.sources.patient import Patient
+from dataset_conversion.raw.sources.pseudonymised import without_names, without_names_in
 from dataset_conversion.sequences import canonical, channels_of, require_channel
 from nnunet_seqdropout.prediction.inputs import CaseImages, Preview
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import read_dataset_json, stored_names
+from dataset_conversion.files.texts.dataset_json import read_dataset_json, stored_names
 from nnunet_seqdropout.study.folder import Study
 
 

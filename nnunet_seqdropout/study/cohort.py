@@ -8,11 +8,11 @@ import numpy as np
 
 from dataset_conversion.checks.splits import read_splits
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import Description, Labels, read_description
-from dataset_conversion.files.images import read_image
-from dataset_conversion.files.label_values import label_array
-from dataset_conversion.files.manifest_json import CaseEntry, FoldCases, read_manifest_if_there
+from dataset_conversion.files.images.image_io import read_image
+from dataset_conversion.files.images.label_values import label_array
 from dataset_conversion.files.names import require_name
+from dataset_conversion.files.texts.dataset_json import Description, Labels, read_description
+from dataset_conversion.files.texts.manifest_json import CaseEntry, FoldCases, read_manifest_if_there
 from dataset_conversion.raw.splits import N_FOLDS
 from dataset_conversion.sequences import Pattern, require_channel
 

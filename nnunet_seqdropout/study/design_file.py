@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.typed import typed_of
-from dataset_conversion.files.yaml_files import read_yaml
+from dataset_conversion.files.texts.typed import typed_of
+from dataset_conversion.files.texts.yaml_files import read_yaml
 from nnunet_seqdropout.study.design import BASES, Arm, Design
 from nnunet_seqdropout.study.seeds import one_spelling
 

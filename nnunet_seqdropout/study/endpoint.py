@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json, write_json
-from dataset_conversion.files.typed import Count, Positive
+from dataset_conversion.files.texts.json_files import read_json, write_json
+from dataset_conversion.files.texts.typed import Count, Positive
 from evaluation.metrics.ranges import values_between
 from evaluation.tables.primary import MARGIN, METRIC
 

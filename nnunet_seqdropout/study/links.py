@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.dataset_json import read_dataset_json, stored_names
-from dataset_conversion.files.json_files import read_json, write_json
+from dataset_conversion.files.texts.dataset_json import read_dataset_json, stored_names
+from dataset_conversion.files.texts.json_files import read_json, write_json
 from nnunet_seqdropout.study.cohort import Cohort
 
 

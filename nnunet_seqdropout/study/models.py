@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypedDict
 
 import pandas as pd
 
-from dataset_conversion.files.json_files import read_json
-from dataset_conversion.files.typed import Count, Must, typed_of
+from dataset_conversion.files.texts.json_files import read_json
+from dataset_conversion.files.texts.typed import Count, Must, typed_of
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.models.checkpoints import REMEDY, read_checkpoint
 from nnunet_seqdropout.study.design import Arm

@@ -10,9 +10,9 @@ from typing import TypedDict
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.json_files import read_json, write_json
 from dataset_conversion.files.locks import lock
-from dataset_conversion.files.typed import NotNegative
+from dataset_conversion.files.texts.json_files import read_json, write_json
+from dataset_conversion.files.texts.typed import NotNegative
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import torch
 from batchgenerators.utilities.file_and_folder_operations import isfile, join, load_json
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from dataset_conversion.files.preparation_record import KEY as PREPARATION
+from dataset_conversion.files.texts.preparation_record import KEY as PREPARATION
 from dataset_conversion.plurals import n_of
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.plans import Plans, with_largest_batch, with_settings

@@ -7,7 +7,7 @@ import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from numpy.typing import NDArray
 
-from evaluation.metrics.lesions import find_objects
+from evaluation.metrics.lesion.lesions import find_objects
 
 VOXELS_PER_LESION = 256
 """Number of entries of each lesion in the list that nnU-Net draws from; voxels of smaller lesions are repeated."""

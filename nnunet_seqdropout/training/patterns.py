@@ -8,7 +8,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from numpy.typing import NDArray
 from torch import distributed, nn
 
-from dataset_conversion.files.dataset_json import channel_names
+from dataset_conversion.files.texts.dataset_json import channel_names
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.training.pattern_dice import Sample, count_per_sample, dice_per_pattern, sequences_there
 from nnunet_seqdropout.training.pattern_plot import write_pattern_plot

@@ -10,7 +10,7 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
-from dataset_conversion.files.dataset_json import stored_names
+from dataset_conversion.files.texts.dataset_json import stored_names
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import (
     RecordPresence,

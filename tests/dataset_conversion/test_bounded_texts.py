@@ -9,9 +9,9 @@ import pytest
 from dataset_conversion.dicom.rules import Rule
 from dataset_conversion.dicom.series import DicomSeries
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json
-from dataset_conversion.files.patterns import bounded
-from dataset_conversion.files.yaml_files import read_yaml
+from dataset_conversion.files.texts.json_files import read_json
+from dataset_conversion.files.texts.patterns import bounded
+from dataset_conversion.files.texts.yaml_files import read_yaml
 from nnunet_seqdropout.cli.command import main
 
 LAYOUT = "channels: [flair]\nlabels: {background: 0, lesion: 1}\nimages: {flair: 'PATTERN'}\n"

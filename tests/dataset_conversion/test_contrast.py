@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
 
-from dataset_conversion.raw.contrast import contrast_fault
+from dataset_conversion.raw.preparing.contrast import contrast_fault
 from nnunet_seqdropout.cli.command import main
 
 NOISE = np.random.default_rng(0).normal(0, 1, (4, 5, 6))

@@ -17,7 +17,7 @@ from dataset_conversion.defacing.brain_extraction import GROUP, brain_mask_by, d
 from dataset_conversion.defacing.face import deface, deface_patient, face_mask, grid_around, require_defaced
 from dataset_conversion.defacing.pictures import before_and_after, lit_surface
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.image_io import read_image
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 SAGITTAL = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)

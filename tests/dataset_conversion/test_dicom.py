@@ -18,15 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_conversion.dicom.convert import from_dicom
-from dataset_conversion.dicom.geometry import require_whole
+from dataset_conversion.dicom.headers.geometry import require_whole
+from dataset_conversion.dicom.headers.slices import DicomSeries, DicomSlice
 from dataset_conversion.dicom.roles import choose_series
 from dataset_conversion.dicom.rules import Rule, read_rules
 from dataset_conversion.dicom.series import find_series
-from dataset_conversion.dicom.slices import DicomSeries, DicomSlice
 from dataset_conversion.faults import Fault
 from dataset_conversion.pseudonyms import pseudonym, read_or_make_key
 from dataset_conversion.raw.layout import SHIPPED, read_layout
-from dataset_conversion.raw.patients import find_patients
+from dataset_conversion.raw.sources.patients import find_patients
 from nnunet_seqdropout.cli.command import main
 
 KEY = b"a key for tests, long enough"

@@ -213,7 +213,7 @@ def test_a_conversion_needs_a_folder_and_a_key(tmp_path, capsys, monkeypatch, op
 
 def test_without_pydicom_the_remedy_is_named(dicom, tmp_path, capsys, monkeypatch):
     write_classic(tmp_path / "in", Stack())
-    monkeypatch.setitem(sys.modules, "dataset_conversion.dicom.headers", None)
+    monkeypatch.setitem(sys.modules, "dataset_conversion.dicom.headers.header_file", None)
     assert dicom("--dry-run") == 2
     assert "pip install 'nnunet_seqdropout[dicom]'" in capsys.readouterr().err
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files import nifti
-from dataset_conversion.files.grids import require_same_grid
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images import nifti
+from dataset_conversion.files.images.grids import require_same_grid
+from dataset_conversion.files.images.image_io import read_image
 
 FILES = (Path("a"), Path("b"))
 

@@ -11,8 +11,8 @@ import pytest
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.headers import stored_geometry
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.headers import stored_geometry
+from dataset_conversion.files.images.image_io import read_image
 from nnunet_seqdropout.cli.command import main
 
 LARGEST_BYTES = 400 << 20

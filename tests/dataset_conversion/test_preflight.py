@@ -14,8 +14,8 @@ from broken_files import declare_a_giant, flip_a_bit, truncate
 
 from dataset_conversion.checks.case import CaseCheck, check_case
 from dataset_conversion.checks.folder import FolderCheck, check_dataset
-from dataset_conversion.files.dataset_json import channel_names
-from dataset_conversion.files.label_values import value_faults
+from dataset_conversion.files.images.label_values import value_faults
+from dataset_conversion.files.texts.dataset_json import channel_names
 from nnunet_seqdropout.cli.command import main
 
 CHANNELS = ("bravo", "t1_pre", "t1_gd", "flair")

@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from PIL import Image
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.manifest_json import CaseEntry, SequenceEntry
 from dataset_conversion.files.pictures import grey_window
+from dataset_conversion.files.texts.manifest_json import CaseEntry, SequenceEntry
 from dataset_conversion.quality.findings import Converted, Finding, by_reason, findings
 from dataset_conversion.quality.page import write_quality_page
 from dataset_conversion.quality.thumbnails import CONTOUR, CUT_PERCENT, Thumbnails, cut_off, middle_of_head, thumbnails

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from dataset_conversion.files.grids import largest_distance_mm
-from dataset_conversion.files.images import read_image
-from dataset_conversion.files.storage_order import stored_as
+from dataset_conversion.files.images.grids import largest_distance_mm
+from dataset_conversion.files.images.image_io import read_image
+from dataset_conversion.files.images.storage_order import stored_as
 from dataset_conversion.registration.settling import settled
 from nnunet_seqdropout.cli.command import main
 

@@ -12,8 +12,8 @@ from conftest import SEQUENCES, write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_conversion.files.grids import on_grid_of, require_same_grid
-from dataset_conversion.files.storage_order import storage_order, stored_as, stored_like
+from dataset_conversion.files.images.grids import on_grid_of, require_same_grid
+from dataset_conversion.files.images.storage_order import storage_order, stored_as, stored_like
 from nnunet_seqdropout.cli.command import main
 
 ORDERS = ["".join(letters) for axes in permutations(("LR", "PA", "SI")) for letters in product(*axes)]

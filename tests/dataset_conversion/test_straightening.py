@@ -11,7 +11,7 @@ from nnunetv2.experiment_planning.verify_dataset_integrity import check_cases
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.registration.straightening import read_straightened
 from nnunet_seqdropout.cli.command import main
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.json_files import read_json
-from dataset_conversion.files.typed import Misfit, Must, PositiveCount, Share, typed
+from dataset_conversion.files.texts.json_files import read_json
+from dataset_conversion.files.texts.typed import Misfit, Must, PositiveCount, Share, typed
 
 
 @dataclass(frozen=True)

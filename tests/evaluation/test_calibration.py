@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from evaluation.inputs.calibration import FLAT_WITHIN, calibrate
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.thresholds import Threshold, Thresholds, read_thresholds
-from evaluation.metrics.voxels import overlap
+from evaluation.metrics.voxel.voxels import overlap
 from nnunet_seqdropout.cli.command import main
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from dataset_conversion.files.images import read_image
-from evaluation.metrics.froc import froc_counts
-from evaluation.metrics.lesions import Objects, detect
+from dataset_conversion.files.images.image_io import read_image
+from evaluation.metrics.lesion.froc import froc_counts
+from evaluation.metrics.lesion.lesions import Objects, detect
 from evaluation.patient import Grid, Rules, evaluate_patient
 
 SHAPE = (3, 4, 5)

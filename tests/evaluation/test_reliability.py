@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evaluation.metrics.proportions import clustered_proportion
-from evaluation.metrics.reliability import N_BINS, reliability_counts
+from evaluation.metrics.statistics.proportions import clustered_proportion
+from evaluation.metrics.voxel.reliability import N_BINS, reliability_counts
 from evaluation.tables.reliability import confidence, reliability
 
 SHAPE = (2, 2, 3)

@@ -9,7 +9,7 @@ from example_seeds import NAN, OK, two_seeds
 from example_subsets import subsets
 
 from dataset_conversion.plurals import counted
-from evaluation.metrics.proportions import clustered_proportion
+from evaluation.metrics.statistics.proportions import clustered_proportion
 from evaluation.tables.results import Evaluation, read_evaluation
 from evaluation.tables.seeds import averaged, averaged_subsets, spread
 from evaluation.tables.summaries import averages, strata

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.metrics.proportions import clustered_proportion
+from evaluation.metrics.statistics.proportions import clustered_proportion
 from evaluation.tables import summaries
 
 

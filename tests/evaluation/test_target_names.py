@@ -5,7 +5,7 @@ import json
 import pytest
 from example_folders import evaluate, write_folders
 
-from dataset_conversion.files.dataset_json import Description
+from dataset_conversion.files.texts.dataset_json import Description
 from evaluation.report.target import target_in_full, target_name
 
 LABELS = {"background": 0, "necrosis": 1, "oedema": 2, "enhancing": 3}

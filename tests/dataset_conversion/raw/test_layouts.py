@@ -11,7 +11,7 @@ from conftest import PROJECT
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
-from dataset_conversion.raw.patients import find_patients
+from dataset_conversion.raw.sources.patients import find_patients
 from dataset_conversion.raw.splits import declared_splits
 from nnunet_seqdropout.cli.command import main
 

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from dataset_conversion.raw.persons import may_be_a_name, person_of
+from dataset_conversion.raw.sources.persons import may_be_a_name, person_of
 from nnunet_seqdropout.cli.command import main
 
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")

@@ -10,8 +10,8 @@ import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.raw.layout import SHIPPED, read_layout
-from dataset_conversion.raw.listing import find_files
-from dataset_conversion.raw.patients import find_patients
+from dataset_conversion.raw.sources.listing import find_files
+from dataset_conversion.raw.sources.patients import find_patients
 from nnunet_seqdropout.cli.command import main
 
 HOSPITAL_A = read_layout(SHIPPED / "hospital_a.yaml")

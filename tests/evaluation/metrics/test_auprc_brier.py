@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, brier_score_loss
 
-from evaluation.metrics.roc import roc
-from evaluation.metrics.voxels import brier, overlap
+from evaluation.metrics.voxel.roc import roc
+from evaluation.metrics.voxel.voxels import brier, overlap
 
 TIED = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1, width=32)
 SHAPE = (2, 3, 7)

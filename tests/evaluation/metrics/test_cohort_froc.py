@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics.froc_steps import FrocSteps
+from evaluation.metrics.lesion.froc_steps import FrocSteps
 from evaluation.tables import froc as module
 from evaluation.tables.froc import COLUMNS, froc, height_at, mean_froc
 

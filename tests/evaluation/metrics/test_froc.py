@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evaluation.metrics import froc_steps as module
-from evaluation.metrics.froc import froc_counts
-from evaluation.metrics.froc_steps import FrocSteps, froc_steps
-from evaluation.metrics.lesions import detect, find_objects
+from evaluation.metrics.lesion import froc_steps as module
+from evaluation.metrics.lesion.froc import froc_counts
+from evaluation.metrics.lesion.froc_steps import FrocSteps, froc_steps
+from evaluation.metrics.lesion.lesions import detect, find_objects
 
 SHAPES = st.tuples(*[st.integers(1, 7)] * 3)
 LEVELS = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0])

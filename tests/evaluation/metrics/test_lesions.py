@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from evaluation.metrics.lesions import Detection, detect, find_objects
+from evaluation.metrics.lesion.lesions import Detection, detect, find_objects
 
 BOOLS = arrays(bool, (3, 4, 5))
 

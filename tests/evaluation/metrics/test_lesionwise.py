@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from evaluation.metrics.lesions import detect, find_objects
-from evaluation.metrics.lesionwise import LesionWise, lesion_wise
-from evaluation.metrics.surfaces import surface_agreement, surface_of
+from evaluation.metrics.lesion.lesions import detect, find_objects
+from evaluation.metrics.lesion.lesionwise import LesionWise, lesion_wise
+from evaluation.metrics.voxel.surfaces import surface_agreement, surface_of
 from evaluation.patient import evaluate_patient
 
 SHAPE = (12, 12, 30)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from evaluation.metrics.proportions import clustered_proportion
+from evaluation.metrics.statistics.proportions import clustered_proportion
 
 PATIENTS = st.lists(
     st.integers(1, 8).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=12

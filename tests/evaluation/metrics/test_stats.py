@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluation.metrics.intervals import average, band, expanded_percentiles, p_of_mean_above_0, proportion
-from evaluation.metrics.rank_tests import holm, rank_biserial, rank_sum, signed_rank
+from evaluation.metrics.statistics.intervals import average, band, expanded_percentiles, p_of_mean_above_0, proportion
+from evaluation.metrics.statistics.rank_tests import holm, rank_biserial, rank_sum, signed_rank
 
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 2.5]) | st.floats(-5, 5, allow_nan=False)
 SAMPLE = st.lists(VALUES, min_size=1, max_size=9)

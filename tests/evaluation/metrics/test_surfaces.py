@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from evaluation.metrics.surfaces import NO_COUNTERPART_MM, surface_agreement
+from evaluation.metrics.voxel.surfaces import NO_COUNTERPART_MM, surface_agreement
 
 BOOLS = arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6)), fill=st.booleans())
 SPACINGS = st.tuples(*[st.sampled_from([0.5, 0.8594, 1.0, 1.2, 4.0])] * 3)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score, roc_curve
 
-from evaluation.metrics.ranks import background_counts
-from evaluation.metrics.roc import Roc, roc
-from evaluation.metrics.voxels import overlap
+from evaluation.metrics.voxel.ranks import background_counts
+from evaluation.metrics.voxel.roc import Roc, roc
+from evaluation.metrics.voxel.voxels import overlap
 
 COARSE = st.sampled_from([0.0, 1e-30, 0.1, 0.25, np.nextafter(np.float32(0.25), 1, dtype=np.float32), 0.5, 0.9, 1.0])
 SMALL = st.integers(1, 40).flatmap(

@@ -15,7 +15,7 @@ from conftest import TRAINERS, Host, write_case
 
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.cli.command import main
-from nnunet_seqdropout.models.portable import portable_trainer
+from nnunet_seqdropout.models.archive.portable import portable_trainer
 
 CHECKPOINT = "fold_0/checkpoint_final.pth"
 INSTALLED = "Dataset001_Four/SeqDropoutTrainer__nnUNetPlans__2d"

@@ -16,7 +16,7 @@ from conftest import SEQUENCES, write_case
 from predict_folders import predict, require_one_result
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.image_io import read_image
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.cli.command import main

@@ -18,7 +18,7 @@ import SimpleITK as sitk
 import torch
 from conftest import SEQUENCES, write_case
 
-from dataset_conversion.files.images import read_image
+from dataset_conversion.files.images.image_io import read_image
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.prediction.model import Model
 

@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from example_moved import write_moved_patient
 from predict_folders import predict
 
-from dataset_conversion.files.preparation_record import PreparationRecord
-from dataset_conversion.raw.preparation import Preparation
+from dataset_conversion.files.texts.preparation_record import PreparationRecord
+from dataset_conversion.raw.preparing.prepared import Preparation
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.prediction.patients import as_trained
 

@@ -1,0 +1,1 @@
+"""Images: read to the last byte and checked, written, compared by their grids."""

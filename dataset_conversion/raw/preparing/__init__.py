@@ -1,0 +1,1 @@
+"""The images and the label of one patient, brought onto one grid."""

@@ -1,0 +1,1 @@
+"""Metrics of voxels and of surfaces."""

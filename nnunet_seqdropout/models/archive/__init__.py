@@ -1,0 +1,1 @@
+"""A model in one file: written, and installed into nnU-Net's folders."""
