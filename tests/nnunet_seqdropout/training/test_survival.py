@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ import pytest
 import torch
 from running_processes import is_running
 
+from dataset_conversion.descendants import ended_with_this_process
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.checksums import is_unchanged
 from dataset_conversion.files.locks import only_writer
 from nnunet_seqdropout.training.survival import BEST, FINAL, LATEST, MOST_UNDEFINED, PREVIOUS, CheckpointError
-from nnunet_seqdropout.training.workers import ended_with_this_process
 
 
 @pytest.fixture
@@ -172,26 +173,25 @@ def test_a_preprocessed_case_that_cannot_be_read_is_named(trainer, monkeypatch):
         training.load_case("D")
 
 
-def test_a_worker_ends_with_the_process_that_forked_it():
-    """Which is killed: it has no time to say so."""
-    context = multiprocessing.get_context("fork")
-    told, tell = context.Pipe(duplex=False)
-
-    def sleep() -> None:
-        time.sleep(60)
-
-    def fork_and_sleep() -> None:
-        with ended_with_this_process():
-            worker = context.Process(target=sleep)
-            worker.start()
+def _start_a_worker(method: str, tell: Connection) -> None:
+    with ended_with_this_process():
+        worker = multiprocessing.get_context(method).Process(target=time.sleep, args=(60,))
+        worker.start()
         tell.send(worker.pid)
         time.sleep(60)
 
-    parent = context.Process(target=fork_and_sleep)
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_ends_with_the_process_that_started_it(method):
+    """Which is killed: it has no time to say so."""
+    context = multiprocessing.get_context("fork")
+    told, tell = context.Pipe(duplex=False)
+    parent = context.Process(target=_start_a_worker, args=(method, tell))
     parent.start()
     worker = told.recv()
-    assert is_running(worker)
     assert parent.pid is not None
+    time.sleep(2)
+    assert is_running(worker)
     os.kill(parent.pid, signal.SIGKILL)
     parent.join()
     until = time.monotonic() + 5
