@@ -7,6 +7,7 @@ import signal
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_a_preprocessed_case_that_cannot_be_read_is_named(trainer, monkeypatch):
         training.load_case("D")
 
 
-def _start_a_worker(method: str, tell: Connection) -> None:
+def _start_a_worker(method: Literal["fork", "spawn"], tell: Connection) -> None:
     with ended_with_this_process():
         worker = multiprocessing.get_context(method).Process(target=time.sleep, args=(60,))
         worker.start()
