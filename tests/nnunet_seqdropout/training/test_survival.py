@@ -6,8 +6,8 @@ import shutil
 import signal
 import time
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -174,20 +174,20 @@ def test_a_preprocessed_case_that_cannot_be_read_is_named(trainer, monkeypatch):
         training.load_case("D")
 
 
-def _start_a_worker(method: Literal["fork", "spawn"], tell: Connection) -> None:
+def _start_a_worker(context: ForkContext | SpawnContext, tell: Connection) -> None:
     with ended_with_this_process():
-        worker = multiprocessing.get_context(method).Process(target=time.sleep, args=(60,))
+        worker = context.Process(target=time.sleep, args=(60,))
         worker.start()
         tell.send(worker.pid)
         time.sleep(60)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_worker_ends_with_the_process_that_started_it(method):
+@pytest.mark.parametrize("of_worker", [multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")])
+def test_a_worker_ends_with_the_process_that_started_it(of_worker):
     """Which is killed: it has no time to say so."""
     context = multiprocessing.get_context("fork")
     told, tell = context.Pipe(duplex=False)
-    parent = context.Process(target=_start_a_worker, args=(method, tell))
+    parent = context.Process(target=_start_a_worker, args=(of_worker, tell))
     parent.start()
     worker = told.recv()
     assert parent.pid is not None
