@@ -73,6 +73,13 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         action="store_true",
         help="skip cases with complete outputs of the same inputs and settings",
     )
+    for option, does in (("-npp", "read and prepared"), ("-nps", "written")):
+        predict.add_argument(
+            option,
+            type=processes,
+            metavar="K",
+            help=f"number of cases that are {does} while one is predicted; each takes memory. Default: 3, on a CPU 1",
+        )
     predict.add_argument(
         "-num_parts", type=int, default=1, metavar="N", help="number of separate runs that share the cases. Default: 1"
     )
@@ -154,7 +161,18 @@ def _predict_part(arguments: argparse.Namespace) -> int:
         require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))
         model = load(arguments, folder)
         summary = "summary.json" if arguments.num_parts == 1 else f"summary_part_{arguments.part_id}.json"
-        outcomes = predict_folder(model, cases, arguments.o, choices, known_faulty=found.faulty, summary=summary)
+        # on a CPU the network takes all cores
+        at_once = 1 if model.predictor.device.type == "cpu" else 3
+        outcomes = predict_folder(
+            model,
+            cases,
+            arguments.o,
+            choices,
+            known_faulty=found.faulty,
+            summary=summary,
+            n_prepared=arguments.npp or at_once,
+            n_written=arguments.nps or at_once,
+        )
     print_patterns(arguments.o, outcomes)
     return exit_code(outcomes)
 

@@ -1,6 +1,7 @@
 """Predicts many cases into a folder; a bad case is reported, the others continue, and finished ones are kept."""
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -76,10 +77,13 @@ def predict_folder(
     *,
     known_faulty: Mapping[str, Outcome] | None = None,
     summary: str = "summary.json",
+    n_prepared: int = 1,
+    n_written: int = 1,
 ) -> dict[str, Outcome]:
     """Predicts every case into ``target`` but those known to be faulty; a bad one is reported and the others go on.
 
-    While one case is predicted, the next is read and preprocessed, and the previous one is written.
+    While one case is predicted, the next ``n_prepared`` are read and preprocessed, and the previous ``n_written`` are
+    written; more are not held in memory, however slow the disk.
     summary: name of the file with the outcomes, where several processes share the folder.
     """
     choices = choices or Choices()
@@ -90,17 +94,20 @@ def predict_folder(
         if choices.resume and case not in outcomes and writer.is_done(case, found):
             outcomes[case] = Outcome("skipped", "predicted before")
     todo = [case for case in cases if case not in outcomes]
-    being_written: list[tuple[str, Future]] = []
+    being_written: deque[tuple[str, Future]] = deque()
 
     def finish(case: str, outcome: Outcome) -> None:
         outcomes[case] = outcome
         if outcome.status == "failed":
             log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
 
-    with logging_redirect_tqdm(), ThreadPoolExecutor(1) as readers, ThreadPoolExecutor(1) as writers:
-        for case, (outcome, ready) in tqdm(
-            _one_ahead(model, cases, todo, readers), total=len(todo), desc="Predicting", disable=is_quiet()
-        ):
+    def finish_oldest() -> None:
+        case, future = being_written.popleft()
+        finish(case, future.result())
+
+    with logging_redirect_tqdm(), ThreadPoolExecutor(n_prepared) as readers, ThreadPoolExecutor(n_written) as writers:
+        prepared = _ahead(model, cases, todo, readers, n_prepared)
+        for case, (outcome, ready) in tqdm(prepared, total=len(todo), desc="Predicting", disable=is_quiet()):
             if outcome.status == "failed":
                 finish(case, outcome)
                 continue
@@ -109,12 +116,11 @@ def predict_folder(
             for warning in warnings:
                 log.warning("%s: %s", case, warning)
             predicted = replace(ready, warnings=(*ready.warnings, *warnings))
-            # one case at a time waits to be written, however slow the disk
-            for before, future in being_written:
-                finish(before, future.result())
-            being_written = [(case, writers.submit(writer.attempt, case, predicted, logits))]
-        for before, future in being_written:
-            finish(before, future.result())
+            if len(being_written) == n_written:
+                finish_oldest()
+            being_written.append((case, writers.submit(writer.attempt, case, predicted, logits)))
+        while being_written:
+            finish_oldest()
     outcomes = {case: outcomes[case] for case in cases}
     settings = {"model": str(model.folder), "target": str(choices.target), "threshold_source": choices.threshold_source}
     write_summary(target, command="predict", settings=settings, outcomes=outcomes, name=summary)
@@ -122,10 +128,10 @@ def predict_folder(
     return outcomes
 
 
-def _one_ahead(
-    model: Model, cases: Mapping[str, CaseInput], todo: list[str], readers: ThreadPoolExecutor
+def _ahead(
+    model: Model, cases: Mapping[str, CaseInput], todo: list[str], readers: ThreadPoolExecutor, n: int
 ) -> Iterator[tuple[str, Any]]:
-    """Yields each case read and preprocessed, and prefetches the next one."""
+    """Yields each case read and preprocessed, and prefetches the next ``n``."""
 
     def prepare(case: str) -> Ready:
         images = cases[case].read()
@@ -135,11 +141,11 @@ def _one_ahead(
             log.warning("%s: %s", case, warning)
         return Ready(images, preprocessed, (*images.warnings, *of_model), cases[case].identity())
 
-    ahead: list[tuple[str, Future]] = []
+    ahead: deque[tuple[str, Future]] = deque()
     for case in todo:
         ahead.append((case, readers.submit(attempt, case, prepare)))
-        if len(ahead) > 1:
-            first, future = ahead.pop(0)
+        if len(ahead) > n:
+            first, future = ahead.popleft()
             yield first, future.result()
     for case, future in ahead:
         yield case, future.result()
