@@ -42,10 +42,12 @@ def load_model(
     if reader is not SimpleITKIO:
         remedy = "Run: seqdropout fill, then nnUNetv2_predict."
         raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
+    device = device or torch.device("cpu")
     predictor = nnUNetPredictor(
         tile_step_size=tile_step_size,
         use_mirroring=use_mirroring,
-        device=device or torch.device("cpu"),
+        perform_everything_on_device=device.type == "cuda",  # elsewhere nnU-Net prints that it cannot
+        device=device,
         allow_tqdm=False,
     )
     predictor.manual_initialization(

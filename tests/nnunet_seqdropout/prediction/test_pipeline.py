@@ -75,13 +75,14 @@ def test_no_more_cases_are_in_memory_than_asked_for(tmp_path, monkeypatch, n_pre
     assert counted.most_waiting == n_written + 1
 
 
-def test_the_results_are_the_same_however_many_are_prepared_and_written(make_model, tmp_path):
+def test_the_results_are_the_same_however_many_are_prepared_and_written(make_model, tmp_path, capfd):
     model = make_model("TinySeqDropout")
     for number in range(3):
         write_case(tmp_path, f"P{number}", (5, 20, 18), seed=number)
     images = tmp_path / "imagesTr"
     for name, options in (("one", ("-npp", "1", "-nps", "1")), ("more", ("-npp", "3", "-nps", "2"))):
         assert predict(images, tmp_path / name, model, *options) == 0
+    assert "perform_everything_on_device" not in "".join(capfd.readouterr())  # nnU-Net's words about every CPU
     assert [*map(content, files(tmp_path / "one"))] == [*map(content, files(tmp_path / "more"))]
 
 
