@@ -1,6 +1,8 @@
 """Loads a trained model folder that can predict from any subset of the sequences."""
 
+import io
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -42,14 +44,13 @@ def load_model(
     if reader is not SimpleITKIO:
         remedy = "Run: seqdropout fill, then nnUNetv2_predict."
         raise Fault(f"the model reads images with {reader.__name__}, not SimpleITKIO", file=folder, remedy=remedy)
-    device = device or torch.device("cpu")
-    predictor = nnUNetPredictor(
-        tile_step_size=tile_step_size,
-        use_mirroring=use_mirroring,
-        perform_everything_on_device=device.type == "cuda",  # elsewhere nnU-Net prints that it cannot
-        device=device,
-        allow_tqdm=False,
-    )
+    with redirect_stdout(io.StringIO()):  # that a CPU is no GPU
+        predictor = nnUNetPredictor(
+            tile_step_size=tile_step_size,
+            use_mirroring=use_mirroring,
+            device=device or torch.device("cpu"),
+            allow_tqdm=False,
+        )
     predictor.manual_initialization(
         trained.network,
         trained.plans,
