@@ -1,12 +1,18 @@
-"""What tests put into reports: a comparison, the pictures of a patient, an evaluation with lesion-wise figures."""
+"""What tests put into reports: a comparison, the pictures of a patient, lesion-wise figures, a prediction."""
 
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import SimpleITK as sitk
 from example_evaluation import CASES, averages, example
 
 from evaluation.figures.mosaic import Mark, mosaic
+from evaluation.figures.predicted import predicted_mosaic
+from evaluation.lesion_table import object_table
+from evaluation.metrics.grid import Grid
+from evaluation.metrics.lesion.lesions import find_objects
+from evaluation.report.prediction import Prediction
 
 COMPARISON = pd.DataFrame(
     {
@@ -37,3 +43,41 @@ def with_lesion_wise(f1: float, dice: float, name: str = "model"):
     strata = [{**stratum, "metrics": {**stratum["metrics"], **more}} for stratum in example().summary["strata"]]
     evaluation = example(name, metrics={**known, **more}, strata=strata)
     return replace(evaluation, cases=cases, lesions=evaluation.lesions.assign(dice=dice))
+
+
+def prediction(**changed) -> Prediction:
+    """Of two objects in slices 4 to 6 and 9 to 11; changed: keys of its record."""
+    mask = np.zeros((12, 30, 30), bool)
+    mask[3:6, 10:13, 10:13] = mask[8:11, 20:24, 20:24] = True
+    image = sitk.GetImageFromArray(np.random.default_rng(0).uniform(50, 100, mask.shape))
+    objects, probability = find_objects(mask), mask * 0.75
+    moved = {"translation_mm": 3.14, "rotation_deg": 2.5, "similarity_before": 1.1, "similarity_after": 1.25}
+    record = {
+        "case": "P1",
+        "absent": ["bravo", "t1_pre"],
+        "pattern_trained": True,
+        "factor": 2.0,
+        "target": "1",
+        "threshold": 0.25,
+        "threshold_source": "dice of /models/Dataset001_Mets/T__P__2d/fold_0/thresholds.json",
+        "model": "/models/Dataset001_Mets/T__P__2d",
+        "settings": {"folds": ["0"], "checkpoint": "c.pth", "sha256": {"0": "ab" * 32}, "mirroring": True},
+        "warnings": ["a sequence is doubtful"],
+        "preparation": {
+            "reference": "t1_gd",
+            "registered": True,
+            "skull_stripped": "hd-bet",
+            "defaced": None,
+            "registration": {"flair": moved},
+        },
+        **changed,
+    }
+    return Prediction(
+        record,
+        target="metastasis",
+        channel_names=("bravo", "t1_pre", "t1_gd", "flair"),
+        lesions=object_table(objects, side="predicted", grid=Grid.of(image), probability=probability),
+        slices=predicted_mosaic(image, objects, probability, sequence="t1_gd"),
+        synthetic=False,
+        versions={"nnunet_seqdropout": "0.2"},
+    )

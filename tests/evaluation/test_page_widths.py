@@ -7,20 +7,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_reports import COMPARISON, slices, with_lesion_wise
+from example_reports import COMPARISON, prediction, slices, with_lesion_wise
 from example_study_results import results as study
 from example_subsets import subsets
 from pages import CHROMIUM, chromium
 
 from evaluation.report.evaluation import write_report
+from evaluation.report.prediction import prediction_page
 from evaluation.report.study import write_study_page
 from evaluation.report.subsets import write_subset_report
+
+
+def write_prediction(folder: Path) -> Path:
+    (folder / "report.html").write_text(prediction_page(prediction()), encoding="utf-8")
+    return folder / "report.html"
+
 
 WRITERS = {
     "evaluation": lambda folder: write_report(folder, [with_lesion_wise(0.4, 0.3)], mosaics={"P1": slices()}),
     "comparison": lambda folder: write_report(
         folder, [with_lesion_wise(0.4, 0.3, "nnU-Net_DropOut"), with_lesion_wise(0.8, 0.7)], comparison=COMPARISON
     ),
+    "prediction": write_prediction,
     "study": lambda folder: write_study_page(folder, study()),
     "subsets": lambda folder: write_subset_report(
         folder, replace(subsets(), cases=subsets().cases.assign(lesion_f1=0.4, lesion_dice=np.nan))

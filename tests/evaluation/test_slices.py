@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.figures.slices import Extent, choose_slices
+from evaluation.figures.slices import Extent, choose_slices, filled_up
 
 
 def extent(first, *areas, urgent=False):
@@ -64,3 +64,16 @@ def test_no_other_choice_shows_more(extents, at_most):
     assert len(chosen) <= at_most
     assert chosen == sorted(set(chosen))
     assert worth(chosen) == max(worth(other) for n in range(1, at_most + 1) for other in combinations(range(10), n))
+
+
+def test_what_is_left_of_the_slices_goes_through_the_objects_far_from_those_chosen():
+    """One object in slices 2 to 10. From 6 the edges are 4 away, 2 first; then 10, then the middles, 4 before 8."""
+    areas = np.array([0, 0, *[9] * 9, 0])
+    assert filled_up([6], areas, at_most=3, apart=2) == [2, 6, 10]
+    assert filled_up([6], areas, at_most=4, apart=2) == [2, 4, 6, 10]
+    assert filled_up([6], areas, at_most=12, apart=2) == [2, 4, 6, 8, 10]
+    assert filled_up([6], areas, at_most=12, apart=5) == [6]
+
+
+def test_nothing_is_added_where_nothing_was_chosen():
+    assert filled_up([], np.array([0, 9]), at_most=12, apart=1) == []
