@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import add_fp_budget, add_method, add_trust_geometry, method_of, output, processes
+from nnunet_seqdropout.cli.dicom_results import add_dicom_results, dicom_results_of
 from nnunet_seqdropout.cli.exit_codes import exit_code
 from nnunet_seqdropout.cli.model_arguments import (
     add_model,
@@ -57,6 +58,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         help="reject images with NaN, or replace NaN by 0. Default: refuse",
     )
     add_preparation(predict)
+    add_dicom_results(predict)
     add_target(predict)
     add_trust_geometry(predict)
     add_threshold(predict)
@@ -141,14 +143,19 @@ def _predict_part(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.prediction.folder import bytes_needed, predict_folder, preflight
     from nnunet_seqdropout.prediction.outputs import Choices
 
-    folder = named_model(arguments)
+    folder, extras = named_model(arguments), dicom_results_of(arguments)
     description = description_of_model(folder)
     description.require_predicted(target_of(arguments).labels)
     with _cases(arguments, folder, description) as cases:
         thresholds, source = thresholds_of(arguments, folder)
         print_threshold(thresholds, source)
         choices = Choices(
-            target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
+            target_of(arguments),
+            thresholds,
+            source,
+            arguments.save_probabilities,
+            arguments.continue_prediction,
+            extras,
         )
         found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
         require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))

@@ -60,7 +60,7 @@ def preflight(
 
 def bytes_needed(target: Path, found: Preflight, choices: Choices, file_ending: str) -> int:
     """The most that the outputs can take: as if nothing could be compressed. On resuming, of those not there yet."""
-    of_voxel = 1 + {None: 0, "uint16": 2, "float32": 4}[choices.save_probabilities]
+    of_voxel = 1 + {None: 0, "uint16": 2, "float32": 4}[choices.save_probabilities] + len(choices.extras)
     return sum(
         n_voxels * of_voxel + _RECORD_BYTES
         for case, n_voxels in found.n_voxels.items()

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from dataset_conversion.dicom.results.source import Source
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.grids import OtherGrid, with_geometry_of
@@ -29,13 +30,15 @@ class CaseImages:
     """The images of a case that say something, by channel, all on one grid.
 
     results_like: results are stored as this image is. warnings: what was said of the images. preparation: what was done
-    to them before, for the record; nothing where they were taken as they are.
+    to them before, for the record; nothing where they were taken as they are. source: the DICOM series that results lie
+    on, where DICOM results are to refer to it.
     """
 
     by_channel: Mapping[int, sitk.Image]
     results_like: sitk.Image
     warnings: tuple[str, ...] = ()
     preparation: Mapping[str, Any] = field(default_factory=dict)
+    source: Source | None = None
 
     def as_result(self, voxels: NDArray) -> sitk.Image:
         """Voxels (Z, Y, X) on the grid of the images -> the image of a result."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import SimpleITK as sitk
@@ -23,7 +23,7 @@ from evaluation.inputs.records import read_record
 from evaluation.inputs.target import Target
 from evaluation.inputs.thresholds import Thresholds
 from evaluation.lesion_table import object_table
-from evaluation.metrics.lesion.lesions import find_objects
+from evaluation.metrics.lesion.lesions import Objects, find_objects
 from evaluation.metrics.voxel.voxels import reaches
 from evaluation.patient import Grid
 from evaluation.tables.csv_files import write_csv
@@ -32,6 +32,36 @@ from nnunet_seqdropout.prediction.inputs import CaseImages, CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 
 log = logging.getLogger(__name__)
+
+
+OF_EXTRAS = ("_seg.dcm", "_rtstruct.dcm")
+"""What follows the case's id in the names of files that extras write."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What further files of a case are made of. objects: of the target, as in the lesion table."""
+
+    case: str
+    model: Model
+    target: Target
+    images: CaseImages
+    labels: sitk.Image
+    objects: Objects
+    record: Mapping[str, Any]
+
+
+class Extra(Protocol):
+    """Further files of a case, which appear with the others or not at all."""
+
+    def recorded(self) -> dict[str, Any]:
+        """Keys of the record, by which a resumed run knows whether they would be the same."""
+
+    def names(self, case: str) -> Sequence[str]:
+        """Of the files that there may be."""
+
+    def write(self, result: CaseResult, stage: Path) -> Sequence[str]:
+        """Writes them into a folder; returns what to say of it in the record and on the screen."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +74,7 @@ class Choices:
     threshold_source: str = "argmax"
     save_probabilities: ProbabilityType | None = None
     resume: bool = False
+    extras: Sequence[Extra] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +118,13 @@ class Writer:
             if stored_as := self.choices.save_probabilities:
                 write_probability(probability, image, stage / self._probability(case).name, stored_as=stored_as)
             write_csv(table, stage / f"{case}_lesions.csv")
+            result = CaseResult(case, self.model, self.choices.target, ready.images, image, objects, record)
+            for note in (note for extra in self.choices.extras for note in extra.write(result, stage)):
+                log.warning("%s: %s", case, note)
+                record["warnings"].append(note)
             files = {file.name: sha256_of(file) for file in sorted(stage.iterdir())}
-            for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz"):
-                (self.target / of_another_run).unlink(missing_ok=True)
+            for of_another_run in (".json", "_prob.nii.gz", ".npz", *OF_EXTRAS):
+                (self.target / f"{case}{of_another_run}").unlink(missing_ok=True)
         write_json(
             self.target / f"{case}.json", {**record, "preparation": dict(ready.images.preparation), "files": files}
         )
@@ -101,7 +136,8 @@ class Writer:
             present = [name not in record["absent"] for name in self.model.channel_names]
             expected = self._record(case, present, found.identity(), record["warnings"])
             files, _ = record.pop("files"), record.pop("preparation")
-            whole = all(sha256_of(self.target / name) == files[name] for name in self._names(case))
+            further = {name for extra in self.choices.extras for name in extra.names(case)} & files.keys()
+            whole = all(sha256_of(self.target / name) == files[name] for name in (*self._names(case), *further))
             if (stored_as := self.choices.save_probabilities) and stored_type(self._probability(case)) != stored_as:
                 return False
         except (OSError, ValueError, KeyError):
@@ -145,6 +181,7 @@ class Writer:
             "inputs": dict(inputs),
             "versions": {"nnunet_seqdropout": __version__},
             "warnings": list(warnings),
+            **{key: value for extra in self.choices.extras for key, value in extra.recorded().items()},
         }
 
 

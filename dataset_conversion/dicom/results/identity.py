@@ -11,6 +11,7 @@ from pydicom.uid import UID
 from dataset_conversion.dicom.headers.frames import text
 from dataset_conversion.dicom.headers.header_file import without_quotations
 from dataset_conversion.dicom.results.source import Source
+from dataset_conversion.files.hashing import sha256_of
 
 REQUIRED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
@@ -42,14 +43,20 @@ def identity_of(source: Source) -> Dataset:
     return identity
 
 
+def fingerprint_of(source: Source) -> str:
+    """Another one if the patient, the study or the instances that results name are others."""
+    instances = [] if source.key else [(one.sop_class, one.sop_uid, one.frame) for one in source.planes]
+    return sha256_of(repr((identity_of(source).to_json_dict(), instances)))
+
+
 def undate(result: Dataset) -> None:
     """Takes the dates away that tell when the result was made: on the day of the examination, as a rule."""
     for keyword in ("InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime"):
-        if keyword in result:
-            delattr(result, keyword)
-    for keyword in ("StructureSetDate", "StructureSetTime"):
-        if keyword in result:
-            setattr(result, keyword, "")
+        result.pop(keyword, None)
+    for equipment in result.get("ContributingEquipmentSequence", ()):
+        equipment.pop("ContributionDateTime", None)
+    if "StructureSetDate" in result:
+        result.StructureSetDate = result.StructureSetTime = ""
     if "ContentDate" in result:
         result.ContentDate, result.ContentTime = NO_DAY, NO_TIME
 

@@ -54,8 +54,8 @@ def segmentation_of(
 def _stand_ins(source: Source) -> list[Dataset]:
     """A header for each plane, whatever files the planes are in, with its place and the identity of the results.
 
-    highdicom reads them in place of the source's own, in which a value may break the standard, or several frames may
-    lie in each of several files. Their UIDs are replaced by the source's afterwards.
+    highdicom reads them in place of the source's own, in which a value may break the standard, and which may be several
+    files of frames. Their UIDs are replaced by the source's afterwards.
     """
     common = identity_of(source)
     common.SOPClassUID, common.Modality = MRImageStorage, "MR"

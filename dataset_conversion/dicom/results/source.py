@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from dataset_conversion.dicom.headers.geometry import grid_of, position_mm
 from dataset_conversion.dicom.headers.slices import DicomSeries, DicomSlice
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.grids import require_same_grid
 from dataset_conversion.files.images.storage_order import stored_like
 
@@ -54,10 +53,3 @@ class Source:
         if missing := [name for name, there in uids.items() if not there]:
             problem = f"{self.series} has no {' and no '.join(missing)}: no DICOM result can refer to it"
             raise Fault(problem, remedy="Predict without --dicom-seg and --rtstruct, or with --key.")
-
-    def fingerprint(self) -> str:
-        """Another one if the patient, the study or the instances that results name are others."""
-        from dataset_conversion.dicom.results.identity import identity_of
-
-        instances = [] if self.key else [(one.sop_class, one.sop_uid, one.frame) for one in self.planes]
-        return sha256_of(repr((identity_of(self).to_json_dict(), instances)))

@@ -1,10 +1,12 @@
 """Makes an RT Structure Set with pydicom: closed planar contours of every segment on the source's planes."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
@@ -47,7 +49,7 @@ def _begun(identity: Dataset, maker: Maker) -> FileDataset:
     # an explicit one has no room for contours of more than 64 KiB
     meta.TransferSyntaxUID = ImplicitVRLittleEndian
     result = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    result.update(identity)
+    result.update(deepcopy(identity))  # its elements would be changed with the result's
     result.SOPClassUID, result.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     result.Modality, result.SeriesInstanceUID, result.SeriesNumber = "RTSTRUCT", generate_uid(), SERIES_NUMBER
     result.SeriesDescription, result.OperatorsName = f"{maker.name}: contours", ""
@@ -105,7 +107,9 @@ def _contour(polygon: NDArray[np.float64], plane: DicomSlice, *, refer: bool) ->
     if refer:
         contour.ContourImageSequence = [references.of_plane(plane)]
     contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
-    contour.ContourData = [f"{mm:.4f}" for mm in points.ravel()]
+    # as one text, which pydicom would turn into thousands of objects and back
+    written = "\\".join(f"{mm:.4f}" for mm in points.ravel())
+    contour.add(DataElement("ContourData", "DS", written, already_converted=True))
     return contour
 
 
