@@ -286,11 +286,12 @@ def test_hundreds_of_lesions_of_thousands_of_points(tmp_path, write):
 
 
 def test_real_enhanced_images(real_data, tmp_path, write):
-    """A blob of a head: the largest part above a value, with the holes that the skull's marrow leaves."""
+    """The three largest bright parts of a head, sagittal: ragged sheets of fat with holes, many pieces on a slice."""
     (tmp_path / "in").symlink_to(real_data / "dicom" / "xa30_t1")
     (series,) = find_series(tmp_path / "in")
     grid = volume_of(series, find_dcm2niix())
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(grid > 300))
-    written = write(labels=parts * sitk.Cast(parts < 3, parts.GetPixelID()))
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(grid > 900))
+    segments = [Segment(f"lesion {n}", (n,)) for n in (1, 2, 3)]
+    written = write(segments=segments, labels=parts * sitk.Cast(parts < 4, parts.GetPixelID()))
     require_exact(written)
     require_valid(written)
