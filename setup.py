@@ -42,7 +42,7 @@ setup(
     ],
     extras_require={
         "phantom": ["nilearn"],
-        "dicom": ["dcm2niix", "pydicom"],
+        "dicom": ["dcm2niix", "pydicom", "highdicom"],
         "dask": ["dask", "distributed"],
         "test": [
             "nnunet_seqdropout[phantom,dicom,dask]",

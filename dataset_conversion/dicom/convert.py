@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dataset_conversion.dicom.headers.slices import DicomSeries
@@ -26,10 +27,17 @@ log = logging.getLogger(__name__)
 RECORD = "dicom.json"
 
 
-def from_dicom(
-    source: Path, work: Path, *, rules: Path | None = None, key_file: Path
-) -> tuple[dict[str, dict[str, Path]], dict[str, Outcome]]:
-    """Converts every patient below ``source``; returns the images by pseudonym and sequence, and what became of each.
+@dataclass(frozen=True)
+class Converted:
+    """The images and the series of which they were made, by pseudonym and sequence, and what became of each patient."""
+
+    images: dict[str, dict[str, Path]] = field(default_factory=dict)
+    series: dict[str, dict[str, DicomSeries]] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+def from_dicom(source: Path, work: Path, *, rules: Path | None = None, key_file: Path) -> Converted:
+    """Converts every patient below ``source``.
 
     A patient converted before from the same files is skipped; one with a fault has no image in ``work``. Other files
     in a patient's folder, a label for instance, are left as they are.
@@ -41,7 +49,7 @@ def from_dicom(
     patients = by_patient(find_series(source), lambda patient_id: pseudonym(patient_id, key))
     if strangers := chosen_by.decided.keys() - patients.keys():
         log.warning("the rules file has decisions for %s, but there is no such patient", ", ".join(sorted(strangers)))
-    images: dict[str, dict[str, Path]] = {}
+    converted = Converted()
     unchanged = set()
 
     def convert(patient: str) -> None:
@@ -59,12 +67,13 @@ def from_dicom(
         except Exception as error:
             _remove_converted(folder)
             raise error if isinstance(error, Fault) else _without_names(error) from None
-        images[patient] = {role: image_file(folder, role) for role in chosen}
+        converted.images[patient] = {role: image_file(folder, role) for role in chosen}
+        converted.series[patient] = chosen
 
     outcomes = for_each_case(sorted(patients), convert, doing="Converting")
     outcomes |= {patient: Outcome("skipped") for patient in unchanged}
     write_summary(work, command="dicom", settings={"own_rules": rules is not None}, outcomes=outcomes)
-    return images, outcomes
+    return replace(converted, outcomes=outcomes)
 
 
 def by_patient(found: Iterable[DicomSeries], name: Callable[[str], str]) -> dict[str, list[DicomSeries]]:

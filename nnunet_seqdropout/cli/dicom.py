@@ -44,8 +44,8 @@ def _dicom(arguments: argparse.Namespace) -> int:
     if arguments.o is None or arguments.key is None:
         raise Fault("dicom needs -o OUT and --key FILE", remedy="Give both, or --dry-run.")
     with output_folder(arguments.o):
-        _, outcomes = from_dicom(arguments.source, arguments.o, rules=arguments.rules, key_file=arguments.key)
-    return report_patients(outcomes, arguments.o)
+        converted = from_dicom(arguments.source, arguments.o, rules=arguments.rules, key_file=arguments.key)
+    return report_patients(converted.outcomes, arguments.o)
 
 
 def _print_series(arguments: argparse.Namespace) -> int:

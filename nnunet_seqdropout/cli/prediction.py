@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import add_fp_budget, add_method, add_trust_geometry, method_of, output, processes
+from nnunet_seqdropout.cli.dicom_results import add_dicom_results, dicom_results_of
 from nnunet_seqdropout.cli.exit_codes import exit_code
 from nnunet_seqdropout.cli.model_arguments import (
     add_model,
@@ -26,6 +27,7 @@ from nnunet_seqdropout.models.folders import description_of_model
 
 if TYPE_CHECKING:
     from dataset_conversion.files.texts.dataset_json import Description
+    from nnunet_seqdropout.prediction.extras import Extra
     from nnunet_seqdropout.prediction.inputs import CaseInput
 
 
@@ -57,6 +59,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         help="reject images with NaN, or replace NaN by 0. Default: refuse",
     )
     add_preparation(predict)
+    add_dicom_results(predict)
     add_target(predict)
     add_trust_geometry(predict)
     add_threshold(predict)
@@ -72,6 +75,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         action="store_true",
         help="write <case>.html, a page to look at: pictures of the patient's head with what was predicted, a table of "
         "the objects, what was absent, what was done to the images, the threshold and the model. Default: no page",
+    )
+    predict.add_argument(
+        "--viewer",
+        action="store_true",
+        help="write <case>_viewer.html, the image with what was predicted in three planes and in 3D, in which a face can "
+        "be seen. Default: no viewer",
     )
     predict.add_argument(
         "--continue_prediction",
@@ -154,7 +163,7 @@ def _predict_part(arguments: argparse.Namespace) -> int:
     from nnunet_seqdropout.prediction.folder import bytes_needed, predict_folder, preflight
     from nnunet_seqdropout.prediction.outputs import Choices
 
-    folder = named_model(arguments)
+    folder, extras = named_model(arguments), _extras(arguments)
     description = description_of_model(folder)
     description.require_predicted(target_of(arguments).labels)
     with _cases(arguments, folder, description) as cases:
@@ -166,7 +175,7 @@ def _predict_part(arguments: argparse.Namespace) -> int:
             source,
             arguments.save_probabilities,
             arguments.continue_prediction,
-            arguments.page,
+            extras,
         )
         found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
         require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))
@@ -186,6 +195,18 @@ def _predict_part(arguments: argparse.Namespace) -> int:
         )
     print_patterns(arguments.o, outcomes)
     return exit_code(outcomes)
+
+
+def _extras(arguments: argparse.Namespace) -> "tuple[Extra, ...]":
+    """The pages come last: they tell what was said of the others."""
+    from nnunet_seqdropout.prediction.page import Page, Viewer
+
+    pages = (*([Page()] if arguments.page else []), *([Viewer()] if arguments.viewer else []))
+    if arguments.viewer:
+        from evaluation.report.viewer import niivue
+
+        niivue()  # raises Fault before anything is predicted
+    return (*dicom_results_of(arguments), *pages)
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments import add_brain_extraction, add_register, output
+from nnunet_seqdropout.cli.dicom_results import wants_dicom_results
 
 if TYPE_CHECKING:
+    from dataset_conversion.dicom.results.source import Source
     from dataset_conversion.raw.layout import Layout
     from dataset_conversion.raw.sources.patient import Patient
     from nnunet_seqdropout.prediction.inputs import CaseInput
@@ -66,31 +68,37 @@ def _of_patients(arguments: argparse.Namespace, model: Path, channel_names: tupl
     patients = find_patients(arguments.patients, layout)
     require_fitting(layout, patients)
     register = arguments.register or layout.register
-    return _cases(arguments, model, channel_names, patients, layout.order, register, layout.skull_stripped)
+    return _cases(arguments, model, channel_names, patients, layout.order, register, layout.skull_stripped, {})
 
 
 def _of_dicom(
     arguments: argparse.Namespace, model: Path, channel_names: tuple[str, ...], scratch: Path
 ) -> "dict[str, CaseInput]":
     from dataset_conversion.dicom.convert import from_dicom
+    from dataset_conversion.dicom.results.source import Source
+    from dataset_conversion.pseudonyms import read_key
     from dataset_conversion.raw.sources.patient import Patient
     from dataset_conversion.sequences import ALIASES, channels_of
 
     key = arguments.key or scratch / "key"
-    images, outcomes = from_dicom(arguments.dicom, scratch / "images", rules=arguments.rules, key_file=key)
-    if arguments.key is None and len(outcomes) > 1:
+    converted = from_dicom(arguments.dicom, scratch / "images", rules=arguments.rules, key_file=key)
+    if arguments.key is None and len(converted.outcomes) > 1:
         remedy = "Give the folder of one patient, or a key with --key, by which they get pseudonyms."
         raise Fault(
-            f"{arguments.dicom} holds {len(outcomes)} patients, and only one case can have the name --case",
+            f"{arguments.dicom} holds {len(converted.outcomes)} patients, and only one case can have the name --case",
             remedy=remedy,
         )
-    patients = {}
-    for pseudonym, outcome in outcomes.items():
+    hidden = read_key(key) if arguments.key else b""
+    patients, sources = {}, {}
+    for pseudonym, outcome in converted.outcomes.items():
         case = pseudonym if arguments.key else arguments.case
         fault = Fault(outcome.problem, remedy=outcome.remedy) if outcome.status == "failed" else None
-        patients[case] = Patient(case, "test", images.get(pseudonym, {}), fault=fault, has_pseudonym=True)
+        patients[case] = Patient(case, "test", converted.images.get(pseudonym, {}), fault=fault, has_pseudonym=True)
+        if wants_dicom_results(arguments):
+            series = converted.series.get(pseudonym, {})
+            sources[case] = {role: Source(one, pseudonym if hidden else "", hidden) for role, one in series.items()}
     order = sorted(ALIASES, key=lambda role: min(channels_of(role, channel_names), default=len(channel_names)))
-    return _cases(arguments, model, channel_names, patients, order, arguments.register or "auto", None)
+    return _cases(arguments, model, channel_names, patients, order, arguments.register or "auto", None, sources)
 
 
 def _cases(
@@ -101,6 +109,7 @@ def _cases(
     order: list[str],
     register: str,
     skull_stripped: bool | None,
+    sources: "Mapping[str, Mapping[str, Source]]",
 ) -> "dict[str, CaseInput]":
     from dataset_conversion.raw.preparing.prepared import Preparation
     from nnunet_seqdropout.models.preparation import preparation_of_model
@@ -114,7 +123,10 @@ def _cases(
         trust_geometry=arguments.trust_geometry,
     )
     how = as_trained(preparation_of_model(model), wanted, sequences=order, skull_stripped=skull_stripped)
-    return {case: UnpreparedPatient(case, patient, how, channel_names) for case, patient in patients.items()}
+    return {
+        case: UnpreparedPatient(case, patient, how, channel_names, sources.get(case, {}))
+        for case, patient in patients.items()
+    }
 
 
 def named_layout(name: str) -> "Layout":

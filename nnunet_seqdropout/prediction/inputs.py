@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from dataset_conversion.dicom.results.source import Source
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.grids import OtherGrid, with_geometry_of
@@ -31,7 +32,7 @@ class CaseImages:
 
     results_like: results are stored as this image is. warnings: what was said of the images. preparation: what was done
     to them before, for the record; nothing where they were taken as they are. synthetic: whether the patient is known
-    to be made up.
+    to be made up. source: the DICOM series that results lie on, where DICOM results are to refer to it.
     """
 
     by_channel: Mapping[int, sitk.Image]
@@ -39,6 +40,7 @@ class CaseImages:
     warnings: tuple[str, ...] = ()
     preparation: Mapping[str, Any] = field(default_factory=dict)
     synthetic: bool = False
+    source: Source | None = None
 
     def as_result(self, voxels: NDArray) -> sitk.Image:
         """Voxels (Z, Y, X) on the grid of the images -> the image of a result."""

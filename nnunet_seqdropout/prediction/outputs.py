@@ -1,4 +1,4 @@
-"""Writes the outputs of a predicted case, all or none: label map, record, lesion table, probabilities, page."""
+"""Writes the outputs of a predicted case, all or none: label map, record, lesion table, probabilities, extras."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ from evaluation.metrics.voxel.voxels import reaches
 from evaluation.patient import Grid
 from evaluation.tables.csv_files import write_csv
 from nnunet_seqdropout import __version__
+from nnunet_seqdropout.prediction.extras import OF_EXTRAS, CaseResult, Extra
 from nnunet_seqdropout.prediction.inputs import CaseImages, CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 
@@ -37,14 +38,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Choices:
     """Outputs of a case. thresholds: None takes the most probable label. target: the label or region that the
-    lesion table, the probability map, the page and the thresholds speak of."""
+    lesion table, the probability map, the thresholds and the extras speak of. extras: further files, in this order."""
 
     target: Target = field(default_factory=Target)
     thresholds: Thresholds | None = None
     threshold_source: str = "argmax"
     save_probabilities: ProbabilityType | None = None
     resume: bool = False
-    page: bool = False
+    extras: Sequence[Extra] = ()
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,19 @@ class Writer:
 
     def write(self, case: str, ready: Ready, logits: torch.Tensor) -> None:
         """All files of the case, or none; the record comes last, so that what has one is whole."""
+        target = self.choices.target
         segmentation = self.model.segmentation(logits, ready.preprocessed)
-        probability = self.model.probability(segmentation, self.choices.target.labels)
+        probability = self.model.probability(segmentation, target.labels)
         present = ready.preprocessed.present
         record = self._record(case, present, ready.inputs, ready.warnings)
         record["preparation"] = dict(ready.images.preparation)
         log_missing(case, present, self.model.channel_names, factor=record["factor"])
         labels = segmentation.labels
         if record["threshold"] is not None:
-            labels = with_threshold(segmentation, self.model, self.choices.target, probability, record["threshold"])
+            labels = with_threshold(segmentation, self.model, target, probability, record["threshold"])
         image = ready.images.as_result(labels)
         probability = sitk.GetArrayFromImage(ready.images.as_result(probability))
-        objects = find_objects(np.isin(sitk.GetArrayViewFromImage(image), self.choices.target.labels))
+        objects = find_objects(np.isin(sitk.GetArrayViewFromImage(image), target.labels))
         table = object_table(objects, side="predicted", grid=Grid.of(image), probability=probability)
         table.insert(0, "case", case)
         with staged(self.target) as stage:
@@ -89,15 +91,13 @@ class Writer:
             if stored_as := self.choices.save_probabilities:
                 write_probability(probability, image, stage / self._probability(case).name, stored_as=stored_as)
             write_csv(table, stage / f"{case}_lesions.csv")
-            if self.choices.page:
-                # loads matplotlib
-                from nnunet_seqdropout.prediction.page import page_of_case
-
-                what = (ready.images, self.model, self.choices.target, record, objects, probability, table)
-                (stage / f"{case}.html").write_text(page_of_case(*what), encoding="utf-8")
+            result = CaseResult(case, self.model, target, ready.images, image, probability, objects, table, record)
+            for note in (note for extra in self.choices.extras for note in extra.write(result, stage)):
+                log.warning("%s: %s", case, note)
+                record["warnings"].append(note)
             files = {file.name: sha256_of(file) for file in sorted(stage.iterdir())}
-            for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz", f"{case}.html"):
-                (self.target / of_another_run).unlink(missing_ok=True)
+            for of_another_run in (".json", "_prob.nii.gz", ".npz", *OF_EXTRAS):
+                (self.target / f"{case}{of_another_run}").unlink(missing_ok=True)
         write_json(self.target / f"{case}.json", {**record, "files": files})
 
     def is_done(self, case: str, found: CaseInput) -> bool:
@@ -107,18 +107,19 @@ class Writer:
             present = [name not in record["absent"] for name in self.model.channel_names]
             expected = self._record(case, present, found.identity(), record["warnings"])
             files, _ = record.pop("files"), record.pop("preparation")
-            whole = all(sha256_of(self.target / name) == files[name] for name in self._names(case))
+            further = {name for extra in self.choices.extras for name in extra.names(case)} & files.keys()
+            whole = all(sha256_of(self.target / name) == files[name] for name in (*self._names(case), *further))
             if (stored_as := self.choices.save_probabilities) and stored_type(self._probability(case)) != stored_as:
                 return False
         except (OSError, ValueError, KeyError):
             return False
-        return whole and record == expected
+        # a run that asked for more files has more keys
+        return whole and expected.items() <= record.items()
 
     def _names(self, case: str) -> list[str]:
         """Of the files that are written beside the record."""
         probability = [self._probability(case).name] if self.choices.save_probabilities else []
-        page = [f"{case}.html"] if self.choices.page else []
-        return [self._label_map(case).name, *probability, *page, f"{case}_lesions.csv"]
+        return [self._label_map(case).name, *probability, f"{case}_lesions.csv"]
 
     def _label_map(self, case: str) -> Path:
         return self.target / f"{case}{self.model.predictor.dataset_json['file_ending']}"
@@ -152,6 +153,7 @@ class Writer:
             "inputs": dict(inputs),
             "versions": {"nnunet_seqdropout": __version__},
             "warnings": list(warnings),
+            **{key: value for extra in self.choices.extras for key, value in extra.recorded().items()},
         }
 
 

@@ -1,51 +1,87 @@
-"""Composes the page of a predicted case from what was read, predicted and recorded."""
+"""Writes the pages of a predicted case, to look at in a browser: its slices, or its volumes in space."""
 
-from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from dataset_conversion.files.texts.dataset_json import described
 from dataset_conversion.sequences import channels_of
-from evaluation.figures.predicted import predicted_mosaic
-from evaluation.inputs.target import Target
-from evaluation.metrics.lesion.lesions import Objects
-from evaluation.report.prediction import Prediction, prediction_page
-from nnunet_seqdropout.prediction.inputs import CaseImages
-from nnunet_seqdropout.prediction.model import Model
+from nnunet_seqdropout.prediction.extras import CaseResult
 
 
-def page_of_case(
-    images: CaseImages,
-    model: Model,
-    target: Target,
-    record: Mapping[str, Any],
-    objects: Objects,
-    probability: NDArray,
-    lesions: pd.DataFrame,
-) -> str:
-    """The text of ``<case>.html``. objects and probability, (Z, Y, X), are on the grid of the results."""
-    channel = _background(images, model.channel_names)
-    # in the storage order of the results, as all that is drawn over it
-    background = images.as_result(sitk.GetArrayFromImage(images.by_channel[channel]))
-    slices = predicted_mosaic(background, objects, probability, sequence=model.channel_names[channel])
-    return prediction_page(
-        Prediction(
-            record,
-            target=described(model.predictor.dataset_json).name_of(target.labels),
-            channel_names=model.channel_names,
-            lesions=lesions,
-            slices=slices,
-            synthetic=images.synthetic,
-            versions={package: version(package) for package in ("nnunet_seqdropout", "nnunetv2", "torch")},
+class Page:
+    """``<case>.html``: slices with what was predicted, the objects, what was done."""
+
+    def recorded(self) -> dict[str, Any]:
+        return {"page": True}
+
+    def names(self, case: str) -> list[str]:
+        return [f"{case}.html"]
+
+    def most_bytes(self, n_voxels: int) -> int:
+        return 2**22
+
+    def write(self, result: CaseResult, stage: Path) -> list[str]:
+        from evaluation.figures.predicted import predicted_mosaic  # loads matplotlib
+        from evaluation.report.prediction import Prediction, prediction_page
+
+        background, sequence = _background(result)
+        text = prediction_page(
+            Prediction(
+                result.record,
+                target=_target(result),
+                channel_names=result.model.channel_names,
+                lesions=result.lesions,
+                slices=predicted_mosaic(background, result.objects, result.probability, sequence=sequence),
+                synthetic=result.images.synthetic,
+                versions={package: version(package) for package in ("nnunet_seqdropout", "nnunetv2", "torch")},
+            )
         )
-    )
+        (stage / f"{result.case}.html").write_text(text, encoding="utf-8")
+        return []
 
 
-def _background(images: CaseImages, channel_names: tuple[str, ...]) -> int:
-    """The channel of ``t1_gd``, or else the first that is there."""
-    wanted = (*channels_of("t1_gd", channel_names), *sorted(images.by_channel))
-    return next(channel for channel in wanted if channel in images.by_channel)
+class Viewer:
+    """``<case>_viewer.html``: the image, the probability and the objects in three planes and in 3D."""
+
+    def recorded(self) -> dict[str, Any]:
+        return {"viewer": True}
+
+    def names(self, case: str) -> list[str]:
+        return [f"{case}_viewer.html"]
+
+    def most_bytes(self, n_voxels: int) -> int:
+        return 2**22 + 3 * n_voxels * 4 // 3  # three volumes of one byte in base64
+
+    def write(self, result: CaseResult, stage: Path) -> list[str]:
+        from evaluation.report.viewer import Viewed, viewer_page  # loads matplotlib
+
+        background, sequence = _background(result)
+        text = viewer_page(
+            Viewed(
+                result.case,
+                background,
+                sequence,
+                _target(result),
+                result.objects,
+                result.probability,
+                result.lesions,
+                synthetic=result.images.synthetic,
+            )
+        )
+        (stage / f"{result.case}_viewer.html").write_text(text, encoding="utf-8")
+        return []
+
+
+def _background(result: CaseResult) -> tuple[sitk.Image, str]:
+    """``t1_gd``, or else the first sequence that is there, as the results are stored; and its name."""
+    images, names = result.images, result.model.channel_names
+    wanted = (*channels_of("t1_gd", names), *sorted(images.by_channel))
+    channel = next(channel for channel in wanted if channel in images.by_channel)
+    return images.as_result(sitk.GetArrayFromImage(images.by_channel[channel])), names[channel]
+
+
+def _target(result: CaseResult) -> str:
+    return described(result.model.predictor.dataset_json).name_of(result.target.labels)

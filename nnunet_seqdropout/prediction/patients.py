@@ -1,9 +1,10 @@
 """Takes patients as their hospital has them, each series on its own grid, and prepares them as ``convert`` does."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from dataset_conversion.dicom.results.source import Source
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.headers import stored_geometry
@@ -81,13 +82,15 @@ def _as_given(wanted: Preparation) -> Preparation:
 class UnpreparedPatient:
     """A case whose series are read, registered and brought into the model's order when it is its turn.
 
-    Results are stored as the reference series is, on its grid.
+    Results are stored as the reference series is, on its grid. sources: the DICOM series of each sequence, where DICOM
+    results are to refer to them.
     """
 
     case: str
     patient: Patient
     how: HowPrepared
     channel_names: Sequence[str]
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -105,6 +108,8 @@ class UnpreparedPatient:
         if not files:
             raise Fault("no usable sequence", remedy=f"Give at least one of {', '.join(self.channel_names)}.")
         reference = next(name for name in self.how.order if name in self.patient.images)
+        if self.sources:
+            self.sources[reference].require_identified()
         header = stored_geometry(self.patient.images[reference])
         n_voxels = 1
         for size in header.GetSize():
@@ -128,7 +133,12 @@ class UnpreparedPatient:
 
     def identity(self) -> dict[str, Any]:
         sha256 = {name: sha256_of(file) for name, file in self.patient.images.items()}
-        return {"sha256": sha256, **asdict(self.how.preparation), "storage_order": self.how.storage_order}
+        identity = {"sha256": sha256, **asdict(self.how.preparation), "storage_order": self.how.storage_order}
+        if self.sources:
+            from dataset_conversion.dicom.results.identity import fingerprint_of  # needs an extra
+
+            identity["dicom"] = {name: fingerprint_of(self.sources[name]) for name in self.patient.images}
+        return identity
 
     def without(self, channels: Collection[int]) -> "UnpreparedPatient":
         dropped = {name for channel, name in self._channel_files.items() if channel in channels}
@@ -161,8 +171,8 @@ class UnpreparedPatient:
             warnings.append(f"{self.how.order[0]} is absent: {reference} took its place as the reference series")
         if self.patient.has_pseudonym:
             warnings = [without_names(warning, self.patient) for warning in warnings]
-        done = _record(prepared, reference, self.how)
-        return CaseImages(images, original, tuple(warnings), done, synthetic=self.patient.is_synthetic)
+        done, source = _record(prepared, reference, self.how), self.sources.get(reference)
+        return CaseImages(images, original, tuple(warnings), done, self.patient.is_synthetic, source)
 
 
 def _record(prepared: Prepared, reference: str, how: HowPrepared) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def convert(tmp_path):
         if rules is not None:
             (tmp_path / "rules.yaml").write_text(rules)
         chosen = None if rules is None else tmp_path / "rules.yaml"
-        return from_dicom(tmp_path / "dicom", tmp_path / "work", rules=chosen, key_file=tmp_path / "key")
+        converted = from_dicom(tmp_path / "dicom", tmp_path / "work", rules=chosen, key_file=tmp_path / "key")
+        return converted.images, converted.outcomes
 
     return call
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
 
 TELLING = {
     "EchoNumbers": (("", "EchoNumbers"),),
@@ -129,4 +130,4 @@ def numbers(header: Dataset, keyword: str) -> tuple[float, ...]:
 
 
 def _is_list(value: Any) -> bool:
-    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes, PersonName))

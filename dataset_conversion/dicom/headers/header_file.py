@@ -37,16 +37,19 @@ TAGS = [
 
 @contextmanager
 def without_quotations() -> Iterator[None]:
-    """pydicom warns of odd values and quotes them: within the block it is silent, whatever the level of the log."""
-    logger = logging.getLogger("pydicom")
-    disabled = logger.disabled
+    """pydicom and highdicom warn of odd values and quote them: within the block they are silent, whatever the level of
+    the log."""
+    logger, of_results = logging.getLogger("pydicom"), logging.getLogger("highdicom")
+    disabled, level = logger.disabled, of_results.level
     logger.disabled = True
+    of_results.setLevel(logging.CRITICAL + 1)  # that of its modules, too
     try:
         with config.disable_value_validation(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.disabled = disabled
+        of_results.setLevel(level)
 
 
 def read_header(file: Path) -> DicomSeries | None:
@@ -127,7 +130,8 @@ def _slices(
     n_frames = int(next(iter(numbers(header, "NumberOfFrames")), 1))
     size = tuple(int(next(iter(numbers(header, name)), 0)) for name in ("Columns", "Rows"))
     problem = problem or _problem(header, n_frames=n_frames, n_groups=len(groups))
-    modified_ns, uid = file.stat().st_mtime_ns, text(header, "SOPInstanceUID")
+    modified_ns = file.stat().st_mtime_ns
+    uid, sop_class = text(header, "SOPInstanceUID"), text(header, "SOPClassUID")
     numbered = enumerate(groups, 1) if groups else [(0, FunctionalGroups(header))]
     return tuple(
         DicomSlice(
@@ -136,6 +140,7 @@ def _slices(
             size,
             *in_plane(group),
             sop_uid=uid,
+            sop_class=sop_class,
             frame=frame,
             numbers=group.own_numbers(),
             transfer_syntax=syntax,

@@ -27,6 +27,7 @@ class DicomSlice:
     position: tuple[float, ...]
     direction: tuple[float, ...]
     sop_uid: str = ""
+    sop_class: str = ""
     frame: int = 0
     numbers: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     transfer_syntax: str = ""

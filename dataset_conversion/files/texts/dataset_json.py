@@ -62,7 +62,7 @@ class Description:
 
     def require_labels(self, labels: Collection[int]) -> None:
         """Raises Fault where the data set has not all of these labels, or one of them is the background or ignored."""
-        if not {*labels} or not {*labels} <= label_values(self._targets) - {0}:
+        if not {*labels} or not {*labels} <= label_values(self.targets) - {0}:
             raise self._no_such(labels)
 
     def require_predicted(self, labels: Collection[int]) -> None:
@@ -72,11 +72,12 @@ class Description:
             raise self._no_such(labels)
 
     @property
-    def _targets(self) -> Labels:
+    def targets(self) -> Labels:
+        """The labels and regions that can be segmented."""
         return {name: value for name, value in self.labels.items() if name not in _NO_TARGETS}
 
     def _no_such(self, labels: Collection[int]) -> Fault:
-        shown = ", ".join(f"{name} ({_shown(value)})" for name, value in self._targets.items()) or "none"
+        shown = ", ".join(f"{name} ({_shown(value)})" for name, value in self.targets.items()) or "none"
         kind = "label" if len(labels) == 1 else "region"
         problem = f"the data set has no {kind} {','.join(map(str, sorted(labels)))}"
         return Fault(problem, remedy=f"Choose among its labels and regions: {shown}.")
