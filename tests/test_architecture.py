@@ -43,10 +43,10 @@ nnunet_seqdropout.network: layers
 nnunet_seqdropout.models: dropout subsets evaluation.inputs dataset_conversion.faults dataset_conversion.files
     dataset_conversion.plurals dataset_conversion.sequences
 nnunet_seqdropout.plans: network
-nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.inputs evaluation.lesion_table
-    evaluation.metrics
-    evaluation.patient evaluation.tables dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.outcomes dataset_conversion.plurals dataset_conversion.raw dataset_conversion.sequences
+nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.figures evaluation.inputs
+    evaluation.lesion_table evaluation.metrics evaluation.patient evaluation.report evaluation.tables
+    dataset_conversion.faults dataset_conversion.files dataset_conversion.outcomes dataset_conversion.plurals
+    dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets evaluation.figures
     evaluation.metrics dataset_conversion.descendants dataset_conversion.files dataset_conversion.plurals
     dataset_conversion.sequences

@@ -13,8 +13,9 @@ LENGTH_MM, GAP_MM, APART_MM = 11.0, 2.0, 8.0
 """The gap leaves room for the outline of the object."""
 TURNS_DEG = (0, 45, -45, 90, -90, 135, -135, 180)
 
-Status = Literal["found", "missed", "false"]
-"""What became of an object: a lesion found or missed, or a predicted object that is a false alarm."""
+Status = Literal["found", "missed", "false", "predicted"]
+"""What became of an object: a lesion found or missed, a predicted object that is a false alarm, or one of which nobody
+knows, for want of a reference."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def arrows_at(
             continue
         place = (voxels.mean(axis=0) + 0.5) * spacing_mm
         possible = []
-        for direction in _directions(place - size_mm / 2):
+        for direction in directions(place - size_mm / 2):
             tip = place + (diameter_mm / 2 + GAP_MM) * direction
             tail = tip + LENGTH_MM * direction
             if (tail >= 0).all() and (tail <= size_mm).all():
@@ -54,9 +55,9 @@ def arrows_at(
     return tuple(arrows)
 
 
-def _directions(outwards: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Unit vectors (y, x), from the one that points outwards to its opposite."""
-    angle = np.arctan2(outwards[0], outwards[1])
+def directions(first: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Unit vectors (y, x), from that of ``first`` to its opposite."""
+    angle = np.arctan2(first[0], first[1])
     return [np.array([np.sin(angle + turn), np.cos(angle + turn)]) for turn in np.deg2rad(TURNS_DEG)]
 
 

@@ -1,11 +1,9 @@
-"""Selects the background image of a patient's mosaic, and turns all volumes to the radiological view."""
+"""Selects the background image of a patient's mosaic, and draws it with prediction and reference."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.images.endings import VOLUME_ENDINGS
@@ -13,6 +11,7 @@ from dataset_conversion.files.images.grids import on_grid_of
 from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.sequences import channels_of, require_channel
 from evaluation.figures.mosaic import Mark, MosaicSlice, mosaic
+from evaluation.figures.radiological import turned, view
 from evaluation.inputs.volumes import Volumes
 from evaluation.metrics.lesion.lesions import detect, find_objects
 
@@ -65,12 +64,12 @@ def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> 
     """The patient's slices with all that is to be seen; axes are turned, not resampled, to x right to left, y anterior
     to posterior, z upwards."""
     background, sequence = backgrounds.read(case, volumes.image)
-    image = sitk.DICOMOrient(background, "LPS")
+    image = view(background)
     predicted = volumes.predicted
     if predicted is None:
         raise ValueError("The prediction must be a mask, not probabilities.")
-    reference, found = (_turned(mask, volumes.image) for mask in (volumes.reference, predicted))
-    probability = None if volumes.probability is None else _turned(volumes.probability, volumes.image)
+    reference, found = (turned(mask, volumes.image) for mask in (volumes.reference, predicted))
+    probability = None if volumes.probability is None else turned(volumes.probability, volumes.image)
     lesions, objects = find_objects(reference), find_objects(found)
     detection = detect(lesions, objects)
     marks = [
@@ -85,13 +84,6 @@ def patient_mosaic(case: str, volumes: Volumes, *, backgrounds: Backgrounds) -> 
     voxels = sitk.GetArrayFromImage(image)
     slices = mosaic(voxels, probability, reference, found, marks, image.GetSpacing()[::-1])
     return tuple(replace(each, sequence=sequence) for each in slices)
-
-
-def _turned(volume: NDArray, grid: sitk.Image) -> NDArray:
-    image = sitk.GetImageFromArray(volume.astype(np.uint8) if volume.dtype == bool else volume)
-    image.CopyInformation(grid)
-    turned = sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS"))
-    return turned.astype(volume.dtype)
 
 
 def _is_image(file: Path) -> bool:

@@ -46,6 +46,22 @@ def choose_slices(extents: Sequence[Extent], n_slices: int, *, at_most: int) -> 
     return chosen
 
 
+def filled_up(chosen: Sequence[int], areas: NDArray[np.int_], *, at_most: int, apart: int) -> list[int]:
+    """With further slices through the objects, at least ``apart`` from each other, in ascending order.
+
+    areas: (slices,) voxels of all objects. Each time the slice comes for which cross-section times distance from those
+    chosen is largest. Nothing is added where nothing was chosen.
+    """
+    every, filled = np.arange(len(areas)), [*chosen]
+    while filled and len(filled) < at_most:
+        distance = np.abs(every[:, None] - filled).min(axis=1)
+        worth = np.where(distance >= apart, areas * distance, 0)
+        if not worth.any():
+            break
+        filled.append(int(worth.argmax()))
+    return sorted(filled)
+
+
 def _gains(extents: Sequence[Extent], n_slices: int) -> NDArray[np.float64]:
     """(n + 1, n): what slice z adds if z' is the slice chosen before it, in row z' + 1; row 0 if it is the first.
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from dataset_conversion.files.pages import data_uri, templates
 from dataset_conversion.files.staging import staged
-from dataset_conversion.plurals import n_of
+from dataset_conversion.plurals import n_of, plural
 from evaluation.figures.arrows import Arrow
 from evaluation.figures.evaluation import STYLE, draw_figures
 from evaluation.figures.mosaic import MosaicSlice
@@ -135,6 +135,9 @@ def _path(lines: Sequence[Line]) -> str:
 
 
 def _objects_shown(picture: MosaicSlice) -> str:
+    if picture.agreement is None:
+        numbers = sorted(number.value for number in picture.numbers)
+        return f"{plural(len(numbers), 'object')} {', '.join(map(str, numbers))}" if numbers else "nothing predicted"
     parts = [
         n_of(n, FATES[status]) if status == "false" else f"{n} {FATES[status]}"
         for status, n in picture.shown.items()

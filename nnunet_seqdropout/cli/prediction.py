@@ -68,6 +68,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         help="write <case>_prob.nii.gz of the target, in steps of 1/65535 (uint16) or exact. Default type: uint16",
     )
     predict.add_argument(
+        "--page",
+        action="store_true",
+        help="write <case>.html, a page to look at: pictures of the patient's head with what was predicted, a table of "
+        "the objects, what was absent, what was done to the images, the threshold and the model. Default: no page",
+    )
+    predict.add_argument(
         "--continue_prediction",
         "--c",
         action="store_true",
@@ -155,7 +161,12 @@ def _predict_part(arguments: argparse.Namespace) -> int:
         thresholds, source = thresholds_of(arguments, folder)
         print_threshold(thresholds, source)
         choices = Choices(
-            target_of(arguments), thresholds, source, arguments.save_probabilities, arguments.continue_prediction
+            target_of(arguments),
+            thresholds,
+            source,
+            arguments.save_probabilities,
+            arguments.continue_prediction,
+            arguments.page,
         )
         found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
         require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))

@@ -23,8 +23,8 @@ from nnunet_seqdropout.prediction.outputs import Choices, Ready, Writer
 
 log = logging.getLogger(__name__)
 
-_RECORD_BYTES = 2**20
-"""An upper limit for the size of a case's record and its table of lesions."""
+_RECORD_BYTES, _PAGE_BYTES = 2**20, 2**22
+"""Upper limits for the size of a case's record and its table of lesions, and of its page."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,12 @@ def preflight(
 def bytes_needed(target: Path, found: Preflight, choices: Choices, file_ending: str) -> int:
     """The most that the outputs can take: as if nothing could be compressed. On resuming, of those not there yet."""
     of_voxel = 1 + {None: 0, "uint16": 2, "float32": 4}[choices.save_probabilities]
+    endings = [file_ending, ".html"] if choices.page else [file_ending]
+    of_case = _RECORD_BYTES + _PAGE_BYTES * choices.page
     return sum(
-        n_voxels * of_voxel + _RECORD_BYTES
+        n_voxels * of_voxel + of_case
         for case, n_voxels in found.n_voxels.items()
-        if not (choices.resume and (target / f"{case}{file_ending}").is_file())
+        if not (choices.resume and all((target / f"{case}{ending}").is_file() for ending in endings))
     )
 
 

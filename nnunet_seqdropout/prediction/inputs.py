@@ -19,6 +19,7 @@ from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.preparing.placeholders import constant_value, treated_as_absent, usable_images
 from dataset_conversion.raw.sources.patient import Patient
 from dataset_conversion.raw.sources.patients import find_patients
+from dataset_conversion.raw.sources.synthetic import lies_with_synthetic
 from dataset_conversion.sequences import channels_of, require_channel
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,15 @@ class CaseImages:
     """The images of a case that say something, by channel, all on one grid.
 
     results_like: results are stored as this image is. warnings: what was said of the images. preparation: what was done
-    to them before, for the record; nothing where they were taken as they are.
+    to them before, for the record; nothing where they were taken as they are. synthetic: whether the patient is known
+    to be made up.
     """
 
     by_channel: Mapping[int, sitk.Image]
     results_like: sitk.Image
     warnings: tuple[str, ...] = ()
     preparation: Mapping[str, Any] = field(default_factory=dict)
+    synthetic: bool = False
 
     def as_result(self, voxels: NDArray) -> sitk.Image:
         """Voxels (Z, Y, X) on the grid of the images -> the image of a result."""
@@ -105,7 +108,8 @@ class CaseFiles:
         for file in (file for channel, file in self.files.items() if channel not in usable):
             if value := constant_value(read_image(file, nan=self.nan)):
                 warnings.append(treated_as_absent(file, value))
-        return CaseImages(usable, next(iter(usable.values())), tuple(warnings))
+        synthetic = any(lies_with_synthetic(file) for file in self.files.values())
+        return CaseImages(usable, next(iter(usable.values())), tuple(warnings), synthetic=synthetic)
 
     def identity(self) -> dict[str, Any]:
         """The SHA-256 of each file, and how they are read."""

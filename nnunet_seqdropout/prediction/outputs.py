@@ -1,4 +1,4 @@
-"""Writes the outputs of a predicted case, all or none: label map, record, lesion table, probabilities."""
+"""Writes the outputs of a predicted case, all or none: label map, record, lesion table, probabilities, page."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -37,13 +37,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Choices:
     """Outputs of a case. thresholds: None takes the most probable label. target: the label or region that the
-    lesion table, the probability map and the thresholds speak of."""
+    lesion table, the probability map, the page and the thresholds speak of."""
 
     target: Target = field(default_factory=Target)
     thresholds: Thresholds | None = None
     threshold_source: str = "argmax"
     save_probabilities: ProbabilityType | None = None
     resume: bool = False
+    page: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Writer:
         probability = self.model.probability(segmentation, self.choices.target.labels)
         present = ready.preprocessed.present
         record = self._record(case, present, ready.inputs, ready.warnings)
+        record["preparation"] = dict(ready.images.preparation)
         log_missing(case, present, self.model.channel_names, factor=record["factor"])
         labels = segmentation.labels
         if record["threshold"] is not None:
@@ -87,12 +89,16 @@ class Writer:
             if stored_as := self.choices.save_probabilities:
                 write_probability(probability, image, stage / self._probability(case).name, stored_as=stored_as)
             write_csv(table, stage / f"{case}_lesions.csv")
+            if self.choices.page:
+                # loads matplotlib
+                from nnunet_seqdropout.prediction.page import page_of_case
+
+                what = (ready.images, self.model, self.choices.target, record, objects, probability, table)
+                (stage / f"{case}.html").write_text(page_of_case(*what), encoding="utf-8")
             files = {file.name: sha256_of(file) for file in sorted(stage.iterdir())}
-            for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz"):
+            for of_another_run in (f"{case}.json", f"{case}_prob.nii.gz", f"{case}.npz", f"{case}.html"):
                 (self.target / of_another_run).unlink(missing_ok=True)
-        write_json(
-            self.target / f"{case}.json", {**record, "preparation": dict(ready.images.preparation), "files": files}
-        )
+        write_json(self.target / f"{case}.json", {**record, "files": files})
 
     def is_done(self, case: str, found: CaseInput) -> bool:
         """Whether the case's files are as they were written, from these inputs, and are what would be written now."""
@@ -111,7 +117,8 @@ class Writer:
     def _names(self, case: str) -> list[str]:
         """Of the files that are written beside the record."""
         probability = [self._probability(case).name] if self.choices.save_probabilities else []
-        return [self._label_map(case).name, *probability, f"{case}_lesions.csv"]
+        page = [f"{case}.html"] if self.choices.page else []
+        return [self._label_map(case).name, *probability, *page, f"{case}_lesions.csv"]
 
     def _label_map(self, case: str) -> Path:
         return self.target / f"{case}{self.model.predictor.dataset_json['file_ending']}"

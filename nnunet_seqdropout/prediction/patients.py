@@ -161,7 +161,8 @@ class UnpreparedPatient:
             warnings.append(f"{self.how.order[0]} is absent: {reference} took its place as the reference series")
         if self.patient.has_pseudonym:
             warnings = [without_names(warning, self.patient) for warning in warnings]
-        return CaseImages(images, original, tuple(warnings), _record(prepared, reference, self.how))
+        done = _record(prepared, reference, self.how)
+        return CaseImages(images, original, tuple(warnings), done, synthetic=self.patient.is_synthetic)
 
 
 def _record(prepared: Prepared, reference: str, how: HowPrepared) -> dict[str, Any]:

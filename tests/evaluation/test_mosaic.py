@@ -186,7 +186,7 @@ def test_a_patient_of_a_real_size_takes_less_than_400_kilobytes():
     )
     assert len(slices) == 12
     assert all(s.probability for s in slices)
-    size = sum(len(s.background) + len(s.probability or b"") + len(s.agreement) for s in slices)
+    size = sum(len(s.background) + len(s.probability or b"") + len(s.agreement or b"") for s in slices)
     assert size * 4 / 3 < 400_000
 
 

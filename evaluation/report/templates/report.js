@@ -21,7 +21,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 /* Pictures: the slider and the arrow keys go through the slices of a patient. */
 document.documentElement.classList.add("live");
-for (const patient of document.querySelectorAll("details.patient")) {
+for (const patient of document.querySelectorAll(".patient")) {
   const slices = [...patient.querySelectorAll(".slices > figure")];
   const slider = patient.querySelector("input[type=range]");
   const show = () => {
@@ -32,7 +32,7 @@ for (const patient of document.querySelectorAll("details.patient")) {
   if (slider) {
     slider.addEventListener("input", show);
     patient.addEventListener("keydown", event => {
-      if (event.target === slider || !patient.open) return;
+      if (event.target === slider || patient.open === false) return;
       if (event.key === "ArrowRight") slider.stepUp();
       else if (event.key === "ArrowLeft") slider.stepDown();
       else return;
@@ -41,6 +41,13 @@ for (const patient of document.querySelectorAll("details.patient")) {
     });
   }
   show();
+  /* a link to a slice */
+  slices.forEach((slice, i) => {
+    for (const link of document.querySelectorAll(`a[href="#${slice.id}"]`)) link.addEventListener("click", () => {
+      if (slider) slider.value = i + 1;
+      show();
+    });
+  });
 }
 
 /* A patient's name in the table opens the pictures. */
