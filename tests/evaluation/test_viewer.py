@@ -33,15 +33,17 @@ def viewed(*, empty: bool = False) -> Viewed:
 
 
 def volume(page: str, name: str, folder: Path) -> nibabel.Nifti1Image:
-    (folder / f"{name}.nii.gz").write_bytes(base64.b64decode(re.search(rf'{name}: "([^"]+)"', page)[1]))
-    return nibabel.load(folder / f"{name}.nii.gz")
+    found = re.search(rf'{name}: "([^"]+)"', page)
+    assert found is not None
+    (folder / f"{name}.nii.gz").write_bytes(base64.b64decode(found[1]))
+    return nibabel.Nifti1Image.from_filename(folder / f"{name}.nii.gz")
 
 
 def test_the_volumes_are_those_of_the_case(tmp_path):
     case = viewed()
     page = viewer_page(case)
     sitk.WriteImage(case.background, str(tmp_path / "background.nii.gz"))
-    expected = nibabel.load(tmp_path / "background.nii.gz")
+    expected = nibabel.Nifti1Image.from_filename(tmp_path / "background.nii.gz")
     volumes = {name: volume(page, name, tmp_path) for name in ("image", "probability", "objects")}
     for each in volumes.values():
         np.testing.assert_allclose(each.affine, expected.affine, atol=1e-5)
