@@ -42,10 +42,12 @@ setup(
     ],
     extras_require={
         "phantom": ["nilearn"],
+        # ships NiiVue at a place of its own
+        "viewer": ["nilearn>=0.14,<0.15"],
         "dicom": ["dcm2niix", "pydicom", "highdicom"],
         "dask": ["dask", "distributed"],
         "test": [
-            "nnunet_seqdropout[phantom,dicom,dask]",
+            "nnunet_seqdropout[phantom,viewer,dicom,dask]",
             "pytest",
             "pytest-cov",
             "pytest-xdist",

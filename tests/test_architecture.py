@@ -36,7 +36,7 @@ evaluation.tables: inputs metrics patient dataset_conversion.faults dataset_conv
     dataset_conversion.outcomes dataset_conversion.plurals dataset_conversion.sequences
 evaluation.figures: inputs metrics tables dataset_conversion.faults dataset_conversion.files
     dataset_conversion.plurals dataset_conversion.sequences
-evaluation.report: figures metrics tables dataset_conversion.files dataset_conversion.plurals
+evaluation.report: figures metrics tables dataset_conversion.faults dataset_conversion.files dataset_conversion.plurals
     dataset_conversion.sequences
 nnunet_seqdropout.dropout: settings subsets
 nnunet_seqdropout.network: layers

@@ -1,6 +1,7 @@
 """Converts DICOM files of many patients to ``<pseudonym>/<sequence>.nii.gz`` without identifying data."""
 
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,16 +37,17 @@ class Converted:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
 
-def from_dicom(source: Path, work: Path, *, rules: Path | None = None, key_file: Path) -> Converted:
+def from_dicom(source: Path, work: Path, *, rules: Path | None = None, key_file: Path | None = None) -> Converted:
     """Converts every patient below ``source``.
 
     A patient converted before from the same files is skipped; one with a fault has no image in ``work``. Other files
-    in a patient's folder, a label for instance, are left as they are.
+    in a patient's folder, a label for instance, are left as they are. Without a key pseudonyms are of one run.
     Raises Fault where nothing can be done: no dcm2niix or pydicom, no DICOM, no rules, no key that will do.
     """
     require_room(work)
     find_dcm2niix()
-    chosen_by, key = read_rules(rules), read_or_make_key(key_file, away_from=work)
+    chosen_by = read_rules(rules)
+    key = secrets.token_bytes() if key_file is None else read_or_make_key(key_file, away_from=work)
     patients = by_patient(find_series(source), lambda patient_id: pseudonym(patient_id, key))
     if strangers := chosen_by.decided.keys() - patients.keys():
         log.warning("the rules file has decisions for %s, but there is no such patient", ", ".join(sorted(strangers)))

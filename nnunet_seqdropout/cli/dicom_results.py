@@ -29,12 +29,12 @@ def wants_dicom_results(arguments: argparse.Namespace) -> bool:
     return arguments.dicom_seg or arguments.rtstruct
 
 
-def dicom_results_of(arguments: argparse.Namespace) -> "tuple[Extra, ...]":
+def dicom_results_of(arguments: argparse.Namespace) -> "list[Extra]":
     """Raises Fault where they are asked for, but cannot be had."""
     if arguments.segments and not arguments.dicom_seg:
         raise Fault("--segments requires --dicom-seg", remedy="Give both, or neither.")
     if not wants_dicom_results(arguments):
-        return ()
+        return []
     if arguments.dicom is None:
         problem = f"{'--dicom-seg' if arguments.dicom_seg else '--rtstruct'} requires --dicom"
         raise Fault(problem, remedy="DICOM results lie on DICOM images: give the folder of a study with --dicom.")
@@ -44,4 +44,4 @@ def dicom_results_of(arguments: argparse.Namespace) -> "tuple[Extra, ...]":
         raise Fault("highdicom is not installed", remedy="Run: pip install 'nnunet_seqdropout[dicom]'") from error
     from nnunet_seqdropout.prediction.dicom_results import DicomResults
 
-    return (DicomResults((arguments.segments or "lesion") if arguments.dicom_seg else None, arguments.rtstruct),)
+    return [DicomResults((arguments.segments or "lesion") if arguments.dicom_seg else None, arguments.rtstruct)]

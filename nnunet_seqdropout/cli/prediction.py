@@ -79,8 +79,8 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     predict.add_argument(
         "--viewer",
         action="store_true",
-        help="write <case>_viewer.html, the image with what was predicted in three planes and in 3D, in which a face can "
-        "be seen. Default: no viewer",
+        help="write <case>_viewer.html, the image with what was predicted in three planes and in 3D, in which a "
+        "face can be seen. Default: no viewer",
     )
     predict.add_argument(
         "--continue_prediction",
@@ -197,16 +197,16 @@ def _predict_part(arguments: argparse.Namespace) -> int:
     return exit_code(outcomes)
 
 
-def _extras(arguments: argparse.Namespace) -> "tuple[Extra, ...]":
-    """The pages come last: they tell what was said of the others."""
+def _extras(arguments: argparse.Namespace) -> "list[Extra]":
+    """The pages come last: they tell what was said of the others. Raises Fault where something for them is missing."""
     from nnunet_seqdropout.prediction.page import Page, Viewer
 
-    pages = (*([Page()] if arguments.page else []), *([Viewer()] if arguments.viewer else []))
+    extras = dicom_results_of(arguments)
+    if arguments.page:
+        extras.append(Page())
     if arguments.viewer:
-        from evaluation.report.viewer import niivue
-
-        niivue()  # raises Fault before anything is predicted
-    return (*dicom_results_of(arguments), *pages)
+        extras.append(Viewer.with_niivue())
+    return extras
 
 
 @contextmanager

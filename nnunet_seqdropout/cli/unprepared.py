@@ -80,15 +80,14 @@ def _of_dicom(
     from dataset_conversion.raw.sources.patient import Patient
     from dataset_conversion.sequences import ALIASES, channels_of
 
-    key = arguments.key or scratch / "key"
-    converted = from_dicom(arguments.dicom, scratch / "images", rules=arguments.rules, key_file=key)
+    converted = from_dicom(arguments.dicom, scratch / "images", rules=arguments.rules, key_file=arguments.key)
     if arguments.key is None and len(converted.outcomes) > 1:
         remedy = "Give the folder of one patient, or a key with --key, by which they get pseudonyms."
         raise Fault(
             f"{arguments.dicom} holds {len(converted.outcomes)} patients, and only one case can have the name --case",
             remedy=remedy,
         )
-    hidden = read_key(key) if arguments.key else b""
+    hidden = read_key(arguments.key) if arguments.key else b""
     patients, sources = {}, {}
     for pseudonym, outcome in converted.outcomes.items():
         case = pseudonym if arguments.key else arguments.case

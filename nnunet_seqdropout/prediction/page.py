@@ -46,6 +46,14 @@ class Page:
 class Viewer:
     """``<case>_viewer.html``: the image, the probability and the objects in three planes and in 3D."""
 
+    @classmethod
+    def with_niivue(cls) -> "Viewer":
+        """Raises Fault where NiiVue is not installed, before anything is predicted."""
+        from evaluation.report.viewer import niivue  # loads matplotlib
+
+        niivue()
+        return cls()
+
     def recorded(self) -> dict[str, Any]:
         return {"viewer": True}
 

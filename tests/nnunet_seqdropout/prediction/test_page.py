@@ -11,10 +11,12 @@ from example_moved import write_moved_patient
 from pages import Page
 from predict_folders import predict
 
+from evaluation.report import viewer
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.prediction.folder import Preflight, bytes_needed
 from nnunet_seqdropout.prediction.model import Model, Segmentation
 from nnunet_seqdropout.prediction.outputs import Choices
+from nnunet_seqdropout.prediction.page import Page as WrittenPage
 
 SHAPE = (12, 20, 24)
 NO_REFERENCE = "No reference: nobody has checked these findings."
@@ -187,7 +189,8 @@ def test_a_page_that_is_not_there_yet_takes_room(tmp_path, resume):
     (tmp_path / "P.nii.gz").touch()
     found = Preflight({}, {"P": 100})
     without, with_page = (
-        bytes_needed(tmp_path, found, Choices(resume=resume, page=page), ".nii.gz") for page in (False, True)
+        bytes_needed(tmp_path, found, Choices(resume=resume, extras=extras), ".nii.gz")
+        for extras in ((), (WrittenPage(),))
     )
     assert without == (0 if resume else 2**20 + 100)
     assert with_page == 2**20 + 2**22 + 100
@@ -202,3 +205,27 @@ def test_the_same_case_has_the_same_page(make_model, images, two_objects, tmp_pa
     assert predict(images, tmp_path / "c", model, "--page") == 0
     first, *others = [(tmp_path / name / "P.html").read_bytes() for name in "abc"]
     assert others == [first, first]
+
+
+def test_the_viewer_belongs_to_the_files_of_the_case(make_model, images, two_objects, tmp_path, capsys):
+    model = make_model("TinySeqDropout")
+    assert predict(images, tmp_path / "out", model, "--viewer") == 0
+    assert "P_viewer.html" in files_of(tmp_path / "out")
+    text = (tmp_path / "out" / "P_viewer.html").read_text()
+    assert ">2</button></td><td>54.0</td><td>4.7</td><td>0.95</td>" in text
+    assert "t1_gd with what a network predicts" in text
+    # asked for again, and no longer
+    (tmp_path / "out" / "P_viewer.html").unlink()
+    assert predict(images, tmp_path / "out", model, "--viewer", "--c") == 0
+    assert (tmp_path / "out" / "P_viewer.html").read_text() == text
+    assert predict(images, tmp_path / "out", model, "--c") == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]["P"]["status"] == "skipped"
+
+
+def test_a_viewer_that_cannot_be_written_is_said_before_anything_is_predicted(
+    make_model, images, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(viewer, "files", lambda _: tmp_path)
+    assert predict(images, tmp_path / "out", make_model("TinySeqDropout"), "--viewer") == 2
+    assert "pip install 'nnunet_seqdropout[viewer]'" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "P.nii.gz").exists()
