@@ -56,10 +56,12 @@ docs: .venv/docs
 
 # Source and wheel in dist/, the wheel checked in an empty environment; the version in setup.py is set by hand
 release: .venv/installed
-	rm -rf build dist
+	rm -rf build dist .venv-wheel
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build --outdir dist .
-	$(BIN)/python -m benchmarks.wheel dist
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet "$$(ls dist/*.whl)[phantom]"
+	.ci/wheel .venv-wheel/bin
 
 clean:
-	rm -rf .venv build dist site *.egg-info
+	rm -rf .venv .venv-wheel build dist site *.egg-info

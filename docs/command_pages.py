@@ -1,16 +1,22 @@
 """Renders the help of every command as Markdown, straight from its parser, so that it cannot drift."""
 
 import argparse
+import html
 import re
 from collections.abc import Iterator
 
-WIDTH = 100
+WIDTH = 84
 """Columns of a usage line."""
+
+COMMON = ("help", "quiet", "verbose", "max_voxels")
+"""What every command takes: said once."""
 
 
 def all_commands(parser: argparse.ArgumentParser) -> str:
-    """The command itself, then a chapter for every sub-command, in the order of ``seqdropout --help``; what is below a sub-command follows it."""
-    return "\n".join([*_page(parser), *_chapters(parser, 2)])
+    """What all take, then a chapter for every command, in the order of ``seqdropout --help``; its own ones follow it."""
+    _, first, _ = next(_commands(parser))
+    options = [action for action in first._actions if action.dest in COMMON]
+    return "\n".join(["## All commands\n", *_table(options), *_chapters(parser, 2)])
 
 
 def _chapters(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
@@ -31,17 +37,20 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.A
 def _page(command: argparse.ArgumentParser) -> Iterator[str]:
     yield f"```text\n{_usage(command)}\n```\n"
     for group in command._action_groups:
-        actions = [action for action in group._group_actions if action.help is not argparse.SUPPRESS]
-        actions = [action for action in actions if not isinstance(action, argparse._SubParsersAction)]
-        if actions:
-            yield from _table(group, actions)
+        if actions := [action for action in group._group_actions if _is_shown(action)]:
+            title = _plain(group.title or "")
+            yield f"**{title[:1].upper()}{title[1:]}**\n"
+            if group.description:
+                yield f"{_plain(group.description)}\n"
+            yield from _table(actions)
 
 
-def _table(group: argparse._ArgumentGroup, actions: list[argparse.Action]) -> Iterator[str]:
-    title = (group.title or "").removesuffix(":")
-    yield f"**{title[:1].upper()}{title[1:]}**\n"
-    if group.description:
-        yield f"{_plain(group.description)}\n"
+def _is_shown(action: argparse.Action) -> bool:
+    hidden = action.help is argparse.SUPPRESS or action.dest in COMMON
+    return not hidden and not isinstance(action, argparse._SubParsersAction)
+
+
+def _table(actions: list[argparse.Action]) -> Iterator[str]:
     yield "| argument | meaning |\n|---|---|"
     for action in actions:
         yield f"| {_names(action)} | {_sentence(_plain(_help(action)))} |"
@@ -68,7 +77,7 @@ def _help(action: argparse.Action) -> str:
 
 def _plain(text: str) -> str:
     """Text that Markdown leaves as it is: no HTML, no emphasis, no cell."""
-    return re.sub(r"([|<>*_`])", r"\\\1", text)
+    return re.sub(r"([|*_`])", r"\\\1", html.escape(text, quote=False))
 
 
 def _sentence(text: str) -> str:
