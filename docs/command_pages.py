@@ -13,25 +13,25 @@ COMMON = ("help", "quiet", "verbose", "max_voxels")
 
 
 def all_commands(parser: argparse.ArgumentParser) -> str:
-    """What all take, then a chapter for every command, in the order of ``seqdropout --help``; its own ones follow it."""
-    _, first, _ = next(_commands(parser))
+    """What all take, then a chapter for every command, in the order of ``seqdropout --help``."""
+    first, _ = next(_commands(parser))
     options = [action for action in first._actions if action.dest in COMMON]
     return "\n".join(["## All commands\n", *_table(options), *_chapters(parser, 2)])
 
 
 def _chapters(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
-    for name, command, does in _commands(parser):
+    for command, does in _commands(parser):
         yield f"{'#' * level} {command.prog}\n\n{_sentence(does)}\n"
         yield from _page(command)
         yield from _chapters(command, level + 1)
 
 
-def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
-    """Name, parser and one line of help of every command below this one."""
+def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, str]]:
+    """Parser and one line of help of every command below this one."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
-            yield from ((name, command, helps.get(name, "")) for name, command in action.choices.items())
+            yield from ((command, helps.get(name, "")) for name, command in action.choices.items())
 
 
 def _page(command: argparse.ArgumentParser) -> Iterator[str]:

@@ -70,7 +70,8 @@ def _attributes(run: Run, design: Design) -> Mapping[str, Any]:
     known = _settings_of(arm)
     if unknown := arm.settings.keys() - known:
         problem = f"arm {arm.name}: {arm.trainer} has no setting {', '.join(sorted(unknown))}"
-        raise Fault(problem, remedy="See docs/reference/settings.md for the settings; the budget is the same for all arms.")
+        remedy = "See docs/reference/settings.md for the settings; the budget is the same for all arms."
+        raise Fault(problem, remedy=remedy)
     common = {name: value for name, value in design.settings.items() if name in known}
     budget = {
         "epochs": design.budget.epochs,
