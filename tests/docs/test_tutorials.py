@@ -1,4 +1,4 @@
-"""The shell blocks of the tutorials run as they stand, on a phantom of fewer voxels, with a training of three batches."""
+"""The shell blocks of the tutorials run as they stand, on a phantom of fewer voxels and a training of three batches."""
 
 import json
 import os
