@@ -4,7 +4,7 @@ BIN := .venv/bin
 export nnUNet_def_n_proc ?= 2
 export nnUNet_n_proc_DA ?= 1
 
-.PHONY: install check format test test-slow coverage demo bench clean
+.PHONY: install check format test test-slow coverage demo bench docs release clean
 
 install: .venv/installed
 
@@ -46,5 +46,22 @@ bench: .venv/installed
 	@test -n "$(GLIOMAS)" || { echo "Name the folder above the BraTS cases: make bench GLIOMAS=FOLDER"; exit 2; }
 	$(BIN)/python -m benchmarks.gliomas $(GLIOMAS) $(WORK)
 
+# The documentation site, in site/; with Python 3.11 or newer
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+# Source and wheel in dist/, the wheel checked in an empty environment; the version in setup.py is set by hand
+release: .venv/installed
+	rm -rf build dist .venv-wheel
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet "$$(ls dist/*.whl)[phantom]"
+	.ci/wheel .venv-wheel/bin
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-wheel build dist site *.egg-info

@@ -57,6 +57,13 @@ setup(
             "setuptools",
         ],
         "dev": ["ruff==0.17.6", "mypy==2.4.1"],
+        # Python 3.11 or later; the site's own look and its strictness change with these
+        "docs": [
+            "mkdocs==1.6.1",
+            "mkdocs-material==9.8.2",
+            "mkdocstrings[python]==1.0.8",
+            "mkdocstrings-python==2.0.11",
+        ],
     },
     entry_points={
         "console_scripts": ["seqdropout = nnunet_seqdropout.cli:main"],

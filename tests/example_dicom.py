@@ -9,6 +9,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 pydicom = pytest.importorskip("pydicom")
 uids = pydicom.uid
@@ -206,3 +207,23 @@ def _packed(plane: np.ndarray) -> bytes:
     """Literal runs of one row each."""
     packed = b"".join(bytes([len(row) - 1]) + row.tobytes() for row in plane)
     return packed + b"\0" * (len(packed) % 2)
+
+
+@dataclass(frozen=True)
+class Scanned(Stack):
+    """A series of given voxels: slice, row, column."""
+
+    voxels: np.ndarray = field(default_factory=lambda: np.zeros((1, 1, 1), np.uint16))
+
+    def pixels(self) -> np.ndarray:
+        return self.voxels
+
+
+def write_image(folder: Path, image: sitk.Image, description: str, *, number: int) -> None:
+    """An image whose axes are the patient's as a classic series, each slice a file."""
+    x, y, z = image.GetSpacing()
+    voxels = sitk.GetArrayFromImage(image).clip(0).astype(np.uint16)
+    positions = [k * z for k in range(len(voxels))]
+    tags = {"PixelSpacing": [y, x], "SliceThickness": z}
+    where: Mapping[str, Any] = {"positions_mm": positions, "origin": image.GetOrigin(), "tags": tags}
+    write_classic(folder, Scanned(description, number=number, uid=generate_uid(), voxels=voxels, **where))

@@ -50,7 +50,7 @@ def write_trainers(folder: Path, design: Design) -> dict[str, Path]:
         )
     known = {name for arm in design.arms for name in _settings_of(arm)}
     if unknown := design.settings.keys() - known:
-        raise Fault(f"no trainer has the setting {', '.join(unknown)}", remedy="See README, Trainers.")
+        raise Fault(f"no trainer has the setting {', '.join(unknown)}", remedy="See docs/reference/settings.md.")
     for run in runs:
         source, file = trainer_source(run, design), files[run.name]
         if not file.is_file() or file.read_text(encoding="utf-8") != source:
@@ -70,7 +70,8 @@ def _attributes(run: Run, design: Design) -> Mapping[str, Any]:
     known = _settings_of(arm)
     if unknown := arm.settings.keys() - known:
         problem = f"arm {arm.name}: {arm.trainer} has no setting {', '.join(sorted(unknown))}"
-        raise Fault(problem, remedy="See README, Trainers, for the settings; the budget is the same for all arms.")
+        remedy = "See docs/reference/settings.md for the settings; the budget is the same for all arms."
+        raise Fault(problem, remedy=remedy)
     common = {name: value for name, value in design.settings.items() if name in known}
     budget = {
         "epochs": design.budget.epochs,
