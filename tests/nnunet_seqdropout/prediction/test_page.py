@@ -151,6 +151,7 @@ def test_synthetic_patients_are_called_synthetic(make_model, images, two_objects
 
 def test_what_was_done_to_the_series_is_on_the_page(make_model, tmp_path):
     write_moved_patient(tmp_path / "tree" / "P")
+    (tmp_path / "tree" / "P" / "truth.json").write_text("{}")
     words = ["predict", "--patients", tmp_path / "tree", "--layout", "hospital_a", "-o", tmp_path / "out", "--page"]
     model = ["-m", make_model("TinySeqDropout"), "-f", 0, "-device", "cpu", "--disable_tta", "--threshold", 0.999999]
     assert main([str(word) for word in [*words, *model]]) == 0
@@ -163,6 +164,7 @@ def test_what_was_done_to_the_series_is_on_the_page(make_model, tmp_path):
     assert "Skull stripping none Defacing none" in page.text
     assert "How the images were prepared that the model was trained on is not recorded." in page.text
     assert "Axial slices over bravo" in page.text
+    assert SYNTHETIC in page.text
 
 
 @pytest.mark.parametrize("key", [True, False])
