@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from matplotlib.path import Path as Polygon
 
 pydicom = pytest.importorskip("pydicom")
+pytest.importorskip("highdicom", reason="highdicom is not installed: there are no DICOM results to read")
 
 DCIODVFY = shutil.which("dciodvfy")
 
