@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from matplotlib.path import Path as Polygon
 
 pydicom = pytest.importorskip("pydicom")
+pytest.importorskip("highdicom", reason="highdicom is not installed: there are no DICOM results to read")
 
 DCIODVFY = shutil.which("dciodvfy")
 
@@ -138,7 +139,10 @@ def _filled(plane: SourcePlane, points: np.ndarray) -> np.ndarray:
     """Which centres of the slice's pixels lie in the polygon."""
     polygon, centres = ((mm - plane.position) @ plane.axes.T for mm in (points, plane.centres_mm().reshape(-1, 3)))
     closed = Polygon(np.concatenate([polygon, polygon[:1]]), closed=True)
-    return closed.contains_points(centres).reshape(plane.size[::-1])
+    near = ((centres >= polygon.min(axis=0)) & (centres <= polygon.max(axis=0))).all(axis=1)
+    inside = np.zeros(len(centres), bool)
+    inside[near] = closed.contains_points(centres[near])
+    return inside.reshape(plane.size[::-1])
 
 
 def _put(mask: np.ndarray, like: sitk.Image, points: np.ndarray) -> None:

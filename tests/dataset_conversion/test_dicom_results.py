@@ -1,5 +1,6 @@
 """Label maps as DICOM Segmentation and RT Structure Set lie on the voxels of the source, and say whose they are."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,14 +12,13 @@ import pytest
 import SimpleITK as sitk
 from example_dicom import OBLIQUE, ORIENTATIONS, SAGITTAL, Stack, pydicom, write_classic, write_enhanced
 
+from dataset_conversion.dicom.headers.header_file import without_quotations
 from dataset_conversion.dicom.results.files import write_result
 from dataset_conversion.dicom.results.segments import Maker, Segment, occupied
 from dataset_conversion.dicom.results.source import Source
 from dataset_conversion.dicom.series import find_series
 from dataset_conversion.dicom.volume import find_dcm2niix, volume_of
 from dataset_conversion.faults import Fault
-
-pytest.importorskip("highdicom")
 
 WRITERS = {"classic": write_classic, "enhanced": write_enhanced}
 MAKER = Maker("0.1.0", "Dataset001_Mets/SeqDropoutPlusTrainer__nnUNetPlans__2d", "0123456789abcdef", "fold 0 01234567")
@@ -235,6 +235,13 @@ def test_names_in_any_script_are_kept_and_values_that_break_the_standard_are_not
         assert (str(one.PatientName), one.PatientSex, one.StudyDate, one.PatientBirthDate) == ("Müller", "", "", "")
     # highdicom and pydicom quote what they find odd
     assert "Müller" not in "".join([caplog.text, *capfd.readouterr()])
+
+
+def test_the_libraries_say_nothing_of_headers(caplog):
+    with without_quotations():
+        for name in ("pydicom", "highdicom", "highdicom.base"):
+            logging.getLogger(name).error("odd value: Doe^Jane")
+    assert "Doe" not in caplog.text
 
 
 @pytest.mark.parametrize("keyword", ["FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID"])

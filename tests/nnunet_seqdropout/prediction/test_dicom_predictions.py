@@ -13,8 +13,6 @@ from example_dicom import OBLIQUE, pydicom, write_series
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.prediction.model import Model, Segmentation
 
-pytest.importorskip("highdicom")
-
 FOUND = np.zeros((5, 6, 8), np.uint8)
 FOUND[1:4, 1:5, 1:4] = 1
 FOUND[2, 2:4, 2] = 0  # a hole
