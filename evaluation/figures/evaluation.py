@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dataset_conversion.files.staging import staged
+from evaluation.figures.files import write_figure
 from evaluation.figures.plots import draw_box, draw_froc, draw_learning, draw_roc, draw_sensitivity_by_size
 from evaluation.figures.trust import draw_confidence, draw_reliability
 from evaluation.metrics.names import false_positives
@@ -64,8 +65,7 @@ def write_figures(folder: Path, evaluations: Sequence[Evaluation]) -> dict[str, 
     with staged(folder / "figures") as stage, matplotlib.rc_context(STYLE):
         figures = draw_figures(evaluations)
         for name, figure in figures.items():
-            figure.savefig(stage / f"{name}.png", dpi=200)
-            figure.savefig(stage / f"{name}.pdf", metadata={"CreationDate": None})
+            write_figure(figure, stage, name, dpi=200)
     return {name: folder / "figures" / f"{name}.png" for name in figures}
 
 

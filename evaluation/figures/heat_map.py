@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from dataset_conversion.files.staging import staged
 from dataset_conversion.sequences import Pattern
+from evaluation.figures.files import write_figure
 from evaluation.metrics.names import label, printed
 from evaluation.metrics.ranges import lower_is_better
 
@@ -51,5 +52,4 @@ def write_heat_map(folder: Path, means: pd.DataFrame, channel_names: Sequence[st
     """Writes ``heat_map.png`` and ``heat_map.pdf``; both or none."""
     figure = heat_map(means, channel_names)
     with staged(folder) as stage:
-        for ending in ("png", "pdf"):
-            figure.savefig(stage / f"heat_map.{ending}", dpi=150)
+        write_figure(figure, stage, "heat_map", dpi=150)

@@ -91,6 +91,8 @@ def test_what_is_written_is_read_again(tmp_path):
         "heat_map.png",
         "heat_map.pdf",
     }
+    # the time, by which the same figure would be another file
+    assert b"/CreationDate" not in (tmp_path / "heat_map.pdf").read_bytes()
     (tmp_path / "summary.json").write_text('{"command": "evaluate"}')
     with pytest.raises(Fault, match="is from the command evaluate"):
         read_subset_results(tmp_path)
