@@ -20,6 +20,7 @@ def write_result(
     file: Path, kind: str, voxels: NDArray[np.integer], segments: Sequence[Segment], source: Source, maker: Maker
 ) -> None:
     """kind: of ``OBJECTS``. The rest as these take it. Raises Fault where the header does not allow to make one."""
+    source.require_identified()
     with without_quotations():
         try:
             OBJECTS[kind](voxels, segments, source, maker).save_as(file, enforce_file_format=True)
