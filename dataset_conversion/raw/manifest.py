@@ -22,6 +22,7 @@ def manifest_entry(patient: Patient, prepared: Prepared, *, channel_names: Seque
             sequences[name] |= found.as_json()
     # "flair: ..." speaks of flair
     warnings = [warning for warning in prepared.warnings if warning.split(":")[0] in (*channel_names, "label")]
+    warnings += [f"{name}: absent, written as zeros" for name in channel_names if name not in prepared.series]
     if patient.has_pseudonym:
         warnings = [without_names(warning, patient) for warning in warnings]
     if patient.is_synthetic:

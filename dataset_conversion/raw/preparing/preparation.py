@@ -46,7 +46,7 @@ def prepare_patient(
             series, said = _read(patient.images[name], preparation)
             warnings += [f"{name}: {said}"] if said else []
             if is_constant(series.image, patient.shown(name, series.file)):
-                warnings.append(f"{name}: one value everywhere, written as absent")
+                warnings.append(f"{name}: one value everywhere, taken as absent")
             else:
                 require_contrast(series.image, series.file)
                 usable[name] = series
@@ -79,7 +79,6 @@ def prepare_patient(
         else:
             moved = _with_images(moved, stripped({name: each.image for name, each in moved.items()}, brain))
         pictures = {}  # the checkerboards show the face
-    warnings += [f"{name}: absent, written as zeros" for name in order if name not in moved]
     return Prepared(moved, label, label_sha256, pictures, warnings, face)
 
 

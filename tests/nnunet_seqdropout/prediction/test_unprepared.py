@@ -167,12 +167,15 @@ def study(tmp_path) -> Path:
     return tmp_path / "study"
 
 
-def test_a_dicom_study_is_one_case_on_the_grid_of_its_reference_series(make_model, study, tmp_path):
+def test_a_dicom_study_is_one_case_on_the_grid_of_its_reference_series(make_model, study, tmp_path, capsys):
     model = make_model("TinySeqDropout")
     assert predict_dicom(study, tmp_path / "out", model) == 0
+    assert "keep it safe and secret" not in capsys.readouterr().err
     record = json.loads((tmp_path / "out" / "case.json").read_text())
     assert record["pattern"] == "bravo+flair"
     assert record["preparation"]["reference"] == "bravo"
+    # nothing is written as zeros
+    assert not [warning for warning in record["warnings"] if "absent" in warning]
     result = sitk.ReadImage(str(tmp_path / "out" / "case.nii.gz"))
     assert (result.GetSize(), result.GetSpacing()) == ((8, 6, 5), (0.5, 1.0, 1.5))
     assert result.GetOrigin() == pytest.approx((-10, -20, 30))
