@@ -39,6 +39,8 @@ setup(
         "safetensors",
         "tqdm",
         "psutil",
+        # writes the scripts by which shells complete our commands; no dependencies
+        "shtab",
     ],
     extras_require={
         "phantom": ["nilearn"],
