@@ -62,6 +62,9 @@ nnunet_seqdropout.cli: dropout models prediction study subsets evaluation.figure
     dataset_conversion.phantom
     dataset_conversion.plurals dataset_conversion.pseudonyms dataset_conversion.raw dataset_conversion.sequences
 nnunet_seqdropout.__main__: cli
+nnunet_seqdropout.api: prediction evaluation.inputs evaluation.metrics evaluation.patient evaluation.tables
+    dataset_conversion.faults dataset_conversion.files dataset_conversion.outcomes dataset_conversion.raw
+    dataset_conversion.sequences
 """
 """Shelf: the shelves that it may import, without the room where it is the same one; from the ground up. Whatever lies
 directly below a room, file or folder, is a shelf."""
@@ -180,6 +183,11 @@ def test_conversion_and_evaluation_load_without_torch(room):
         ("nnunet_seqdropout.training_25d", "DeepLab25D"),
         ("nnunet_seqdropout.prediction", "load_model"),
         ("nnunet_seqdropout.cli", "main"),
+        ("nnunet_seqdropout", "load_model"),
+        ("nnunet_seqdropout", "predict"),
+        ("nnunet_seqdropout", "evaluate_patient"),
+        ("nnunet_seqdropout", "evaluate_folders"),
+        ("nnunet_seqdropout", "convert"),
         ("evaluation.patient", "Grid"),
         ("evaluation.patient", "Rules"),
         ("evaluation.patient", "evaluate_patient"),
