@@ -15,7 +15,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=[*find_packages(include=[f"{room}*" for room in ROOMS]), "trainers"],
-    package_data={"": ["*.yaml", "designs/*.yaml", "layouts/*.yaml", "templates/*", "py.typed"]},
+    package_data={"": ["*.yaml", "designs/*.yaml", "layouts/*.yaml", "templates/*", "py.typed", "*.pyi"]},
     install_requires=[
         "nnunetv2>=2.8.1,<2.9",
         # earlier ones run code of a checkpoint even with weights_only=True (CVE-2025-32434)
@@ -39,6 +39,8 @@ setup(
         "safetensors",
         "tqdm",
         "psutil",
+        # writes the scripts by which shells complete our commands; no dependencies
+        "shtab",
     ],
     extras_require={
         "phantom": ["nilearn"],

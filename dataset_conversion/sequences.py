@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import compress
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.nearest import did_you_mean
 
 ALIASES = {
     "bravo": ("mprage", "irfspgr", "irspgr"),
@@ -96,7 +97,8 @@ def require_channel(name: str, channel_names: Sequence[str]) -> int:
     if found:
         problem = f"sequence {name} is ambiguous: it may be channel {' or '.join(map(str, found))}"
         raise Fault(problem, remedy=f"Give the channel's number, such as {found[0]}; the channels are: {known}.")
-    raise Fault(f"unknown sequence {name}", remedy=f"The channels are: {known}.")
+    meant = did_you_mean(name, _names_of(channel_names))
+    raise Fault(f"unknown sequence {name}", remedy=f"{meant}The channels are: {known}.")
 
 
 def distinct(channel_names: Sequence[str]) -> tuple[str, ...]:
@@ -107,6 +109,12 @@ def distinct(channel_names: Sequence[str]) -> tuple[str, ...]:
     times = Counter(channel_names)
     named = tuple(name if times[name] == 1 else f"{name}_{i}" for i, name in enumerate(channel_names))
     return named if len({*named}) == len(named) else tuple(f"{name}_{i}" for i, name in enumerate(channel_names))
+
+
+def _names_of(channel_names: Sequence[str]) -> list[str]:
+    """The channels' own names, then every alias that means one of them."""
+    aliases = [name for sequence, others in ALIASES.items() for name in (sequence, *others)]
+    return [*channel_names, *(name for name in aliases if len(channels_of(name, channel_names)) == 1)]
 
 
 def _plain(name: str) -> str:

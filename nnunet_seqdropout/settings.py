@@ -1,9 +1,10 @@
 """Finds the settings that our trainers declare, and checks names and values of those that a user's trainer has."""
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from inspect import isroutine
 from typing import ClassVar, get_origin
+
+from dataset_conversion.nearest import nearest
 
 OF_NNUNET: Mapping[str, str] = {
     "num_epochs": "epochs",
@@ -39,7 +40,7 @@ def _is_plain(name: str, value: object) -> bool:
 
 
 def _meant(name: str, settings: Collection[str]) -> str:
-    return OF_NNUNET.get(name) or next(iter(get_close_matches(name, settings, n=1, cutoff=0.75)), "")
+    return OF_NNUNET.get(name) or nearest(name, settings)
 
 
 def require_one_of(setting: str, value: object, known: Collection[str]) -> None:

@@ -16,8 +16,8 @@ WITHOUT_TORCH = ("evaluation", "dataset_conversion")
 TRAINING = {"nnunet_seqdropout.training"}
 
 TABLE = """
-dataset_conversion.sequences: faults
-dataset_conversion.files: faults plurals sequences
+dataset_conversion.sequences: faults nearest
+dataset_conversion.files: faults nearest plurals sequences
 dataset_conversion.defacing: faults files plurals
 dataset_conversion.outcomes: faults files processes
 dataset_conversion.registration: faults files plurals
@@ -38,10 +38,11 @@ evaluation.figures: inputs metrics tables dataset_conversion.faults dataset_conv
     dataset_conversion.plurals dataset_conversion.sequences
 evaluation.report: figures metrics tables dataset_conversion.faults dataset_conversion.files dataset_conversion.plurals
     dataset_conversion.sequences
+nnunet_seqdropout.settings: dataset_conversion.nearest
 nnunet_seqdropout.dropout: settings subsets
 nnunet_seqdropout.network: layers
 nnunet_seqdropout.models: dropout subsets evaluation.inputs dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.plurals dataset_conversion.sequences
+    dataset_conversion.nearest dataset_conversion.plurals dataset_conversion.sequences
 nnunet_seqdropout.plans: network
 nnunet_seqdropout.prediction: nnunet_seqdropout dropout models evaluation.figures evaluation.inputs
     evaluation.lesion_table evaluation.metrics evaluation.patient evaluation.report evaluation.tables
@@ -52,12 +53,18 @@ nnunet_seqdropout.training: nnunet_seqdropout dropout plans settings subsets eva
     dataset_conversion.sequences
 nnunet_seqdropout.study: models settings subsets training evaluation.figures evaluation.metrics evaluation.report
     evaluation.tables dataset_conversion.checks dataset_conversion.faults dataset_conversion.files
-    dataset_conversion.plurals dataset_conversion.processes dataset_conversion.raw dataset_conversion.sequences
+    dataset_conversion.nearest dataset_conversion.plurals dataset_conversion.processes dataset_conversion.raw
+    dataset_conversion.sequences
 nnunet_seqdropout.training_25d: training
 nnunet_seqdropout.cli: dropout models prediction study subsets evaluation.figures evaluation.inputs
     evaluation.metrics evaluation.report evaluation.tables dataset_conversion.checks dataset_conversion.dicom
-    dataset_conversion.faults dataset_conversion.files dataset_conversion.outcomes dataset_conversion.phantom
+    dataset_conversion.faults dataset_conversion.files dataset_conversion.nearest dataset_conversion.outcomes
+    dataset_conversion.phantom
     dataset_conversion.plurals dataset_conversion.pseudonyms dataset_conversion.raw dataset_conversion.sequences
+nnunet_seqdropout.__main__: cli
+nnunet_seqdropout.api: prediction evaluation.inputs evaluation.metrics evaluation.patient evaluation.tables
+    dataset_conversion.faults dataset_conversion.files dataset_conversion.outcomes dataset_conversion.raw
+    dataset_conversion.sequences
 """
 """Shelf: the shelves that it may import, without the room where it is the same one; from the ground up. Whatever lies
 directly below a room, file or folder, is a shelf."""
@@ -176,6 +183,11 @@ def test_conversion_and_evaluation_load_without_torch(room):
         ("nnunet_seqdropout.training_25d", "DeepLab25D"),
         ("nnunet_seqdropout.prediction", "load_model"),
         ("nnunet_seqdropout.cli", "main"),
+        ("nnunet_seqdropout", "load_model"),
+        ("nnunet_seqdropout", "predict"),
+        ("nnunet_seqdropout", "evaluate_patient"),
+        ("nnunet_seqdropout", "evaluate_folders"),
+        ("nnunet_seqdropout", "convert"),
         ("evaluation.patient", "Grid"),
         ("evaluation.patient", "Rules"),
         ("evaluation.patient", "evaluate_patient"),

@@ -124,11 +124,7 @@ class Folders:
 
     @cached_property
     def description(self) -> Description:
-        """``dataset.json`` beside the predictions or the references, as nnU-Net writes it; empty if there is none."""
-        for folder in (self.predictions, self.reference, self.reference.parent):
-            if (file := folder / "dataset.json").is_file():
-                return read_description(file, required=())
-        return Description((), "")
+        return description_beside(self.reference, self.predictions)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -195,6 +191,14 @@ class Folders:
     @cached_property
     def _label_maps(self) -> LabelMaps:
         return LabelMaps(self.target, self.description, self.mapping)
+
+
+def description_beside(reference: Path, predictions: Path) -> Description:
+    """``dataset.json`` beside the predictions or the references, as nnU-Net writes it; empty if there is none."""
+    for folder in (predictions, reference, reference.parent):
+        if (file := folder / "dataset.json").is_file():
+            return read_description(file, required=())
+    return Description((), "")
 
 
 def _equal_voxels(first: Path, second: Path) -> bool:

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images.size_limit import MAX_VOXELS, VARIABLE, limit_of
+from dataset_conversion.files.images.size_limit import limit_of
 from nnunet_seqdropout.cli import check as cli_check
+from nnunet_seqdropout.cli import completion as cli_completion
 from nnunet_seqdropout.cli import conversion as cli_conversion
 from nnunet_seqdropout.cli import dicom as cli_dicom
 from nnunet_seqdropout.cli import evaluation as cli_evaluation
@@ -23,8 +23,8 @@ from nnunet_seqdropout.cli import phantom as cli_phantom
 from nnunet_seqdropout.cli import prediction as cli_prediction
 from nnunet_seqdropout.cli import study as cli_study
 from nnunet_seqdropout.cli import subsets as cli_subsets
-from nnunet_seqdropout.cli.arguments import voxels
 from nnunet_seqdropout.cli.exit_codes import ALL_DONE, INTERRUPTED, NOTHING_DONE, READER_GONE, TERMINATED
+from nnunet_seqdropout.cli.parsers import CommandParser, Parser
 from nnunet_seqdropout.cli.stopping import Terminated, stoppable
 from nnunet_seqdropout.models.nnunet_folders import environment
 
@@ -76,32 +76,8 @@ def _env(arguments: argparse.Namespace) -> int:
     return ALL_DONE
 
 
-class CommandParser(argparse.ArgumentParser):
-    """The parser of a sub-command, each of which takes -q, -v and --max-voxels."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        how_much = self.add_mutually_exclusive_group()
-        # no default: that of an action would replace what stands before its name, as in model -v info
-        for words, does in (
-            (("-q", "--quiet"), "print results and errors only, without progress"),
-            (
-                ("-v", "--verbose"),
-                "print also details, warnings of other packages, the traceback of an error",
-            ),
-        ):
-            how_much.add_argument(*words, action="store_true", default=argparse.SUPPRESS, help=does)
-        self.add_argument(
-            "--max-voxels",
-            type=voxels,
-            default=argparse.SUPPRESS,
-            metavar="N",
-            help=f"refuse images with more voxels. Default: {VARIABLE}, or {MAX_VOXELS}",
-        )
-
-
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="seqdropout", description="Trains, runs and evaluates nnU-Net v2 on patients with missing MRI sequences."
     )
     parser.add_argument("--version", action="version", version=f"seqdropout {version('nnunet_seqdropout')}")
@@ -123,4 +99,5 @@ def build_parser() -> argparse.ArgumentParser:
     cli_evaluation.add_commands(commands)
     cli_study.add_commands(commands)
     cli_models.add_commands(commands)
+    cli_completion.add_commands(commands, parser)
     return parser

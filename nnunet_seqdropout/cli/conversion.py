@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.nearest import did_you_mean
 from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
 from nnunet_seqdropout.cli.arguments import (
@@ -117,7 +118,8 @@ def _convert(arguments: argparse.Namespace) -> int:
             remedy="Run: convert generic --layout FILE SOURCE",
         )
     if arguments.layout not in (*shipped_layouts(), "generic"):
-        remedy = f"Choose one of {', '.join(shipped_layouts())}, generic."
+        meant = did_you_mean(arguments.layout, shipped_layouts())
+        remedy = f"{meant}Choose one of {', '.join(shipped_layouts())}, generic."
         raise Fault(f"unknown layout {arguments.layout}", remedy=remedy)
     layout = read_layout(arguments.layout_file or SHIPPED / f"{arguments.layout}.yaml")
     folder = folder_for_dataset(arguments.d, arguments.n)

@@ -93,10 +93,10 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.staging import staged
     from dataset_conversion.outcomes import Outcome
-    from evaluation.inputs.folders import Folders
+    from evaluation.inputs.folders import Folders, description_beside
     from evaluation.tables.evaluate import evaluate_folders
 
-    target = target_of(arguments)
+    target = target_of(arguments, description_beside(arguments.gt, arguments.p))
     folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
     draw = None
     if arguments.i is not None and not arguments.no_report:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_given_threshold, given_thresholds, numbers
+from nnunet_seqdropout.cli.arguments import add_given_threshold, given_thresholds
 from nnunet_seqdropout.models.folders import folds_there, model_folder, require_model_folder
 
 if TYPE_CHECKING:
     import torch
 
+    from dataset_conversion.files.texts.dataset_json import Description
     from evaluation.inputs.target import Target
     from evaluation.inputs.thresholds import Thresholds
     from nnunet_seqdropout.prediction.model import Model
@@ -70,17 +71,23 @@ def named_model(arguments: argparse.Namespace) -> Path:
 def add_target(parser: argparse.ArgumentParser) -> None:
     target = parser.add_mutually_exclusive_group()
     target.add_argument(
-        "--label", type=int, default=1, metavar="L", help="label to evaluate and to write probabilities of. Default: 1"
+        "--label",
+        default="1",
+        metavar="L",
+        help="label to evaluate and to write probabilities of: its number, or the name in dataset.json of a label or "
+        "region. Default: 1",
     )
     target.add_argument(
-        "--region", type=numbers(int), metavar="A,B", help="several labels taken together instead, such as 1,3"
+        "--region", metavar="A,B", help="several labels taken together instead, numbers or names, such as 1,3"
     )
 
 
-def target_of(arguments: argparse.Namespace) -> "Target":
+def target_of(arguments: argparse.Namespace, description: "Description") -> "Target":
+    """What ``--label`` or ``--region`` names. Raises Fault where the description has no such name."""
     from evaluation.inputs.target import Target
 
-    return Target(tuple(arguments.region or [arguments.label]))
+    names = [arguments.label] if arguments.region is None else arguments.region.split(",")
+    return Target(tuple(value for name in names for value in description.values_of(name.strip())))
 
 
 def add_threshold(parser: argparse.ArgumentParser) -> None:
@@ -93,14 +100,14 @@ def add_threshold(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def thresholds_of(arguments: argparse.Namespace, folder: Path) -> "tuple[Thresholds | None, str]":
+def thresholds_of(arguments: argparse.Namespace, folder: Path, target: "Target") -> "tuple[Thresholds | None, str]":
     """The thresholds that the arguments specify, or those of the model's single fold, and their source in words.
 
     None takes the most probable label. Raises Fault where they cannot be used.
     """
     from evaluation.inputs.thresholds import read_thresholds
 
-    target, file = target_of(arguments), arguments.threshold_file
+    file = arguments.threshold_file
     given = given_thresholds(arguments, target)
     if given is None and not arguments.argmax and (file := _calibrated(arguments, folder)) is not None:
         given = read_thresholds(file, target=str(target))

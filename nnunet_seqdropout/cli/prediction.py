@@ -130,11 +130,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 def _calibrate(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.disk import require_room_for_file
     from evaluation.inputs.calibration import calibrate
-    from evaluation.inputs.folders import Folders
+    from evaluation.inputs.folders import Folders, description_beside
 
     file = arguments.o / "thresholds.json" if arguments.o.is_dir() else arguments.o
     require_room_for_file(file)
-    folders = Folders(arguments.gt, arguments.p, target_of(arguments), trust_geometry=arguments.trust_geometry)
+    target = target_of(arguments, description_beside(arguments.gt, arguments.p))
+    folders = Folders(arguments.gt, arguments.p, target, trust_geometry=arguments.trust_geometry)
     found, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
     thresholds = found[method_of(arguments.method, arguments.fp_budget)]
     for line in thresholds.described():
@@ -165,12 +166,13 @@ def _predict_part(arguments: argparse.Namespace) -> int:
 
     folder, extras = named_model(arguments), _extras(arguments)
     description = description_of_model(folder)
-    description.require_predicted(target_of(arguments).labels)
+    target = target_of(arguments, description)
+    description.require_predicted(target.labels)
     with _cases(arguments, folder, description) as cases:
-        thresholds, source = thresholds_of(arguments, folder)
+        thresholds, source = thresholds_of(arguments, folder, target)
         print_threshold(thresholds, source)
         choices = Choices(
-            target_of(arguments),
+            target,
             thresholds,
             source,
             arguments.save_probabilities,

@@ -53,15 +53,16 @@ def _subsets(arguments: argparse.Namespace) -> int:
 
     folder = named_model(arguments)
     description = description_of_model(folder)
-    description.require_predicted(target_of(arguments).labels)
+    target = target_of(arguments, description)
+    description.require_predicted(target.labels)
     names = description.channel_names
     cases = from_folder(arguments.i, channel_names=names, file_ending=description.file_ending)
     patterns = _patterns(arguments.patterns, names)
-    thresholds, source = thresholds_of(arguments, folder)
+    thresholds, source = thresholds_of(arguments, folder, target)
     print_threshold(thresholds, source)
     threshold_of_each(thresholds, patterns, names)
     found = preflight(cases)
-    how = Measurement(arguments.gt, target_of(arguments), thresholds, source, arguments.min_volume_mm3)
+    how = Measurement(arguments.gt, target, thresholds, source, arguments.min_volume_mm3)
     results = measure_subsets(load(arguments, folder), cases, patterns, how, known_faulty=found.faulty)
     settings = {"i": str(arguments.i), **results.summary["settings"]}
     results = replace(results, summary={**results.summary, "settings": settings})

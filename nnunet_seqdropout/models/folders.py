@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.texts.dataset_json import Description, read_description
+from dataset_conversion.nearest import did_you_mean
 from nnunet_seqdropout.models.nnunet_folders import NNUNET_FOLDERS, dataset_name, environment, nnunet_folder
 
 
@@ -37,7 +38,10 @@ def require_model_folder(folder: Path) -> Path:
     """The same folder; makes our trainers known to nnU-Net. Raises Fault where it is not there."""
     os.environ.update(environment())
     if not folder.is_dir():
-        raise Fault(f"no model folder {folder}", remedy="Train the model, or select another one with -m, -tr, -p, -c.")
+        meant = did_you_mean(folder.name, [model.name for model in folder.parent.glob("*__*__*")])
+        raise Fault(
+            f"no model folder {folder}", remedy=f"{meant}Train the model, or select another one with -m, -tr, -p, -c."
+        )
     return folder
 
 

@@ -1,6 +1,7 @@
 """Loads a trained model folder that can predict from any subset of the sequences."""
 
 import io
+import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -10,26 +11,28 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.models.folders import folds_there
+from nnunet_seqdropout.models.folders import folds_there, require_model_folder
 from nnunet_seqdropout.models.networks import load_network
 from nnunet_seqdropout.prediction.model import Model
 
 
 def load_model(
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     folds: Sequence[int | str] | None = None,
     checkpoint: str = "checkpoint_final.pth",
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     use_mirroring: bool = True,
     tile_step_size: float = 0.5,
     trust_checkpoint: bool = False,
 ) -> Model:
     """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there, as ``folds_there`` says.
 
+    device: None is the CPU.
     trust_checkpoint: see ``load_network``. Raises Fault where it is incomplete, broken or not to be trusted, is a
     cascade, or reads images otherwise than with SimpleITK.
     """
+    folder = require_model_folder(Path(folder))
     remedy = "Select a trained model with -m, or -d, -c, -tr and -p, and its folds with -f."
     chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
     if not chosen:
@@ -48,7 +51,7 @@ def load_model(
         predictor = nnUNetPredictor(
             tile_step_size=tile_step_size,
             use_mirroring=use_mirroring,
-            device=device or torch.device("cpu"),
+            device=torch.device(device or "cpu"),
             allow_tqdm=False,
         )
     predictor.manual_initialization(

@@ -7,6 +7,7 @@ from typing import Any
 import nnunet_seqdropout.training
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
+from dataset_conversion.nearest import did_you_mean
 from nnunet_seqdropout.settings import declared_settings
 from nnunet_seqdropout.study.design import BASES, Arm, Design
 from nnunet_seqdropout.study.runs import Run, all_runs
@@ -50,7 +51,10 @@ def write_trainers(folder: Path, design: Design) -> dict[str, Path]:
         )
     known = {name for arm in design.arms for name in _settings_of(arm)}
     if unknown := design.settings.keys() - known:
-        raise Fault(f"no trainer has the setting {', '.join(unknown)}", remedy="See docs/reference/settings.md.")
+        meant = did_you_mean(min(unknown), known)
+        raise Fault(
+            f"no trainer has the setting {', '.join(sorted(unknown))}", remedy=f"{meant}See docs/reference/settings.md."
+        )
     for run in runs:
         source, file = trainer_source(run, design), files[run.name]
         if not file.is_file() or file.read_text(encoding="utf-8") != source:
@@ -70,7 +74,8 @@ def _attributes(run: Run, design: Design) -> Mapping[str, Any]:
     known = _settings_of(arm)
     if unknown := arm.settings.keys() - known:
         problem = f"arm {arm.name}: {arm.trainer} has no setting {', '.join(sorted(unknown))}"
-        remedy = "See docs/reference/settings.md for the settings; the budget is the same for all arms."
+        meant = did_you_mean(min(unknown), known)
+        remedy = f"{meant}See docs/reference/settings.md for the settings; the budget is the same for all arms."
         raise Fault(problem, remedy=remedy)
     common = {name: value for name, value in design.settings.items() if name in known}
     budget = {

@@ -33,6 +33,7 @@ def test_env_keeps_the_trainers_of_others_and_adds_ours_once(monkeypatch):
 
 
 COMMANDS = [
+    "completion",
     "env",
     "model",
     "phantom",

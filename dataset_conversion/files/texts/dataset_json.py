@@ -10,6 +10,7 @@ from typing import Annotated, TypedDict
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.texts.json_files import read_json
 from dataset_conversion.files.texts.typed import Must
+from dataset_conversion.nearest import did_you_mean
 from dataset_conversion.sequences import distinct
 
 REMEDY = "Restore the file that the conversion or nnU-Net wrote."
@@ -50,6 +51,17 @@ class Description:
             return whole
         return " + ".join(names.get(frozenset([value]), f"label {value}") for value in sorted(values))
 
+    def values_of(self, name: str) -> tuple[int, ...]:
+        """The values of a label or region by its name, or its number itself. Raises Fault for an unknown name."""
+        if re.fullmatch(r"[+-]?\d+", name, re.ASCII):
+            return (int(name),)
+        if not self.labels:
+            remedy = "Give the label's number, or put the data set's dataset.json beside predictions or references."
+            raise Fault(f"no dataset.json says which label {name} is", remedy=remedy)
+        if (value := self.targets.get(name)) is None:
+            raise self._no_such(f"label {name}", did_you_mean(name, self.targets))
+        return tuple(value) if isinstance(value, list) else (value,)
+
     @property
     def ignore_label(self) -> int | None:
         """nnU-Net's label of voxels that count on neither side; None where there is none."""
@@ -63,24 +75,26 @@ class Description:
     def require_labels(self, labels: Collection[int]) -> None:
         """Raises Fault where the data set has not all of these labels, or one of them is the background or ignored."""
         if not {*labels} or not {*labels} <= label_values(self.targets) - {0}:
-            raise self._no_such(labels)
+            raise self._no_such(_numbered(labels))
 
     def require_predicted(self, labels: Collection[int]) -> None:
         """Raises Fault where a model of the data set has no probability of them: unknown labels, undeclared regions."""
         self.require_labels(labels)
         if self.regions and {*labels} not in self.regions:
-            raise self._no_such(labels)
+            raise self._no_such(_numbered(labels))
 
     @property
     def targets(self) -> Labels:
         """The labels and regions that can be segmented."""
         return {name: value for name, value in self.labels.items() if name not in _NO_TARGETS}
 
-    def _no_such(self, labels: Collection[int]) -> Fault:
+    def _no_such(self, what: str, meant: str = "") -> Fault:
         shown = ", ".join(f"{name} ({_shown(value)})" for name, value in self.targets.items()) or "none"
-        kind = "label" if len(labels) == 1 else "region"
-        problem = f"the data set has no {kind} {','.join(map(str, sorted(labels)))}"
-        return Fault(problem, remedy=f"Choose among its labels and regions: {shown}.")
+        return Fault(f"the data set has no {what}", remedy=f"{meant}Choose among its labels and regions: {shown}.")
+
+
+def _numbered(labels: Collection[int]) -> str:
+    return f"{'label' if len(labels) == 1 else 'region'} {','.join(map(str, sorted(labels)))}"
 
 
 def _is_number(text: str) -> bool:

@@ -35,6 +35,13 @@ def usable_images(
     different grids.
     """
     images = {channel: read_image(file, nan=nan) for channel, file in files.items()}
+    return usable_among(images, files, trust_geometry=trust_geometry)
+
+
+def usable_among(
+    images: Mapping[Channel, sitk.Image], files: Mapping[Channel, Path], *, trust_geometry: bool = False
+) -> dict[Channel, sitk.Image]:
+    """The same of images that have been read. files: what each is called in messages."""
     usable = {channel: image for channel, image in images.items() if not is_constant(image, files[channel])}
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")

@@ -1,0 +1,72 @@
+"""A misspelt command, option or choice is answered with the nearest, and options are spelt in one of two ways."""
+
+import argparse
+from collections.abc import Iterator
+
+import pytest
+from conftest import PROJECT
+
+from dataset_conversion.faults import Fault
+from nnunet_seqdropout.cli.command import build_parser, main
+from nnunet_seqdropout.models.folders import require_model_folder
+from nnunet_seqdropout.models.networks import find_trainer
+from nnunet_seqdropout.models.nnunet_folders import environment
+
+OF_NNUNET = {"--disable_tta", "--save_probabilities", "--continue_prediction", "--c"}
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from options(command)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["predct"], "predict"),
+        (["eval"], "evaluate"),
+        (["model", "instal"], "install"),
+        (["calibrate", "-gt", "a", "-p", "b", "-o", "c", "--method", "yuoden"], "youden"),
+        (["calibrate", "-gt", "a", "-p", "b", "-o", "c", "--trust-geomerty"], "--trust-geometry"),
+        (["predict", "-i", "a", "-o", "b", "-m", "c", "--disable-tta"], "--disable_tta"),
+        (["evaluate", "-gt", "a", "-p", "b", "-o", "c", "--fp_budjet=3"], "--fp-budget"),
+    ],
+)
+def test_a_typo_is_answered_with_the_nearest_word(words, meant, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(("words", "said"), [(["xyz"], "invalid choice"), (["env", "more"], "unrecognized arguments")])
+def test_a_strange_word_is_answered_without_one(words, said, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "did you mean" not in printed
+
+
+def test_an_option_is_spelt_as_nnunet_does_or_with_hyphens():
+    long = {option for option in options(build_parser()) if option.startswith("--")}
+    assert {option for option in long if "_" in option} <= OF_NNUNET
+    assert long >= OF_NNUNET
+
+
+def test_a_misspelt_trainer_is_answered_with_the_nearest(monkeypatch):
+    monkeypatch.setenv("nnUNet_extTrainer", environment()["nnUNet_extTrainer"])
+    with pytest.raises(Fault) as fault:
+        find_trainer("SeqDropuotTrainer")
+    assert fault.value.remedy.startswith("Did you mean SeqDropoutTrainer? Put the file SeqDropuotTrainer.py")
+
+
+def test_a_misspelt_model_folder_is_answered_with_its_neighbour(tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_extTrainer", str(PROJECT / "trainers"))
+    (tmp_path / "SeqDropoutTrainer__nnUNetPlans__2d").mkdir()
+    with pytest.raises(Fault) as fault:
+        require_model_folder(tmp_path / "SeqDropTrainer__nnUNetPlans__2d")
+    assert fault.value.remedy.startswith("Did you mean SeqDropoutTrainer__nnUNetPlans__2d? ")
