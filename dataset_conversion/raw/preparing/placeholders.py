@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.grids import on_grid_of
 from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.raw.preparing.contrast import require_contrast
@@ -16,6 +18,18 @@ from dataset_conversion.raw.preparing.contrast import require_contrast
 log = logging.getLogger(__name__)
 
 Channel = TypeVar("Channel")
+
+
+@dataclass(frozen=True)
+class UsableImages(Generic[Channel]):
+    """The images of a case that say something. constant: the value of each of the others, which have but one.
+
+    sha256: of the files of all.
+    """
+
+    by_channel: dict[Channel, sitk.Image]
+    constant: dict[Channel, float]
+    sha256: dict[Channel, str]
 
 
 def placeholder(reference: sitk.Image) -> sitk.Image:
@@ -27,24 +41,34 @@ def placeholder(reference: sitk.Image) -> sitk.Image:
 
 def usable_images(
     files: Mapping[Channel, Path], *, nan: Literal["refuse", "zero"] = "refuse", trust_geometry: bool = False
-) -> dict[Channel, sitk.Image]:
-    """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
+) -> UsableImages[Channel]:
+    """Reads the images of one case, each once, and leaves out those with one value everywhere: as good as absent.
 
     nan: as ``read_image`` has it. trust_geometry: images of one size get the geometry of the first of those left.
     Raises Fault where none is left, one cannot be read or has too little contrast, or two of those left lie on
     different grids.
     """
-    images = {channel: read_image(file, nan=nan) for channel, file in files.items()}
-    usable = {channel: image for channel, image in images.items() if not is_constant(image, files[channel])}
+    usable: dict[Channel, sitk.Image] = {}
+    constant: dict[Channel, float] = {}
+    sha256: dict[Channel, str] = {}
+    for channel, file in files.items():
+        content = file.read_bytes()
+        image, sha256[channel] = read_image(file, nan=nan, content=content), sha256_of(content)
+        if (value := constant_value(image)) is None:
+            usable[channel] = image
+        else:
+            constant[channel] = value
+            warn_of_constant(value, file)
     if not usable:
         raise Fault("no usable sequence", remedy="Give at least one image that is not empty.")
     for channel, image in usable.items():
         require_contrast(image, files[channel])
     first = next(iter(usable))
-    return {
+    on_one_grid = {
         channel: on_grid_of(usable[first], image, files=(files[first], files[channel]), trust_geometry=trust_geometry)
         for channel, image in usable.items()
     }
+    return UsableImages(on_one_grid, constant, sha256)
 
 
 def log_missing(case: str, present: Sequence[bool], channel_names: Sequence[str], *, factor: float) -> None:
@@ -69,9 +93,13 @@ def constant_value(image: sitk.Image) -> float | None:
 def is_constant(image: sitk.Image, file: Path) -> bool:
     """Whether one value stands everywhere; one that is not 0 is warned of."""
     value = constant_value(image)
+    warn_of_constant(value, file)
+    return value is not None
+
+
+def warn_of_constant(value: float | None, file: Path) -> None:
     if value:
         log.warning("%s", treated_as_absent(file, value))
-    return value is not None
 
 
 def treated_as_absent(file: Path, value: float) -> str:
