@@ -53,7 +53,7 @@ def fill(
     def images_of(case: str) -> dict[int, sitk.Image]:
         if faults := cases[case].faults:
             raise Fault("; ".join(fault.problem for fault in faults), remedy=faults[0].remedy)
-        return usable_images(cases[case].by_channel, trust_geometry=trust_geometry)
+        return usable_images(cases[case].by_channel, trust_geometry=trust_geometry).by_channel
 
     def remove(case: str) -> None:
         for channel in range(len(channel_names)):

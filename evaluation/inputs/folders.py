@@ -1,5 +1,6 @@
 """Reads one patient's reference and prediction from the folders that nnU-Net's and our prediction write."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,7 +46,7 @@ class Folders:
             if not folder.is_dir():
                 raise Fault(f"{folder} is not a folder", remedy="Give the folder of references, predictions or masks.")
         cases = [_stem(file) for file in sorted(self.reference.iterdir()) if _stem(file)]
-        if twice := sorted({case for case in cases if cases.count(case) > 1}):
+        if twice := sorted(case for case, n in Counter(cases).items() if n > 1):
             problem = f"several references of {', '.join(twice)}"
             raise Fault(problem, file=self.reference, remedy="Keep one file per case.")
         if not cases:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.metrics.lesion.froc_steps import FrocSteps
+from evaluation.metrics.lesion.froc_steps import FrocSteps, together
 from evaluation.metrics.statistics.intervals import expanded_percentiles
 
 LOWEST = 0.01
@@ -38,8 +38,8 @@ def froc(patients: Sequence[FrocSteps], *, applied: Sequence[float] = ()) -> pd.
     if not patients:
         return pd.DataFrame(columns=list(COLUMNS), dtype=float)
     thresholds = _thresholds(patients, applied)
-    found = np.sum([p.n_found(thresholds) for p in patients], axis=0)
-    false_positives = np.sum([p.false_positives(thresholds) for p in patients], axis=0)
+    cohort = together(patients)
+    found, false_positives = cohort.n_found(thresholds), cohort.false_positives(thresholds)
     highest = np.maximum.accumulate(false_positives)
     rises = np.diff(found, prepend=0) > 0
     turns = rises | np.append(rises[1:], False) | np.isin(thresholds, [*GRID, *applied])

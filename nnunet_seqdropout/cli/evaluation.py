@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from dataset_conversion.outcomes import Outcome
     from evaluation.inputs.folders import Folders
     from evaluation.inputs.thresholds import Thresholds
+    from evaluation.inputs.volumes import Volumes
+    from evaluation.tables.case_results import Draw, Pictures
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -72,6 +74,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument(
         "-i", type=Path, metavar="IMAGES", help="folder of images, to show slices of every patient in the report"
     )
+    evaluate.add_argument(
+        "--show",
+        nargs="+",
+        metavar="CASE",
+        help="show slices of these patients alone: a page with those of many is large. Default: all",
+    )
     evaluate.add_argument("--background", metavar="NAME", help="sequence shown behind the results. Default: t1_gd")
     evaluate.add_argument("--no-report", action="store_true", help="write the tables only")
     evaluate.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
@@ -99,12 +107,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     target = target_of(arguments, description_beside(arguments.gt, arguments.p))
     folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
     draw = None
+    if arguments.show and arguments.i is None:
+        raise Fault("--show is given without -i", remedy="Give the folder of images with -i.")
     if arguments.i is not None and not arguments.no_report:
         from evaluation.figures.backgrounds import Backgrounds, patient_mosaic
 
         backgrounds = Backgrounds(arguments.i, folders.channel_names, arguments.background, arguments.trust_geometry)
         backgrounds.require_sequence()
-        draw = partial(patient_mosaic, backgrounds=backgrounds)
+        shown = folders.cases()
+        if arguments.show:
+            shown = _known(arguments.show, frozenset(shown))
+        draw = partial(_drawn, shown=frozenset(shown), draw=partial(patient_mosaic, backgrounds=backgrounds))
     thresholds, beside, validation = _thresholds(arguments, folders)
     evaluation, mosaics = evaluate_folders(
         folders,
@@ -135,6 +148,18 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         print(f"Report: {arguments.o / 'report.html'}")
     _print_metrics(evaluation.summary)
     return exit_code({case: Outcome(**outcome) for case, outcome in evaluation.summary["cases"].items()})
+
+
+def _known(shown: list[str], cases: frozenset[str]) -> list[str]:
+    if strangers := [case for case in shown if case not in cases]:
+        remedy = "Name patients who have a reference, by the names of its files without their ending."
+        raise Fault(f"--show names {', '.join(strangers)}: there is no such patient", remedy=remedy)
+    return shown
+
+
+def _drawn(case: str, volumes: "Volumes", *, shown: frozenset[str], draw: "Draw") -> "Pictures":
+    """The pictures of the patients to be shown, nothing of others."""
+    return draw(case, volumes) if case in shown else ()
 
 
 def _remove_results(folder: Path) -> None:

@@ -161,7 +161,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 def _predict_part(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.disk import require_room
     from nnunet_seqdropout.cli.records import print_patterns
-    from nnunet_seqdropout.prediction.folder import bytes_needed, predict_folder, preflight
+    from nnunet_seqdropout.prediction.folder import bytes_needed, cases_there, predict_folder, preflight
     from nnunet_seqdropout.prediction.outputs import Choices
 
     folder, extras = named_model(arguments), _extras(arguments)
@@ -179,15 +179,16 @@ def _predict_part(arguments: argparse.Namespace) -> int:
             arguments.continue_prediction,
             extras,
         )
-        found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names)
-        require_room(arguments.o, bytes_needed(arguments.o, found, choices, description.file_ending))
+        there = cases_there(arguments.o, cases, choices, description.file_ending)
+        found = preflight(cases, thresholds=thresholds, channel_names=description.channel_names, there=there)
+        require_room(arguments.o, bytes_needed(found, choices, there))
         model = load(arguments, folder)
         summary = "summary.json" if arguments.num_parts == 1 else f"summary_part_{arguments.part_id}.json"
         # on a CPU the network takes all cores
         at_once = 1 if model.predictor.device.type == "cpu" else 3
         outcomes = predict_folder(
             model,
-            cases,
+            found.cases,
             arguments.o,
             choices,
             known_faulty=found.faulty,

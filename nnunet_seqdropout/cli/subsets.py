@@ -63,7 +63,7 @@ def _subsets(arguments: argparse.Namespace) -> int:
     threshold_of_each(thresholds, patterns, names)
     found = preflight(cases)
     how = Measurement(arguments.gt, target, thresholds, source, arguments.min_volume_mm3)
-    results = measure_subsets(load(arguments, folder), cases, patterns, how, known_faulty=found.faulty)
+    results = measure_subsets(load(arguments, folder), found.cases, patterns, how, known_faulty=found.faulty)
     settings = {"i": str(arguments.i), **results.summary["settings"]}
     results = replace(results, summary={**results.summary, "settings": settings})
     with staged(arguments.o) as stage:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from dataset_conversion.outcomes import Outcome, attempt, is_quiet, map_cases, w
 from dataset_conversion.plurals import n_of
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.thresholds import Thresholds
-from nnunet_seqdropout.prediction.inputs import CaseInput
+from nnunet_seqdropout.prediction.inputs import CaseInput, CaseRead
 from nnunet_seqdropout.prediction.model import Model
 from nnunet_seqdropout.prediction.outputs import Choices, Ready, Writer
 
@@ -29,45 +29,83 @@ _RECORD_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Preflight:
-    """faulty: the cases that cannot be predicted, and why. n_voxels: of each of the others, the size of its images."""
+    """cases: all that were looked at. One that was read holds its images until it is its turn.
 
-    faulty: dict[str, Outcome]
-    n_voxels: dict[str, int]
+    faulty: those that cannot be predicted, and why. n_voxels: of each of the others, the size of its images.
+    """
+
+    cases: Mapping[str, CaseInput]
+    faulty: Mapping[str, Outcome]
+    n_voxels: Mapping[str, int]
 
 
 def preflight(
-    cases: Mapping[str, CaseInput], *, thresholds: Thresholds | None = None, channel_names: Sequence[str] = ()
+    cases: Mapping[str, CaseInput],
+    *,
+    thresholds: Thresholds | None = None,
+    channel_names: Sequence[str] = (),
+    there: Collection[str] = (),
 ) -> Preflight:
-    """Looks at every case and its threshold before a model is loaded. Raises Fault if none can be predicted."""
+    """Looks at every case and its threshold before a model is loaded. Raises Fault if none can be predicted.
+
+    All are judged by their headers; then they are read until one is found that is sound in every voxel, which is kept.
+    No case is read twice, and none at all where one of ``there`` is among them, whose results lie there already.
+    """
 
     def look_at(case: str) -> int:
         found = cases[case].preview()
         for note in cases[case].notes:
             log.warning("%s: %s", case, note)
-        if thresholds is not None:
-            present = [channel in found.channels for channel in range(len(channel_names))]
-            thresholds.for_pattern(str(Pattern.of(present, channel_names)), channel_names=channel_names)
+        try:
+            require_threshold(thresholds, found.channels, channel_names)
+        except Fault:
+            # an image with one value, which headers do not tell, is as good as absent; what has a threshold has one
+            # without it, too
+            require_threshold(thresholds, cases[case].read().by_channel, channel_names)
         return found.n_voxels
 
     outcomes, n_voxels = map_cases(cases, look_at, doing="Checking")
     faulty = {case: outcome for case, outcome in outcomes.items() if outcome.status == "failed"}
+    kept: dict[str, CaseInput] = {}
+    with logging_redirect_tqdm():
+        for case in () if n_voxels.keys() & set(there) else tuple(n_voxels):
+            outcome, images = attempt(case, lambda each: cases[each].read())
+            if outcome.status == "ok":
+                kept[case] = CaseRead(cases[case], [images])
+                break
+            log.error("%s: %s. %s", case, outcome.problem, outcome.remedy)
+            faulty[case] = outcome
+            del n_voxels[case]
     if cases and len(faulty) == len(cases):
-        first = next(iter(faulty.values()))
+        first = faulty[next(iter(cases))]
         raise Fault(
             f"none of {n_of(len(cases), 'case')} can be predicted; the first: {first.problem}", remedy=first.remedy
         )
-    return Preflight(faulty, n_voxels)
+    return Preflight({**cases, **kept}, faulty, n_voxels)
 
 
-def bytes_needed(target: Path, found: Preflight, choices: Choices, file_ending: str) -> int:
-    """The most that the outputs can take: as if nothing could be compressed. On resuming, of those not there yet."""
+def require_threshold(thresholds: Thresholds | None, channels: Collection[int], channel_names: Sequence[str]) -> None:
+    """Raises Fault where there are thresholds, and none for a case that has these channels."""
+    if thresholds is not None:
+        present = [channel in channels for channel in range(len(channel_names))]
+        thresholds.for_pattern(str(Pattern.of(present, channel_names)), channel_names=channel_names)
+
+
+def cases_there(target: Path, cases: Collection[str], choices: Choices, file_ending: str) -> set[str]:
+    """On resuming, those whose files are there, if perhaps broken or of other settings."""
+    further = {case: [name for extra in choices.extras for name in extra.names(case)] for case in cases}
+    names = {case: [f"{case}{file_ending}", *further[case]] for case in cases if choices.resume}
+    return {case for case, files in names.items() if all((target / name).is_file() for name in files)}
+
+
+def bytes_needed(found: Preflight, choices: Choices, there: Collection[str]) -> int:
+    """The most that the outputs of those not ``there`` can take: as if nothing could be compressed."""
     of_voxel = 1 + {None: 0, "uint16": 2, "float32": 4}[choices.save_probabilities]
-    total = 0
-    for case, n_voxels in found.n_voxels.items():
-        names = [f"{case}{file_ending}", *(name for extra in choices.extras for name in extra.names(case))]
-        if not (choices.resume and all((target / name).is_file() for name in names)):
-            total += n_voxels * of_voxel + _RECORD_BYTES + sum(extra.most_bytes(n_voxels) for extra in choices.extras)
-    return total
+    return sum(
+        n_voxels * of_voxel + _RECORD_BYTES + sum(extra.most_bytes(n_voxels) for extra in choices.extras)
+        for case, n_voxels in found.n_voxels.items()
+        if case not in there
+    )
 
 
 def predict_folder(
@@ -140,7 +178,7 @@ def _ahead(
         of_model = model.warnings(preprocessed.present)
         for warning in of_model:
             log.warning("%s: %s", case, warning)
-        return Ready(images, preprocessed, (*images.warnings, *of_model), cases[case].identity())
+        return Ready(images, preprocessed, (*images.warnings, *of_model), images.identity)
 
     ahead: deque[tuple[str, Future]] = deque()
     for case in todo:

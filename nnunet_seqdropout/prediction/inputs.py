@@ -1,6 +1,7 @@
 """Finds the input files per case and sequence: in an nnU-Net folder, by named files, or in a patient tree."""
 
 import logging
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from dataset_conversion.dicom.results.source import Source
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.images.grids import OtherGrid, with_geometry_of
-from dataset_conversion.files.images.image_io import read_image
+from dataset_conversion.files.images.grids import OtherGrid, on_same_grid, with_geometry_of
+from dataset_conversion.files.images.headers import stored_geometry, usable_geometry
 from dataset_conversion.files.images.storage_order import stored_like
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.layout import Layout
-from dataset_conversion.raw.preparing.placeholders import constant_value, treated_as_absent, usable_images
+from dataset_conversion.raw.preparing.placeholders import treated_as_absent, usable_images
 from dataset_conversion.raw.sources.patient import Patient
 from dataset_conversion.raw.sources.patients import find_patients
 from dataset_conversion.raw.sources.synthetic import lies_with_synthetic
@@ -32,7 +33,8 @@ class CaseImages:
 
     results_like: results are stored as this image is. warnings: what was said of the images. preparation: what was done
     to them before, for the record; nothing where they were taken as they are. synthetic: whether the patient is known
-    to be made up. source: the DICOM series that results lie on, where DICOM results are to refer to it.
+    to be made up. source: the DICOM series that results lie on, where DICOM results are to refer to it. identity: as
+    that of the case.
     """
 
     by_channel: Mapping[int, sitk.Image]
@@ -41,6 +43,7 @@ class CaseImages:
     preparation: Mapping[str, Any] = field(default_factory=dict)
     synthetic: bool = False
     source: Source | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def as_result(self, voxels: NDArray) -> sitk.Image:
         """Voxels (Z, Y, X) on the grid of the images -> the image of a result."""
@@ -51,7 +54,7 @@ class CaseImages:
 
 @dataclass(frozen=True)
 class Preview:
-    """What is known of a case before it is predicted: the channels that are there, and the voxels of the results."""
+    """What is known of a case before it is read: the channels that have a file, and the voxels of the results."""
 
     channels: Collection[int]
     n_voxels: int
@@ -65,13 +68,13 @@ class CaseInput(Protocol):
         """What to know of it before it is read."""
 
     def preview(self) -> Preview:
-        """Looked up before a model is loaded. Raises Fault where the case cannot be used."""
+        """By names and headers, before a model is loaded. Raises Fault where the case cannot be used."""
 
     def read(self) -> CaseImages:
         """Raises Fault where no image says something, one cannot be read, or they do not come to lie on one grid."""
 
     def identity(self) -> dict[str, Any]:
-        """What tells its inputs from others in a record."""
+        """What tells its inputs from others in a record, without reading a voxel."""
 
     def without(self, channels: Collection[int]) -> "CaseInput":
         """The case, as if these channels had not been acquired."""
@@ -93,33 +96,81 @@ class CaseFiles:
     trust_geometry: bool = False
 
     def preview(self) -> Preview:
+        """By headers where these are as they should be; else the images are read, to say why, or that nothing is wrong.
+
+        A constant image may lie on another grid, and a file may have another length.
+        """
+        self._require_files()
+        if self._headers_fit():
+            return Preview(self.files.keys(), math.prod(stored_geometry(next(iter(self.files.values()))).GetSize()))
         images = self.read()
         return Preview(images.by_channel.keys(), images.results_like.GetNumberOfPixels())
 
-    def read(self) -> CaseImages:
+    def _headers_fit(self) -> bool:
+        try:
+            first, *others = [usable_geometry(file) for file in self.files.values()]
+        except (Fault, OSError):
+            return False
+        if self.trust_geometry:
+            return all(other.GetSize() == first.GetSize() for other in others)
+        return all(on_same_grid(first, other) for other in others)
+
+    def _require_files(self) -> None:
         if self.faults:
             raise Fault("; ".join(fault.problem for fault in self.faults), remedy=self.faults[0].remedy)
         if not self.files:
             raise Fault("no usable sequence", remedy="Give at least one image.")
+
+    def read(self) -> CaseImages:
+        self._require_files()
         try:
-            usable = usable_images(self.files, nan=self.nan, trust_geometry=self.trust_geometry)
+            found = usable_images(self.files, nan=self.nan, trust_geometry=self.trust_geometry)
         except OtherGrid as fault:
             remedy = f"{fault.remedy} Series as they left the scanner: seqdropout predict --patients, or --dicom."
             raise Fault(fault.problem, remedy=remedy) from fault
-        warnings = list(self.notes)
-        for file in (file for channel, file in self.files.items() if channel not in usable):
-            if value := constant_value(read_image(file, nan=self.nan)):
-                warnings.append(treated_as_absent(file, value))
-        synthetic = any(lies_with_synthetic(file) for file in self.files.values())
-        return CaseImages(usable, next(iter(usable.values())), tuple(warnings), synthetic=synthetic)
+        said = [treated_as_absent(self.files[channel], value) for channel, value in found.constant.items() if value]
+        return CaseImages(
+            found.by_channel,
+            results_like=next(iter(found.by_channel.values())),
+            warnings=(*self.notes, *said),
+            synthetic=any(lies_with_synthetic(file) for file in self.files.values()),
+            identity=self._identity(found.sha256),
+        )
 
     def identity(self) -> dict[str, Any]:
         """The SHA-256 of each file, and how they are read."""
-        sha256 = {self.channel_names[channel]: sha256_of(file) for channel, file in sorted(self.files.items())}
-        return {"sha256": sha256, "nan": self.nan, "trust_geometry": self.trust_geometry}
+        return self._identity({channel: sha256_of(file) for channel, file in self.files.items()})
+
+    def _identity(self, sha256: Mapping[int, str]) -> dict[str, Any]:
+        named = {self.channel_names[channel]: sha256[channel] for channel in sorted(sha256)}
+        return {"sha256": named, "nan": self.nan, "trust_geometry": self.trust_geometry}
 
     def without(self, channels: Collection[int]) -> "CaseFiles":
         return replace(self, files={c: file for c, file in self.files.items() if c not in channels})
+
+
+@dataclass(frozen=True)
+class CaseRead:
+    """A case that was read before it was its turn: the images are handed over once, and no longer held then."""
+
+    case: CaseInput
+    held: list[CaseImages]
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.case.notes
+
+    def preview(self) -> Preview:
+        return self.case.preview()
+
+    def read(self) -> CaseImages:
+        return self.held.pop() if self.held else self.case.read()
+
+    def identity(self) -> dict[str, Any]:
+        return self.case.identity()
+
+    def without(self, channels: Collection[int]) -> CaseInput:
+        return self.case.without(channels)
 
 
 def from_folder(folder: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, CaseFiles]:

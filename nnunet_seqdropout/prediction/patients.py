@@ -132,7 +132,11 @@ class UnpreparedPatient:
         return self._images(prepared)
 
     def identity(self) -> dict[str, Any]:
-        sha256 = {name: sha256_of(file) for name, file in self.patient.images.items()}
+        return self._identity({})
+
+    def _identity(self, sha256_of_read: Mapping[str, str]) -> dict[str, Any]:
+        images = self.patient.images
+        sha256 = {name: sha256_of_read.get(name) or sha256_of(file) for name, file in images.items()}
         identity = {"sha256": sha256, **asdict(self.how.preparation), "storage_order": self.how.storage_order}
         if self.sources:
             from dataset_conversion.dicom.results.identity import fingerprint_of  # needs an extra
@@ -172,7 +176,8 @@ class UnpreparedPatient:
         if self.patient.has_pseudonym:
             warnings = [without_names(warning, self.patient) for warning in warnings]
         done, source = _record(prepared, reference, self.how), self.sources.get(reference)
-        return CaseImages(images, original, tuple(warnings), done, self.patient.is_synthetic, source)
+        identity = self._identity({name: series.sha256 for name, series in prepared.series.items()})
+        return CaseImages(images, original, tuple(warnings), done, self.patient.is_synthetic, source, identity)
 
 
 def _record(prepared: Prepared, reference: str, how: HowPrepared) -> dict[str, Any]:

@@ -612,6 +612,25 @@ def test_a_missing_background_costs_the_picture_and_not_the_patient(folders):
     assert "<svg" in (folders / "out" / "report.html").read_text()
 
 
+def test_pictures_are_drawn_of_the_patients_named_alone(folders, capsys):
+    for seed in range(3):
+        save((1000 * patient(seed)[1]).astype(np.int16), folders / "images" / f"P{seed}_0000.nii.gz")
+    folders_of = ["evaluate", "-gt", folders / "test_gt", "-p", folders / "test_p"]
+
+    def shown(out: str, *options: object) -> int:
+        return main([str(word) for word in (*folders_of, "-o", folders / out, *options)])
+
+    images = ("-i", folders / "images")
+    assert shown("all", *images) == shown("one", *images, "--show", "P1") == 0
+    anchors = [(folders / out / "report.html").read_text().count('class="patient" id=') for out in ("all", "one")]
+    assert anchors == [3, 1]
+    assert (folders / "all" / "cases.csv").read_bytes() == (folders / "one" / "cases.csv").read_bytes()
+    assert shown("other", *images, "--show", "P1", "P7") == 2
+    assert "--show names P7: there is no such patient" in capsys.readouterr().err
+    assert shown("other", "--show", "P1") == 2
+    assert "--show is given without -i" in capsys.readouterr().err
+
+
 def test_validation_patients_without_a_lesion_have_failed(folders):
     for seed in (3, 4):
         (folders / "val_p" / f"P{seed}.json").write_text(json.dumps({"pattern": "ab"[seed - 3]}))

@@ -5,7 +5,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images.nifti import require_sound_header
+from dataset_conversion.files.images import nifti
 from dataset_conversion.files.images.text_headers import TEXT_HEADERS, read_header
 
 FARTHEST_MM = 1e6
@@ -22,7 +22,7 @@ def require_usable_name(path: Path) -> None:
         raise Fault("its name is not written in UTF-8", file=path, remedy=remedy) from error
 
 
-def require_place(image: sitk.Image, path: Path) -> None:
+def require_place(image: sitk.Image | sitk.ImageFileReader, path: Path) -> None:
     """Raises Fault where voxels are wider or narrower, or lie farther away, than anything is that has been imaged."""
     outlying = [width for width in image.GetSpacing() if not 1 / FARTHEST_MM <= width <= FARTHEST_MM]
     if outlying or not all(abs(x) <= FARTHEST_MM for x in image.GetOrigin()):
@@ -36,7 +36,7 @@ def stored_geometry(path: Path) -> sitk.ImageFileReader:
     if path.name.lower().endswith(TEXT_HEADERS):
         read_header(path)
     if path.name.lower().endswith((".nii", ".nii.gz")):
-        require_sound_header(path)
+        nifti.require_sound_header(path)
     header = sitk.ImageFileReader()
     header.SetFileName(str(path))
     try:
@@ -44,4 +44,14 @@ def stored_geometry(path: Path) -> sitk.ImageFileReader:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise Fault(f"this is no readable image ({reason})", file=path, remedy="Copy it again.") from error
+    return header
+
+
+def usable_geometry(path: Path) -> sitk.ImageFileReader:
+    """``stored_geometry`` of an image in a place that can be, in a file as long as it says, as far as that is known
+    before it is read. Raises Fault elsewhere, though ``read_image`` may find nothing wrong with the length."""
+    header = stored_geometry(path)
+    require_place(header, path)
+    if path.name.lower().endswith((".nii", ".nii.gz")) and not nifti.seems_whole(path):
+        raise Fault("its length is not that which its header declares", file=path, remedy="Copy it again.")
     return header

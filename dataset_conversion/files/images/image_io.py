@@ -1,7 +1,6 @@
 """Reads images with checks for damaged files and NaN, and writes compressed images."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.images.endings import PICTURE_ENDINGS
 from dataset_conversion.files.images.headers import require_place, require_usable_name, stored_geometry
-from dataset_conversion.files.images.nifti import read_nifti
+from dataset_conversion.files.images.nifti import bytes_in, read_nifti
 from dataset_conversion.files.images.nifti_axes import LARGEST_SKEW, REMEDY, skew
 from dataset_conversion.files.images.size_limit import require_not_too_large
 from dataset_conversion.files.images.text_headers import TEXT_HEADERS, read_header
@@ -147,20 +146,9 @@ def write_image(image: sitk.Image, path: Path) -> None:
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
         raise OSError(f"{path} cannot be written ({str(error).strip().splitlines()[-1]})") from error
-    if path.name.endswith((".nii", ".nii.gz")) and _bytes_in(path) != _nifti_bytes(image) % 2**32:
+    # SimpleITK does not notice where NIfTI cannot be written to its end
+    if path.name.endswith((".nii", ".nii.gz")) and bytes_in(path) != _nifti_bytes(image) % 2**32:
         raise OSError(f"{path} cannot be written: it is not whole, as where the disk is full")
-
-
-def _bytes_in(path: Path) -> int:
-    """How many it holds, modulo 2^32, without reading them: gzip says so at its end.
-
-    SimpleITK does not notice where NIfTI cannot be written to its end.
-    """
-    if not path.name.endswith(".gz"):
-        return path.stat().st_size % 2**32
-    with path.open("rb") as stream:
-        stream.seek(-min(4, path.stat().st_size), os.SEEK_END)
-        return int.from_bytes(stream.read(), "little")
 
 
 def _nifti_bytes(image: sitk.Image) -> int:

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -61,6 +62,27 @@ def require_sound_header(path: Path) -> None:
         image = _parse(stream, path)
         _require_volume(image.header, path)
         require_sound_axes(image.header, path)
+
+
+def seems_whole(path: Path) -> bool:
+    """Whether it is as long as its header declares, without unpacking it: gzip says at its end how long it was.
+
+    A file that is cut off is not; nor is one of several compressed streams, which may be whole all the same.
+    """
+    with _faults_of(path), _opened(path, None) as stream:
+        image = _parse(stream, path)
+    begin = image.dataobj.offset  # type: ignore[attr-defined]  # of a file it is an ArrayProxy
+    declared = int(begin) + _declared_bytes(image)
+    return bytes_in(path) == declared % 2**32 if path.suffix.lower() == ".gz" else path.stat().st_size >= declared
+
+
+def bytes_in(path: Path) -> int:
+    """How many it holds, modulo 2^32, without reading them: gzip says so at its end."""
+    if path.suffix.lower() != ".gz":
+        return path.stat().st_size % 2**32
+    with path.open("rb") as stream:
+        stream.seek(-min(4, path.stat().st_size), os.SEEK_END)
+        return int.from_bytes(stream.read(), "little")
 
 
 def _read(path: Path, content: bytes | None, *, sound_axes: bool) -> tuple[sitk.Image, nibabel.Nifti1Header]:
@@ -155,11 +177,15 @@ def _many(shape: tuple[int, ...]) -> str:
 
 def _require_promised(image: nibabel.Nifti1Image, path: Path, n_bytes: int) -> None:
     """Raises Fault where the file cannot hold what its header declares, before memory is taken for it."""
-    declared = int(np.prod(image.shape, dtype=object)) * image.header.get_data_dtype().itemsize
+    declared = _declared_bytes(image)
     if declared > n_bytes * (MOST_INFLATED if path.suffix.lower() == ".gz" else 1):
         promise = f"its header declares {n_of(declared, 'byte')} of voxels"
         problem = f"the file is truncated: {promise}, and it has {n_bytes} in all"
         raise Fault(problem, file=path, remedy=_AGAIN)
+
+
+def _declared_bytes(image: nibabel.Nifti1Image) -> int:
+    return int(np.prod(image.shape, dtype=object)) * image.header.get_data_dtype().itemsize
 
 
 def stored_type(path: Path) -> str:

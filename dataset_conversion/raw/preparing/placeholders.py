@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
+from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.grids import on_grid_of
 from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.raw.preparing.contrast import require_contrast
@@ -16,6 +18,18 @@ from dataset_conversion.raw.preparing.contrast import require_contrast
 log = logging.getLogger(__name__)
 
 Channel = TypeVar("Channel")
+
+
+@dataclass(frozen=True)
+class UsableImages(Generic[Channel]):
+    """The images of a case that say something. constant: the value of each of the others, which have but one.
+
+    sha256: of the files of all.
+    """
+
+    by_channel: dict[Channel, sitk.Image]
+    constant: dict[Channel, float]
+    sha256: dict[Channel, str]
 
 
 def placeholder(reference: sitk.Image) -> sitk.Image:
@@ -27,15 +41,22 @@ def placeholder(reference: sitk.Image) -> sitk.Image:
 
 def usable_images(
     files: Mapping[Channel, Path], *, nan: Literal["refuse", "zero"] = "refuse", trust_geometry: bool = False
-) -> dict[Channel, sitk.Image]:
-    """Reads the images of one case and leaves out those that say nothing: one value everywhere is as good as absent.
+) -> UsableImages[Channel]:
+    """Reads the images of one case, each once, and leaves out those with one value everywhere: as good as absent.
 
     nan: as ``read_image`` has it. trust_geometry: images of one size get the geometry of the first of those left.
     Raises Fault where none is left, one cannot be read or has too little contrast, or two of those left lie on
     different grids.
     """
-    images = {channel: read_image(file, nan=nan) for channel, file in files.items()}
-    return usable_among(images, files, trust_geometry=trust_geometry)
+    images: dict[Channel, sitk.Image] = {}
+    sha256: dict[Channel, str] = {}
+    for channel, file in files.items():
+        content = file.read_bytes()
+        images[channel], sha256[channel] = read_image(file, nan=nan, content=content), sha256_of(content)
+    usable = usable_among(images, files, trust_geometry=trust_geometry)
+    others = {channel: constant_value(image) for channel, image in images.items() if channel not in usable}
+    constant = {channel: value for channel, value in others.items() if value is not None}
+    return UsableImages(usable, constant, sha256)
 
 
 def usable_among(

@@ -121,3 +121,18 @@ def test_of_very_many_steps_the_lower_ones_are_summed(monkeypatch):
     probability[0, 0, ::2] = [0.3, 0.1, 0.2, 0.4, 0.5, 0.6, 0.8, 0.7]
     steps = froc_steps(find_objects(probability > 1), probability, lowest=0.01)
     assert (steps.thresholds.tolist(), steps.changes.tolist()) == ([0.1, 0.4, 0.7, 0.8], [3, 3, 1, 1])
+
+
+values_of_a_patient = st.lists(st.sampled_from([0.1, 0.25, 0.5, 0.75]), max_size=4)
+
+
+@given(st.lists(st.tuples(values_of_a_patient, values_of_a_patient), min_size=1, max_size=4))
+def test_all_patients_together_are_the_sum_of_each(patients):
+    each = [
+        FrocSteps(0.1, np.sort(maxima), np.sort(steps), np.where(np.arange(len(steps)) % 3, 1, -1))
+        for maxima, steps in patients
+    ]
+    thresholds, cohort = np.array([0.05, 0.1, 0.25, 0.3, 0.5, 0.75, 0.9]), module.together(each)
+    assert cohort.n_lesions == sum(patient.n_lesions for patient in each)
+    assert (cohort.n_found(thresholds) == sum(patient.n_found(thresholds) for patient in each)).all()
+    assert (cohort.false_positives(thresholds) == sum(patient.false_positives(thresholds) for patient in each)).all()

@@ -13,7 +13,7 @@ from predict_folders import predict
 
 from evaluation.report import viewer
 from nnunet_seqdropout.cli.command import main
-from nnunet_seqdropout.prediction.folder import Preflight, bytes_needed
+from nnunet_seqdropout.prediction.folder import Preflight, bytes_needed, cases_there
 from nnunet_seqdropout.prediction.model import Model, Segmentation
 from nnunet_seqdropout.prediction.outputs import Choices
 from nnunet_seqdropout.prediction.page import Page as WrittenPage
@@ -189,10 +189,10 @@ def test_the_page_of_a_dicom_study_names_nobody(make_model, tmp_path, key):
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_page_that_is_not_there_yet_takes_room(tmp_path, resume):
     (tmp_path / "P.nii.gz").touch()
-    found = Preflight({}, {"P": 100})
+    found = Preflight({}, {}, {"P": 100})
     without, with_page = (
-        bytes_needed(tmp_path, found, Choices(resume=resume, extras=extras), ".nii.gz")
-        for extras in ((), (WrittenPage(),))
+        bytes_needed(found, choices, cases_there(tmp_path, ["P"], choices, ".nii.gz"))
+        for choices in (Choices(resume=resume, extras=extras) for extras in ((), (WrittenPage(),)))
     )
     assert without == (0 if resume else 2**20 + 100)
     assert with_page == 2**20 + 2**22 + 100
