@@ -163,6 +163,10 @@ def predict_folder(
     outcomes = {case: outcomes[case] for case in cases}
     settings = {"model": str(model.folder), "target": str(choices.target), "threshold_source": choices.threshold_source}
     write_summary(target, command="predict", settings=settings, outcomes=outcomes, name=summary)
+    if summary == "summary.json":
+        # what parts of the prediction said is no longer true of the whole
+        for of_part in target.glob("summary_part_*.json"):
+            of_part.unlink()
     write_json(target / "dataset.json", model.predictor.dataset_json)
     return outcomes
 

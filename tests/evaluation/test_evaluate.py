@@ -441,16 +441,17 @@ def test_more_workers_change_nothing(folders):
         assert (folders / "out" / f"{table}.csv").read_bytes() == (folders / "two" / f"{table}.csv").read_bytes()
 
 
-def test_a_dask_cluster_can_do_the_work(folders):
+def test_two_workers_of_a_dask_cluster_evaluate_the_patients(folders):
     distributed = pytest.importorskip("distributed")
     alone, _ = evaluate_folders(Folders(folders / "test_gt", folders / "test_p"), name="m")
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster),
         parallel_config(backend="dask"),
     ):
         together, _ = evaluate_folders(Folders(folders / "test_gt", folders / "test_p"), name="m", n_workers=None)
     pd.testing.assert_frame_equal(alone.cases, together.cases)
+    pd.testing.assert_frame_equal(alone.froc, together.froc)
 
 
 def compare(folders, *options):

@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from example_moved import write_moved_patient
+from joblib import parallel_config
 
+from dataset_conversion.raw.convert import convert as convert_patients
+from dataset_conversion.raw.convert import dataset_of
+from dataset_conversion.raw.layout import SHIPPED, read_layout
+from dataset_conversion.raw.preparing.prepared import Preparation
+from dataset_conversion.raw.sources.patients import find_patients
 from nnunet_seqdropout.cli.command import main
 
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
@@ -174,6 +180,23 @@ def test_two_workers_write_the_same_as_one(tmp_path, monkeypatch):
         assert convert(tmp_path / "in", "--register", "never", "-np", workers) == 0
         written.append(contents(tmp_path / f"raw{workers}"))
     assert written[0] == written[1]
+
+
+def test_two_workers_of_a_dask_cluster_convert_the_patients(tmp_path, raw):
+    distributed = pytest.importorskip("distributed")
+    for number in range(3):
+        patient(tmp_path / "in" / f"P{number}", seed=number)
+    assert convert(tmp_path / "in", "--register", "never") == 0
+    layout, preparation = read_layout(SHIPPED / "hospital_a.yaml"), Preparation("never", label_mapping={})
+    patients = find_patients(tmp_path / "in", layout)
+    dataset = dataset_of(layout, tmp_path / "in", tmp_path / "dask" / raw.name, patients)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        convert_patients(dataset, patients, preparation, n_workers=None)
+    assert contents(dataset.folder) == contents(raw)
 
 
 def test_nan_is_refused_unless_it_shall_be_zero(tmp_path, raw):

@@ -510,3 +510,19 @@ def test_parts_keep_their_summaries_apart(make_model, images, tmp_path):
         assert predict(images, tmp_path / "out", model, "-num_parts", 2, "-part_id", part) == 0
     said = [json.loads((tmp_path / "out" / f"summary_part_{part}.json").read_text())["cases"] for part in range(2)]
     assert [list(cases) for cases in said] == [["P"], ["Q"]]
+
+
+def test_parts_are_made_one_by_a_run_without_parts_that_goes_on(make_model, images, tmp_path):
+    """The second part was killed before R."""
+    model, out = make_model("TinySeqDropout"), tmp_path / "out"
+    for part, case in enumerate("QR"):
+        join(images, case, part)
+        assert predict(images, out, model, "-num_parts", 2, "-part_id", 0 if case == "R" else 1) == 0
+    (out / "R.json").unlink()
+    assert predict(images, out, model, "--continue_prediction") == 0
+    assert {case: outcome["status"] for case, outcome in outcomes(out).items()} == {
+        "P": "skipped",
+        "Q": "skipped",
+        "R": "ok",
+    }
+    assert sorted(file.name for file in out.glob("summary*")) == ["summary.json"]
