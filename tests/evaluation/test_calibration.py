@@ -196,6 +196,13 @@ def test_intervals_of_all_ways_end_at_the_range_of_the_metric(folders):
         assert way["metrics"]["auc"]["ci_high"] <= 1
 
 
+def test_the_budget_is_kept_from_the_threshold_on_counted_by_hand(tmp_path):
+    """Two false objects at .3 that a bridge of .1 joins: one up to .1, two up to .3, none from .31 on."""
+    folders = write(tmp_path, P=([0, 0, 0, 0, 1], [0.3, 0.1, 0.3, 0.0, 0.9]))
+    lowest = {budget: calibrate(folders, fp_budget=budget)[0]["fp_budget"].by_pattern[""] for budget in (0, 1, 2)}
+    assert {budget: threshold.value for budget, threshold in lowest.items()} == {0: 0.31, 1: 0.31, 2: 0.01}
+
+
 def test_a_pattern_without_lesions_has_the_budget_alone_and_is_evaluated(tmp_path):
     """Nobody to calibrate the Dice on, and nothing predicted: no Dice, which JSON has no NaN for."""
     write(tmp_path, P=([0, 0, 0], [0.0, 0.0, 0.0]), Q=([1, 0, 0], [0.9, 0.1, 0.0]))

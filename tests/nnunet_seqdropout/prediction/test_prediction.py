@@ -100,6 +100,7 @@ def test_channels_with_names_for_one_sequence_stay_apart(make_model, case, tmp_p
     ("names", "drop", "left"),
     [
         (("bravo", "mprage", "flair"), "mprage", "bravo+flair"),
+        (("bravo", "mprage", "flair"), "bravo", "mprage+flair"),
         (("bravo", "mprage", "flair"), "1", "bravo+flair"),
         (("zscore", "zscore", "zscore"), "2", "zscore_0+zscore_1"),
     ],
