@@ -10,20 +10,18 @@ of the image may differ (nnU-Net accumulates in float16).
 """
 
 import argparse
-import shlex
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
 from benchmarks.steps import use_folders
+from benchmarks.turns import HEAD, Row, in_turns, run
 from dataset_conversion.files.images.image_io import read_image, write_image
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.preparing.placeholders import placeholder
@@ -52,25 +50,19 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=1, help="how often both run (1)")
     arguments = parser.parse_args()
     use_folders(arguments.work / "nnunet")
-    description = description_of_model(arguments.model)
-    names, ending = description.channel_names, description.file_ending
-    patterns = arguments.patterns or [str(Pattern.of(present, names)) for present in subsets([True] * len(names))]
-    for shown in patterns:
-        fill(arguments.images, arguments.work / "filled" / shown, Pattern.parse(shown).names, names, ending)
-    model = ["-m", arguments.model, "-f", arguments.f, "-device", arguments.device]
-    model += ["--disable_tta"] * arguments.disable_tta
-    ours = ["seqdropout", "subsets", "-i", arguments.images, "-gt", arguments.labels, "-o", arguments.work / "ours"]
-    ours += ["--argmax", "--label", arguments.label, "--patterns", *patterns, *model]
-    times: dict[str, list[float]] = {"ours": [], "stock": []}
-    for _ in range(arguments.turns):
-        times["ours"].append(seconds(ours))
-        times["stock"].append(0)
-        for shown in patterns:
-            source, target = arguments.work / "filled" / shown, arguments.work / "stock" / shown
-            shutil.rmtree(target, ignore_errors=True)
-            times["stock"][-1] += seconds(["nnUNetv2_predict_from_modelfolder", "-i", source, "-o", target, *model])
-    one, many = median(times["ours"]), median(times["stock"])
-    print(f"\nseqdropout subsets {one:.1f} s; {len(patterns)} stock predict commands {many:.1f} s: {one / many:.2f}.")
+    options = ["-f", arguments.f, "-device", arguments.device, *["--disable_tta"] * arguments.disable_tta]
+    ours, stock, n_patterns = compared(
+        arguments.model,
+        arguments.images,
+        arguments.labels,
+        arguments.work,
+        options=options,
+        label=arguments.label,
+        patterns=arguments.patterns,
+        turns=arguments.turns,
+    )
+    print(HEAD)
+    print(Row.of("`subsets`", ours, f"{n_patterns} times `nnUNetv2_predict`", stock))
     cases = pd.read_csv(arguments.work / "ours" / "cases.csv").set_index(["case", "pattern"])
     if not cases["volume_predicted_mm3"].any():
         sys.exit("Nothing was predicted: train the model for longer, there is nothing to compare.")
@@ -78,6 +70,37 @@ def main() -> None:
     print(f"{len(cases)} predictions; largest differences: " + ", ".join(f"{k} {v:.2g}" for k, v in largest.items()))
     if largest["share of voxels"] > LARGEST_DIFFERENCE:
         sys.exit(f"More than {LARGEST_DIFFERENCE:g} of the voxels differ.")
+
+
+def compared(
+    model: Path,
+    images: Path,
+    labels: Path,
+    work: Path,
+    *,
+    options: Sequence[str],
+    label: int = 1,
+    patterns: Sequence[str] | None = None,
+    turns: int = 1,
+) -> tuple[list[float], list[float], int]:
+    """Seconds in each turn of the one command, and of the stock commands together, and how many these are."""
+    description = description_of_model(model)
+    names, ending = description.channel_names, description.file_ending
+    patterns = patterns or [str(Pattern.of(present, names)) for present in subsets([True] * len(names))]
+    for shown in patterns:
+        fill(images, work / "filled" / shown, Pattern.parse(shown).names, names, ending)
+    ours = ["seqdropout", "subsets", "-i", images, "-gt", labels, "-o", work / "ours", "-m", model, *options]
+    ours += ["--argmax", "--label", label, "--patterns", *patterns]
+
+    def stock() -> None:
+        for shown in patterns:
+            target = work / "stock" / shown
+            shutil.rmtree(target, ignore_errors=True)
+            source = work / "filled" / shown
+            run(["nnUNetv2_predict_from_modelfolder", "-i", source, "-o", target, "-m", model, *options])
+
+    seconds = in_turns({"ours": partial(run, ours), "stock": stock}, turns, warm_up=False)
+    return seconds["ours"], seconds["stock"], len(patterns)
 
 
 def fill(source: Path, target: Path, kept: Sequence[str], names: Sequence[str], ending: str) -> None:
@@ -93,16 +116,6 @@ def fill(source: Path, target: Path, kept: Sequence[str], names: Sequence[str], 
                 shutil.copyfile(files.by_channel[channel], filled)
             else:
                 write_image(zeros, filled)
-
-
-def seconds(command: Sequence[object]) -> float:
-    words = [str(word) for word in command]
-    print(f"$ {shlex.join(words)}", file=sys.stderr, flush=True)
-    started = time.perf_counter()
-    done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{done.stderr}\nThis command failed: {shlex.join(words)}")
-    return time.perf_counter() - started
 
 
 def differences(ours: pd.DataFrame, stock: Path, labels: Path, label: int) -> dict[str, float]:
