@@ -9,6 +9,7 @@ Patterns of a sequence stand in order of preference.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -109,6 +110,12 @@ class WrittenLayout:
 
 def shipped_layouts() -> list[str]:
     return sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+
+
+def named_layout(name: str | PathLike[str]) -> Layout:
+    """A shipped layout by its name, or the user's by the name of its file. Raises Fault as ``read_layout`` does."""
+    shipped = SHIPPED / f"{name}.yaml"
+    return read_layout(shipped if shipped.is_file() else Path(name))
 
 
 def read_layout(file: Path) -> Layout:

@@ -38,7 +38,7 @@ def prediction_page(prediction: Prediction) -> str:
     """The text of the page. It names the case as the record does, the model by its folder's name, and no other path."""
     record, lesions = prediction.record, prediction.lesions
     model = Path(record["model"])
-    rows = [_row(row, prediction.slices) for row in _largest_first(lesions)]
+    rows = [_row(row, prediction.slices) for row in largest_first(lesions)]
     values = {
         "p": prediction,
         "record": record,
@@ -57,7 +57,8 @@ def prediction_page(prediction: Prediction) -> str:
     return page_templates().get_template("prediction.html.jinja").render(**values)
 
 
-def _largest_first(lesions: pd.DataFrame) -> list[dict[str, Any]]:
+def largest_first(lesions: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of ``<case>_lesions.csv`` in the order of the pages."""
     return lesions.sort_values("volume_mm3", ascending=False, kind="stable").to_dict("records")
 
 

@@ -21,6 +21,7 @@ from dataset_conversion.files.images.nifti import nifti_bytes
 from dataset_conversion.files.pictures import grey_levels, grey_window
 from evaluation.metrics.lesion.lesions import Objects
 from evaluation.report.evaluation import page_templates
+from evaluation.report.prediction import largest_first
 
 CUT_PERCENT, MOST_SAMPLES = 0.2, 10**6
 """Of the voxels that are not 0, shown white; how many are looked at to find the window."""
@@ -50,8 +51,7 @@ def viewer_page(viewed: Viewed) -> str:
     grid = viewed.background
     voxels = sitk.GetArrayViewFromImage(grid)
     grey = grey_levels(voxels, grey_window(voxels, cut_percent=CUT_PERCENT, most_samples=MOST_SAMPLES))
-    numbers = np.zeros(voxels.shape, np.uint8 if viewed.objects.count < 256 else np.uint16)
-    numbers[tuple(viewed.objects.positions.T)] = viewed.objects.number
+    numbers = viewed.objects.numbered(np.uint8 if viewed.objects.count < 256 else np.uint16)
     percent = np.round(100 * np.asarray(viewed.probability, np.float32)).astype(np.uint8)
     values = {
         "v": viewed,
@@ -81,5 +81,4 @@ def _base64(voxels: NDArray[np.integer], grid: sitk.Image) -> str:
 
 def _rows(lesions: pd.DataFrame) -> Sequence[Mapping[str, Any]]:
     """The objects, the largest first, with their places in NIfTI's coordinates, to the right, the front and up."""
-    largest_first = lesions.sort_values("volume_mm3", ascending=False, kind="stable")
-    return [{**row, "place": [-row["x_mm"], -row["y_mm"], row["z_mm"]]} for row in largest_first.to_dict("records")]
+    return [{**row, "place": [-row["x_mm"], -row["y_mm"], row["z_mm"]]} for row in largest_first(lesions)]

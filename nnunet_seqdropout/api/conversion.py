@@ -10,7 +10,7 @@ from dataset_conversion.files.locks import only_writer
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.raw.convert import convert as write_dataset
 from dataset_conversion.raw.convert import dataset_of, require_a_lesion
-from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
+from dataset_conversion.raw.layout import named_layout
 from dataset_conversion.raw.preparing.prepared import Preparation
 from dataset_conversion.raw.sources.patients import find_patients, require_fitting
 from nnunet_seqdropout.api.targets import PathLike
@@ -35,7 +35,7 @@ def convert(
     target = Path(folder)
     if not re.fullmatch(r"Dataset\d{3}_.+", target.name):
         raise Fault(f"{target.name} is no name of a data set of nnU-Net", remedy="Name the folder DatasetXXX_NAME.")
-    how = read_layout(SHIPPED / f"{layout}.yaml" if layout in shipped_layouts() else Path(layout))
+    how = named_layout(layout)
     patients = find_patients(Path(source), how, val=list(val), test=list(test))
     require_fitting(how, patients)
     dataset = dataset_of(how, Path(source), target, patients, sequences=sequences)

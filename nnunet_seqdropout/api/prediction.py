@@ -9,14 +9,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images.grids import with_geometry_of
 from dataset_conversion.files.images.in_memory import ImageOrPath, as_image
-from dataset_conversion.files.images.storage_order import stored_like
 from dataset_conversion.files.texts.dataset_json import described
 from dataset_conversion.raw.preparing.placeholders import usable_among
 from dataset_conversion.sequences import Pattern, require_channel
 from nnunet_seqdropout.api.targets import Label, PathLike, target_of
 from nnunet_seqdropout.prediction import Model, Segmentation, load_model
+from nnunet_seqdropout.prediction.case import CaseImages
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +34,14 @@ class Prediction:
     warnings: tuple[str, ...]
     _model: Model
     _segmentation: Segmentation
-    _grid: sitk.Image
+    _images: CaseImages
 
     def probability(self, label: Label = 1) -> sitk.Image:
         """The probability of a label or region. Raises Fault where the model has no such one."""
         description = described(self._model.predictor.dataset_json)
         target = target_of(label, description)
         description.require_predicted(target.labels)
-        voxels = self._model.probability(self._segmentation, target.labels).astype(np.float32)
-        return _as_stored(voxels, self._grid, self.labels)
+        return self._images.as_result(self._model.probability(self._segmentation, target.labels).astype(np.float32))
 
 
 def predict(model: Model | PathLike, images: Mapping[str, ImageOrPath]) -> Prediction:
@@ -59,24 +57,17 @@ def predict(model: Model | PathLike, images: Mapping[str, ImageOrPath]) -> Predi
         raise Fault("two images are of one sequence", remedy=f"The channels are: {', '.join(loaded.channel_names)}.")
     names = {channel: Path(loaded.channel_names[channel]) for channel in read}
     usable = usable_among(read, names)
+    used = CaseImages(usable, results_like=read[next(iter(usable))])
     case = loaded.preprocess(usable)
     for warning in (warnings := loaded.warnings(case.present)):
         log.warning("%s", warning)
     segmentation = loaded.segmentation(loaded.logits(case), case)
-    grid, first = next(iter(usable.values())), read[next(iter(usable))]
     return Prediction(
-        labels=_as_stored(segmentation.labels, grid, first),
+        labels=used.as_result(segmentation.labels),
         present=Pattern.of(case.present, loaded.channel_names).names,
         factor=loaded.factor(case.present),
         warnings=tuple(warnings),
         _model=loaded,
         _segmentation=segmentation,
-        _grid=grid,
+        _images=used,
     )
-
-
-def _as_stored(voxels: np.ndarray, grid: sitk.Image, like: sitk.Image) -> sitk.Image:
-    """Voxels (Z, Y, X) on the grid -> an image whose axes are in the order of another of the same place."""
-    image = sitk.GetImageFromArray(voxels)
-    image.CopyInformation(grid)
-    return with_geometry_of(like, stored_like(like, image))

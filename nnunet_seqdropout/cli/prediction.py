@@ -22,13 +22,13 @@ from nnunet_seqdropout.cli.model_arguments import (
     thresholds_of,
 )
 from nnunet_seqdropout.cli.outputs import output_folder
-from nnunet_seqdropout.cli.unprepared import add_inputs, add_preparation, named_layout, unprepared
+from nnunet_seqdropout.cli.unprepared import add_inputs, add_preparation, unprepared
 from nnunet_seqdropout.models.folders import description_of_model
 
 if TYPE_CHECKING:
     from dataset_conversion.files.texts.dataset_json import Description
+    from nnunet_seqdropout.prediction.case import CaseInput
     from nnunet_seqdropout.prediction.extras import Extra
-    from nnunet_seqdropout.prediction.inputs import CaseInput
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -229,6 +229,7 @@ def _cases(arguments: argparse.Namespace, model: Path, description: "Description
 
 def _prepared(arguments: argparse.Namespace, description: "Description") -> "dict[str, CaseInput]":
     """Images that lie on one grid already."""
+    from dataset_conversion.raw.layout import named_layout
     from nnunet_seqdropout.prediction import inputs
 
     names = description.channel_names

@@ -13,9 +13,8 @@ from nnunet_seqdropout.cli.dicom_results import wants_dicom_results
 
 if TYPE_CHECKING:
     from dataset_conversion.dicom.results.source import Source
-    from dataset_conversion.raw.layout import Layout
     from dataset_conversion.raw.sources.patient import Patient
-    from nnunet_seqdropout.prediction.inputs import CaseInput
+    from nnunet_seqdropout.prediction.case import CaseInput
 
 
 def add_inputs(what: "argparse._MutuallyExclusiveGroup") -> None:
@@ -60,6 +59,7 @@ def unprepared(
 
 
 def _of_patients(arguments: argparse.Namespace, model: Path, channel_names: tuple[str, ...]) -> "dict[str, CaseInput]":
+    from dataset_conversion.raw.layout import named_layout
     from dataset_conversion.raw.sources.patients import find_patients, require_fitting
 
     if arguments.layout is None:
@@ -126,11 +126,3 @@ def _cases(
         case: UnpreparedPatient(case, patient, how, channel_names, sources.get(case, {}))
         for case, patient in patients.items()
     }
-
-
-def named_layout(name: str) -> "Layout":
-    """A shipped layout by its name, or the user's by the name of its file."""
-    from dataset_conversion.raw.layout import SHIPPED, read_layout
-
-    shipped = SHIPPED / f"{name}.yaml"
-    return read_layout(shipped if shipped.is_file() else Path(name))

@@ -63,13 +63,10 @@ def _write(
 
 def _lesions(result: CaseResult) -> tuple[sitk.Image, list[Segment]]:
     """The objects by their numbers in ``<case>_lesions.csv``."""
-    objects = result.objects
-    numbers = np.zeros(objects.shape, np.int32)
-    numbers.flat[objects.voxels] = objects.number
-    image = sitk.GetImageFromArray(numbers)
+    image = sitk.GetImageFromArray(result.objects.numbered(np.int32))
     image.CopyInformation(result.labels)
-    of_target = described(result.model.predictor.dataset_json).name_of(result.target.labels)
-    return image, [Segment(f"{of_target} {number}", (number,)) for number in range(1, objects.count + 1)]
+    numbers = range(1, result.objects.count + 1)
+    return image, [Segment(f"{result.target_name} {number}", (number,)) for number in numbers]
 
 
 def _classes(result: CaseResult) -> tuple[sitk.Image, list[Segment]]:

@@ -10,9 +10,10 @@ import pandas as pd
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from dataset_conversion.files.texts.dataset_json import described
 from evaluation.inputs.target import Target
 from evaluation.metrics.lesion.lesions import Objects
-from nnunet_seqdropout.prediction.inputs import CaseImages
+from nnunet_seqdropout.prediction.case import CaseImages
 from nnunet_seqdropout.prediction.model import Model
 
 OF_EXTRAS = (".html", "_viewer.html", "_seg.dcm", "_rtstruct.dcm")
@@ -36,6 +37,10 @@ class CaseResult:
     objects: Objects
     lesions: pd.DataFrame
     record: Mapping[str, Any]
+
+    @property
+    def target_name(self) -> str:
+        return described(self.model.predictor.dataset_json).name_of(self.target.labels)
 
 
 class Extra(Protocol):

@@ -17,7 +17,7 @@ from dataset_conversion.outcomes import Outcome, attempt, is_quiet, map_cases, w
 from dataset_conversion.plurals import n_of
 from dataset_conversion.sequences import Pattern
 from evaluation.inputs.thresholds import Thresholds
-from nnunet_seqdropout.prediction.inputs import CaseInput, CaseRead
+from nnunet_seqdropout.prediction.case import CaseInput, CaseRead
 from nnunet_seqdropout.prediction.model import Model
 from nnunet_seqdropout.prediction.outputs import Choices, Ready, Writer
 

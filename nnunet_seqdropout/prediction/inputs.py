@@ -3,19 +3,16 @@
 import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
-from dataset_conversion.dicom.results.source import Source
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import sha256_of
-from dataset_conversion.files.images.grids import OtherGrid, on_same_grid, with_geometry_of
-from dataset_conversion.files.images.headers import stored_geometry, usable_geometry
-from dataset_conversion.files.images.storage_order import stored_like
+from dataset_conversion.files.images.grids import OtherGrid, on_same_grid
+from dataset_conversion.files.images.headers import usable_geometry
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.preparing.placeholders import treated_as_absent, usable_images
@@ -23,61 +20,9 @@ from dataset_conversion.raw.sources.patient import Patient
 from dataset_conversion.raw.sources.patients import find_patients
 from dataset_conversion.raw.sources.synthetic import lies_with_synthetic
 from dataset_conversion.sequences import channels_of, require_channel
+from nnunet_seqdropout.prediction.case import CaseImages, CaseInput, Preview
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CaseImages:
-    """The images of a case that say something, by channel, all on one grid.
-
-    results_like: results are stored as this image is. warnings: what was said of the images. preparation: what was done
-    to them before, for the record; nothing where they were taken as they are. synthetic: whether the patient is known
-    to be made up. source: the DICOM series that results lie on, where DICOM results are to refer to it. identity: as
-    that of the case.
-    """
-
-    by_channel: Mapping[int, sitk.Image]
-    results_like: sitk.Image
-    warnings: tuple[str, ...] = ()
-    preparation: Mapping[str, Any] = field(default_factory=dict)
-    synthetic: bool = False
-    source: Source | None = None
-    identity: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_result(self, voxels: NDArray) -> sitk.Image:
-        """Voxels (Z, Y, X) on the grid of the images -> the image of a result."""
-        result = sitk.GetImageFromArray(voxels)
-        result.CopyInformation(next(iter(self.by_channel.values())))
-        return with_geometry_of(self.results_like, stored_like(self.results_like, result))
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What is known of a case before it is read: the channels that have a file, and the voxels of the results."""
-
-    channels: Collection[int]
-    n_voxels: int
-
-
-class CaseInput(Protocol):
-    """A case that can be predicted."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What to know of it before it is read."""
-
-    def preview(self) -> Preview:
-        """By names and headers, before a model is loaded. Raises Fault where the case cannot be used."""
-
-    def read(self) -> CaseImages:
-        """Raises Fault where no image says something, one cannot be read, or they do not come to lie on one grid."""
-
-    def identity(self) -> dict[str, Any]:
-        """What tells its inputs from others in a record, without reading a voxel."""
-
-    def without(self, channels: Collection[int]) -> "CaseInput":
-        """The case, as if these channels had not been acquired."""
 
 
 @dataclass(frozen=True)
@@ -101,19 +46,22 @@ class CaseFiles:
         A constant image may lie on another grid, and a file may have another length.
         """
         self._require_files()
-        if self._headers_fit():
-            return Preview(self.files.keys(), math.prod(stored_geometry(next(iter(self.files.values()))).GetSize()))
+        if (header := self._common_header()) is not None:
+            return Preview(self.files.keys(), math.prod(header.GetSize()))
         images = self.read()
         return Preview(images.by_channel.keys(), images.results_like.GetNumberOfPixels())
 
-    def _headers_fit(self) -> bool:
+    def _common_header(self) -> sitk.ImageFileReader | None:
+        """The first one, where all are usable and of one grid."""
         try:
             first, *others = [usable_geometry(file) for file in self.files.values()]
         except (Fault, OSError):
-            return False
+            return None
         if self.trust_geometry:
-            return all(other.GetSize() == first.GetSize() for other in others)
-        return all(on_same_grid(first, other) for other in others)
+            fit = all(other.GetSize() == first.GetSize() for other in others)
+        else:
+            fit = all(on_same_grid(first, other) for other in others)
+        return first if fit else None
 
     def _require_files(self) -> None:
         if self.faults:
@@ -147,30 +95,6 @@ class CaseFiles:
 
     def without(self, channels: Collection[int]) -> "CaseFiles":
         return replace(self, files={c: file for c, file in self.files.items() if c not in channels})
-
-
-@dataclass(frozen=True)
-class CaseRead:
-    """A case that was read before it was its turn: the images are handed over once, and no longer held then."""
-
-    case: CaseInput
-    held: list[CaseImages]
-
-    @property
-    def notes(self) -> Sequence[str]:
-        return self.case.notes
-
-    def preview(self) -> Preview:
-        return self.case.preview()
-
-    def read(self) -> CaseImages:
-        return self.held.pop() if self.held else self.case.read()
-
-    def identity(self) -> dict[str, Any]:
-        return self.case.identity()
-
-    def without(self, channels: Collection[int]) -> CaseInput:
-        return self.case.without(channels)
 
 
 def from_folder(folder: Path, *, channel_names: Sequence[str], file_ending: str) -> dict[str, CaseFiles]:

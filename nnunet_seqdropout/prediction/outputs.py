@@ -28,8 +28,8 @@ from evaluation.metrics.voxel.voxels import reaches
 from evaluation.patient import Grid
 from evaluation.tables.csv_files import write_csv
 from nnunet_seqdropout import __version__
+from nnunet_seqdropout.prediction.case import CaseImages, CaseInput
 from nnunet_seqdropout.prediction.extras import OF_EXTRAS, CaseResult, Extra
-from nnunet_seqdropout.prediction.inputs import CaseImages, CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 
 log = logging.getLogger(__name__)

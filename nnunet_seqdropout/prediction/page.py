@@ -6,7 +6,6 @@ from typing import Any
 
 import SimpleITK as sitk
 
-from dataset_conversion.files.texts.dataset_json import described
 from dataset_conversion.sequences import channels_of
 from nnunet_seqdropout.prediction.extras import CaseResult
 
@@ -31,7 +30,7 @@ class Page:
         text = prediction_page(
             Prediction(
                 result.record,
-                target=_target(result),
+                target=result.target_name,
                 channel_names=result.model.channel_names,
                 lesions=result.lesions,
                 slices=predicted_mosaic(background, result.objects, result.probability, sequence=sequence),
@@ -72,7 +71,7 @@ class Viewer:
                 result.case,
                 background,
                 sequence,
-                _target(result),
+                result.target_name,
                 result.objects,
                 result.probability,
                 result.lesions,
@@ -89,7 +88,3 @@ def _background(result: CaseResult) -> tuple[sitk.Image, str]:
     wanted = (*channels_of("t1_gd", names), *sorted(images.by_channel))
     channel = next(channel for channel in wanted if channel in images.by_channel)
     return images.as_result(sitk.GetArrayFromImage(images.by_channel[channel])), names[channel]
-
-
-def _target(result: CaseResult) -> str:
-    return described(result.model.predictor.dataset_json).name_of(result.target.labels)

@@ -1,5 +1,6 @@
 """Takes patients as their hospital has them, each series on its own grid, and prepares them as ``convert`` does."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -15,7 +16,7 @@ from dataset_conversion.raw.preparing.prepared import Preparation, Prepared
 from dataset_conversion.raw.sources.patient import Patient
 from dataset_conversion.raw.sources.pseudonymised import without_names, without_names_in
 from dataset_conversion.sequences import canonical, channels_of, require_channel
-from nnunet_seqdropout.prediction.inputs import CaseImages, Preview
+from nnunet_seqdropout.prediction.case import CaseImages, Preview
 
 NOT = "no"
 """In place of a brain extractor."""
@@ -111,10 +112,7 @@ class UnpreparedPatient:
         if self.sources:
             self.sources[reference].require_identified()
         header = stored_geometry(self.patient.images[reference])
-        n_voxels = 1
-        for size in header.GetSize():
-            n_voxels *= size
-        return Preview(files.keys(), n_voxels)
+        return Preview(files.keys(), math.prod(header.GetSize()))
 
     def read(self) -> CaseImages:
         try:

@@ -25,7 +25,7 @@ from evaluation.inputs.thresholds import Thresholds
 from evaluation.patient import Grid, Rules, evaluate_patient
 from evaluation.tables.evaluate import versions
 from evaluation.tables.subsets import SubsetResults
-from nnunet_seqdropout.prediction.inputs import CaseInput
+from nnunet_seqdropout.prediction.case import CaseInput
 from nnunet_seqdropout.prediction.model import Model, Preprocessed
 
 log = logging.getLogger(__name__)

@@ -56,6 +56,12 @@ class Objects:
         order = np.lexsort((squared, self.number))
         return self.positions[order[self._starts]]
 
+    def numbered(self, dtype: type[np.integer]) -> NDArray:
+        """(Z, Y, X): the number of the object at each voxel, 0 elsewhere."""
+        numbers = np.zeros(self.shape, dtype)
+        numbers.flat[self.voxels] = self.number
+        return numbers
+
     def maxima(self, volume: NDArray) -> NDArray:
         """The highest value of a volume of the mask's shape within each object."""
         order = np.argsort(self.number, kind="stable")

@@ -12,8 +12,8 @@ from conftest import write_case
 from predict_folders import predict
 
 from nnunet_seqdropout.prediction import folder as module
+from nnunet_seqdropout.prediction.case import CaseImages
 from nnunet_seqdropout.prediction.folder import predict_folder
-from nnunet_seqdropout.prediction.inputs import CaseImages
 
 N_CASES = 8
 
