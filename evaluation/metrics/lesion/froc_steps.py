@@ -93,10 +93,10 @@ def _changes(
     ranks = np.full(shape[0] * plane + 2 * corner, _NOTHING, np.int32)
     ranks[place] = rank
     steps = [plane * z + row * y + x for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) != (0, 0, 0)]
-    place, own = place[~on_reference], rank[~on_reference]
-    summit = _summits(ranks, place, own, steps, rank[on_reference], root)
+    own = rank[~on_reference]
+    summit = _summits(ranks, place[~on_reference], own, steps, rank[on_reference], root)
     tops = own[summit[own] == own]
-    saddles = _saddles(ranks, place, own, steps, summit, tops)
+    saddles = _saddles(ranks, place, rank, steps[: len(steps) // 2], summit, tops)
     ascending = values[order]
     # each top adds an object, each saddle takes one
     where = np.concatenate([ascending[tops - 1], ascending[saddles - 1]])
@@ -144,33 +144,34 @@ def _summits(
 def _saddles(
     ranks: NDArray[np.int32],
     place: NDArray[np.int64],
-    own: NDArray[np.int32],
+    rank: NDArray[np.int32],
     steps: list[int],
     summit: NDArray[np.int32],
     tops: NDArray[np.int32],
 ) -> NDArray[np.int32]:
-    """The ranks at which summits join, one less than summits that hang together, from a maximum spanning tree."""
+    """The ranks at which summits join, one less than summits that hang together, from a maximum spanning tree.
+
+    steps: to one of each two neighbours that lie opposite, so that a pair of voxels is met once.
+    """
     # loading them takes longer than most patients
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     root = len(summit) - 1
-    node = np.zeros(len(summit), np.int64)  # 0 is the root
-    node[tops] = np.arange(1, len(tops) + 1)
-    of_own, n = node[summit[own]], len(tops) + 1
-    pairs, saddles = [], []
+    nodes = np.zeros(len(summit), np.int32)  # 0 is the root
+    nodes[tops] = np.arange(1, len(tops) + 1)
+    nodes = nodes[summit]
+    nodes[_NOTHING] = -1
+    node, n = nodes[rank], len(tops) + 1
+    keys = []
     for step in steps:
-        other = ranks[place + step]
-        # each pair is met from its lower voxel; the reference's are not gone through, and are met from the other side
-        met = (other != _NOTHING) & ((other > own) | (summit[other] == root))
-        met[met] = node[summit[other[met]]] != of_own[met]
-        ends = np.sort(np.stack([of_own[met], node[summit[other[met]]]]), axis=0)
-        pairs.append(ends[0] * n + ends[1])
-        saddles.append(np.minimum(own[met], other[met]))
-    pair, saddle = np.concatenate(pairs), np.concatenate(saddles)
-    by_height = np.argsort(-saddle, kind="stable")
-    pair, first = np.unique(pair[by_height], return_index=True)
-    # the tree of least weight is that of the highest saddles; no weight may be 0, which stands for no edge
-    weight = (root - saddle[by_height][first]).astype(np.float64)
-    tree = minimum_spanning_tree(coo_array((weight, np.divmod(pair, n)), shape=(n, n)).tocsr())
-    return (root - np.rint(tree.data)).astype(np.int32)
+        other = nodes[ranks[place + step]]
+        met = np.flatnonzero((other != node) & (other >= 0))
+        low, high = np.sort(np.stack([node[met], other[met]]), axis=0).astype(np.int64)
+        below_root = root - np.minimum(rank[met], ranks[place[met] + step])
+        keys.append((low * n + high) * root + below_root)  # of 63 bits: n is at most LARGEST + 1, root below 2**25
+    # of each pair the highest saddle, the tree of least weight below the root; none is 0, which would stand for no edge
+    pair, weight = np.divmod(np.sort(np.concatenate(keys)), root)
+    first = np.flatnonzero(np.diff(pair, prepend=-1))
+    graph = coo_array((weight[first].astype(np.float64), np.divmod(pair[first], n)), shape=(n, n))
+    return (root - np.rint(minimum_spanning_tree(graph.tocsr()).data)).astype(np.int32)
