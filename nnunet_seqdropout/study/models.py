@@ -101,7 +101,6 @@ def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedMode
     training = [record for name in trained if (record := steps.state.record(name)) is not None]
     tests = [f"predict/{scenario}/{run.name}/test" for run in runs for scenario in study.design.scenarios]
     testing = [record for name in tests if (record := steps.state.record(name)) is not None]
-    whole = not any(record.resumed for record in testing)
     return {
         "arm": arm.name,
         "trainer": arm.trainer,
@@ -114,7 +113,7 @@ def _row(study: Study, steps: Steps, arm: Arm, trained: Mapping[str, TrainedMode
         "slices": min(slices),
         "slices_most": max(slices),
         "training_minutes": sum(model.seconds for model in models) / len(models) / 60,
-        "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases) if whole else float("nan"),
+        "seconds_per_volume": _mean_seconds(testing) / len(study.test_cases),
         "gpu_mebibytes_training": max(model.gpu_mebibytes for model in models),
         "mebibytes_training": _most_mebibytes(training),
         "mebibytes_prediction": _most_mebibytes(testing),
@@ -127,6 +126,9 @@ def _most_mebibytes(records: Sequence[Record]) -> float:
 
 
 def _mean_seconds(records: Sequence[Record]) -> float:
+    """NaN where there is none, or one is of a run that did a part of its step."""
+    if not records or any(record.resumed for record in records):
+        return math.nan
     return sum(record.seconds for record in records) / len(records)
 
 

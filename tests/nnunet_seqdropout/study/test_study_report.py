@@ -1,5 +1,6 @@
 """The report of a study whose models were never trained: checkpoints, evaluations and subsets written by hand."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from evaluation.tables.summaries import averages, strata
 from nnunet_seqdropout.study.commands import prepare_study
 from nnunet_seqdropout.study.endpoint import declare, not_as_declared
 from nnunet_seqdropout.study.folder import Study
+from nnunet_seqdropout.study.models import arms_table, trained_models
 from nnunet_seqdropout.study.report import write_study_report
 from nnunet_seqdropout.study.runs import Run
-from nnunet_seqdropout.study.state import Record
+from nnunet_seqdropout.study.state import Record, State
 from nnunet_seqdropout.study.steps import Steps
 
 
@@ -66,6 +68,16 @@ def test_learning_and_arms_know_the_seed(reported):
     assert arms["training_minutes"].tolist() == [2, 2, 2]
     assert arms["seconds_per_volume"].tolist() == [2.75, 2.75, 2]  # 4 and 7 seconds for two patients
     assert arms["mebibytes_prediction"].tolist() == [13, 13, 10]
+
+
+@pytest.mark.parametrize("records", [[], [Record("", seconds=4), Record("", seconds=4, resumed=True)]])
+def test_what_no_run_did_from_start_to_end_has_no_time(evaluated, tmp_path, records):
+    study, _ = evaluated
+    state = State(tmp_path)
+    for run, record in zip(study.runs, records, strict=False):
+        state.write(f"predict/as_acquired/{run.name}/test", record)
+    table = arms_table(study, Steps(state, [], {}), trained_models(study)).set_index("arm")
+    assert math.isnan(table.loc["DropOut", "seconds_per_volume"])
 
 
 def test_the_tables_have_the_mean_over_seeds_and_each_seed(reported):
