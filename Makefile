@@ -54,7 +54,7 @@ docs: .venv/docs
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
-# Source and wheel in dist/, the wheel checked in an empty environment; the version in setup.py is set by hand
+# Source and wheel in dist/, the wheel checked in an empty environment; the version is set by hand in setup.py, CITATION.cff and CHANGELOG.md
 release: .venv/installed
 	rm -rf build dist .venv-wheel
 	$(BIN)/python -m pip install --quiet build

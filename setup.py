@@ -8,7 +8,7 @@ ROOMS = ("nnunet_seqdropout", "evaluation", "dataset_conversion")
 
 setup(
     name="nnunet_seqdropout",
-    version="0.1.0",
+    version="0.2.0",
     description="nnU-Net v2 that goes on working when MRI sequences are missing",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

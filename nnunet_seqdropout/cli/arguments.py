@@ -96,9 +96,11 @@ def add_given_threshold(group: "argparse._ArgumentGroup", *, default: str) -> No
     )
 
 
-def add_method(group: "argparse._MutuallyExclusiveGroup", flag: str) -> None:
+def add_method(group: "argparse._MutuallyExclusiveGroup", *former: str) -> None:
+    """former: how the flag was spelt before, which stays."""
     group.add_argument(
-        flag,
+        "--threshold-from",
+        *former,
         choices=tuple(METHODS),
         help="dice: threshold with the highest mean Dice of the validation patients. youden: the paper's, the highest "
         "Youden index of their pooled voxels. Default: dice",

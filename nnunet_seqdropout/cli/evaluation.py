@@ -57,7 +57,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "--val-p", type=Path, metavar="DIR", help="predictions of the validation patients, with probabilities"
     )
     method = threshold.add_mutually_exclusive_group()
-    add_method(method, "--threshold-from")
+    add_method(method)
     add_fp_budget(method)
     add_given_threshold(threshold, default="0.5")
     add_min_volume(evaluate)

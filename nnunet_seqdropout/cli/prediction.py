@@ -137,7 +137,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     target = target_of(arguments, description_beside(arguments.gt, arguments.p))
     folders = Folders(arguments.gt, arguments.p, target, trust_geometry=arguments.trust_geometry)
     found, outcomes = calibrate(folders, fp_budget=arguments.fp_budget, n_workers=arguments.np)
-    thresholds = found[method_of(arguments.method, arguments.fp_budget)]
+    thresholds = found[method_of(arguments.threshold_from, arguments.fp_budget)]
     for line in thresholds.described():
         print(line)
     if (low := thresholds.too_low()) and not arguments.force:

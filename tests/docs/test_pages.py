@@ -152,3 +152,16 @@ def test_the_page_of_settings_says_what_differs_in_the_plus_trainers():
         if getattr(DeepLab25DPlus, name) != getattr(DeepLab25D, name)
     }
     assert DeepLab25DPlus.optimizer_type == "adamw"
+
+
+def test_the_version_is_everywhere_the_same():
+    """``make release`` builds what setup.py says."""
+    setup, cited, changes = (
+        re.search(pattern, (PROJECT / name).read_text(encoding="utf-8"), re.MULTILINE)[1]
+        for name, pattern in (
+            ("setup.py", r'^    version="(.+)",$'),
+            ("CITATION.cff", r"^version: (.+)$"),
+            ("CHANGELOG.md", r"^## ([0-9.]+) - \d{4}-\d\d-\d\d$"),
+        )
+    )
+    assert setup == cited == changes

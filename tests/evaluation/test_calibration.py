@@ -118,7 +118,7 @@ def test_calibrate_takes_the_dice_and_says_what_it_does(folders, capsys):
     ("options", "method"),
     [
         ((), "dice"),
-        (("--method", "dice"), "dice"),
+        (("--threshold-from", "dice"), "dice"),
         (("--method", "youden"), "youden_pooled"),
         (("--fp-budget", 1), "fp_budget"),
     ],
