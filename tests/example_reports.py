@@ -7,8 +7,8 @@ import pandas as pd
 import SimpleITK as sitk
 from example_evaluation import CASES, averages, example
 
-from evaluation.figures.mosaic import Mark, mosaic
-from evaluation.figures.predicted import predicted_mosaic
+from evaluation.figures.pictures.mosaic import Mark, mosaic
+from evaluation.figures.pictures.predicted import predicted_mosaic
 from evaluation.lesion_table import object_table
 from evaluation.metrics.grid import Grid
 from evaluation.metrics.lesion.lesions import find_objects

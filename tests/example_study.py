@@ -10,7 +10,7 @@ from conftest import SEQUENCES
 
 from dataset_conversion.files.texts.manifest_json import FoldCases
 from nnunet_seqdropout.study.cohort import Cohort
-from nnunet_seqdropout.study.design import Arm, Budget, Design
+from nnunet_seqdropout.study.design.design import Arm, Budget, Design
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.runs import Run
 

@@ -20,8 +20,8 @@ from evaluation.tables.summaries import averages, strata
 from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.study.cohort import read_cohort
 from nnunet_seqdropout.study.commands import prepare_study
-from nnunet_seqdropout.study.design_file import read_design
-from nnunet_seqdropout.study.endpoint import declare
+from nnunet_seqdropout.study.design.design_file import read_design
+from nnunet_seqdropout.study.design.endpoint import declare
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.state import Record
 

@@ -45,8 +45,8 @@ from nnunet_seqdropout.prediction.inputs import CaseFiles
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 from nnunet_seqdropout.prediction.subset_table import Measurement, measure_subsets
 from nnunet_seqdropout.study.commands import prepare_study
-from nnunet_seqdropout.study.design import Arm, Budget, Design
-from nnunet_seqdropout.study.endpoint import Endpoint
+from nnunet_seqdropout.study.design.design import Arm, Budget, Design
+from nnunet_seqdropout.study.design.endpoint import Endpoint
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.models import arms_table, learning_table, trained_models
 from nnunet_seqdropout.study.state import Record

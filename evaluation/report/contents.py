@@ -10,8 +10,8 @@ import pandas as pd
 
 from dataset_conversion.plurals import n_of
 from evaluation.figures.colours import FALSE_NEGATIVE, FALSE_POSITIVE, MODELS, TRUE_POSITIVE
-from evaluation.figures.layers import probability_colours
-from evaluation.figures.mosaic import MOST_SLICES, MosaicSlice
+from evaluation.figures.pictures.layers import probability_colours
+from evaluation.figures.pictures.mosaic import MOST_SLICES, MosaicSlice
 from evaluation.metrics.names import LESION_WISE, false_positives, limit, printed
 from evaluation.report.target import target_in_full, target_name
 from evaluation.report.touching import EXPLANATION, touching_sentence

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from dataset_conversion.files.pages import data_uri, templates
 from dataset_conversion.files.staging import staged
 from dataset_conversion.plurals import n_of, plural
-from evaluation.figures.arrows import Arrow
 from evaluation.figures.evaluation import STYLE, draw_figures
-from evaluation.figures.mosaic import MosaicSlice
-from evaluation.figures.outlines import Line
+from evaluation.figures.pictures.arrows import Arrow
+from evaluation.figures.pictures.mosaic import MosaicSlice
+from evaluation.figures.pictures.outlines import Line
 from evaluation.metrics.names import label, limit, printed, printed_p, signed
 from evaluation.report.contents import contents
 from evaluation.tables.results import Evaluation

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from evaluation.figures.layers import probability_colours
-from evaluation.figures.mosaic import MosaicSlice
+from evaluation.figures.pictures.layers import probability_colours
+from evaluation.figures.pictures.mosaic import MosaicSlice
 from evaluation.report.evaluation import page_templates
 from evaluation.report.target import target_in_full
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
-from nnunet_seqdropout.cli.arguments import add_trust_geometry, named_description, output, processes
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
+from nnunet_seqdropout.cli.arguments.shared import add_trust_geometry, named_description, output, processes
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED
 
 if TYPE_CHECKING:
     from dataset_conversion.checks.folder import FolderCheck

@@ -23,9 +23,9 @@ from nnunet_seqdropout.cli import phantom as cli_phantom
 from nnunet_seqdropout.cli import prediction as cli_prediction
 from nnunet_seqdropout.cli import study as cli_study
 from nnunet_seqdropout.cli import subsets as cli_subsets
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE, INTERRUPTED, NOTHING_DONE, READER_GONE, TERMINATED
-from nnunet_seqdropout.cli.parsers import CommandParser, Parser
-from nnunet_seqdropout.cli.stopping import Terminated, stoppable
+from nnunet_seqdropout.cli.arguments.parsers import CommandParser, Parser
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, INTERRUPTED, NOTHING_DONE, READER_GONE, TERMINATED
+from nnunet_seqdropout.cli.process.stopping import Terminated, stoppable
 from nnunet_seqdropout.models.nnunet_folders import environment
 
 

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from nnunet_seqdropout.cli.arguments import output
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE
+from nnunet_seqdropout.cli.arguments.shared import output
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE
 
 SHELLS = ("bash", "zsh", "tcsh")
 

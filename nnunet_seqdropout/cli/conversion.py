@@ -10,7 +10,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.nearest import did_you_mean
 from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
-from nnunet_seqdropout.cli.arguments import (
+from nnunet_seqdropout.cli.arguments.shared import (
     add_brain_extraction,
     add_register,
     add_trust_geometry,
@@ -19,8 +19,8 @@ from nnunet_seqdropout.cli.arguments import (
     output,
     processes,
 )
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
-from nnunet_seqdropout.cli.outputs import alone_in_output, output_folder
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
+from nnunet_seqdropout.cli.process.outputs import alone_in_output, output_folder
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 @alone_in_output()
 def _fill(arguments: argparse.Namespace) -> int:
     from dataset_conversion.raw.fill import fill
-    from nnunet_seqdropout.cli.records import print_patterns
+    from nnunet_seqdropout.cli.process.records import print_patterns
     from nnunet_seqdropout.dropout import Rescale, factor
     from nnunet_seqdropout.models.rescaling import rescaling_of_model
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
-from nnunet_seqdropout.cli.arguments import (
+from nnunet_seqdropout.cli.arguments.shared import (
     output,
 )
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED, report_patients
-from nnunet_seqdropout.cli.outputs import output_folder
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED, report_patients
+from nnunet_seqdropout.cli.process.outputs import output_folder
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
-from nnunet_seqdropout.cli.arguments import (
+from nnunet_seqdropout.cli.arguments.models import add_target, target_of
+from nnunet_seqdropout.cli.arguments.shared import (
     add_fp_budget,
     add_given_threshold,
     add_method,
@@ -21,9 +22,8 @@ from nnunet_seqdropout.cli.arguments import (
     output,
     processes,
 )
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE, exit_code
-from nnunet_seqdropout.cli.model_arguments import add_target, target_of
-from nnunet_seqdropout.cli.outputs import alone_in_output
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, exit_code
+from nnunet_seqdropout.cli.process.outputs import alone_in_output
 
 if TYPE_CHECKING:
     from dataset_conversion.outcomes import Outcome
@@ -110,7 +110,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.show and arguments.i is None:
         raise Fault("--show is given without -i", remedy="Give the folder of images with -i.")
     if arguments.i is not None and not arguments.no_report:
-        from evaluation.figures.backgrounds import Backgrounds, patient_mosaic
+        from evaluation.figures.pictures.backgrounds import Backgrounds, patient_mosaic
 
         backgrounds = Backgrounds(arguments.i, folders.channel_names, arguments.background, arguments.trust_geometry)
         backgrounds.require_sequence()

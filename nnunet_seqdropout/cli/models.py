@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE, SOME_CASE_FAILED
-from nnunet_seqdropout.cli.model_arguments import add_model_names, named_model
+from nnunet_seqdropout.cli.arguments.models import add_model_names, named_model
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED
 from nnunet_seqdropout.models.nnunet_folders import environment, nnunet_folder
 
 if TYPE_CHECKING:

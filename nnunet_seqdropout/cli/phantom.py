@@ -4,12 +4,12 @@ import argparse
 from dataclasses import replace
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import (
+from nnunet_seqdropout.cli.arguments.shared import (
     output,
     processes,
 )
-from nnunet_seqdropout.cli.exit_codes import report_patients
-from nnunet_seqdropout.cli.outputs import alone_in_output
+from nnunet_seqdropout.cli.process.exit_codes import report_patients
+from nnunet_seqdropout.cli.process.outputs import alone_in_output
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_fp_budget, add_method, add_trust_geometry, method_of, output, processes
-from nnunet_seqdropout.cli.dicom_results import add_dicom_results, dicom_results_of
-from nnunet_seqdropout.cli.exit_codes import exit_code
-from nnunet_seqdropout.cli.model_arguments import (
+from nnunet_seqdropout.cli.arguments.dicom_results import add_dicom_results, dicom_results_of
+from nnunet_seqdropout.cli.arguments.models import (
     add_model,
     add_target,
     add_threshold,
@@ -21,8 +19,17 @@ from nnunet_seqdropout.cli.model_arguments import (
     target_of,
     thresholds_of,
 )
-from nnunet_seqdropout.cli.outputs import output_folder
-from nnunet_seqdropout.cli.unprepared import add_inputs, add_preparation, unprepared
+from nnunet_seqdropout.cli.arguments.patients import add_inputs, add_preparation, unprepared
+from nnunet_seqdropout.cli.arguments.shared import (
+    add_fp_budget,
+    add_method,
+    add_trust_geometry,
+    method_of,
+    output,
+    processes,
+)
+from nnunet_seqdropout.cli.process.exit_codes import exit_code
+from nnunet_seqdropout.cli.process.outputs import output_folder
 from nnunet_seqdropout.models.folders import description_of_model
 
 if TYPE_CHECKING:
@@ -160,7 +167,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _predict_part(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.disk import require_room
-    from nnunet_seqdropout.cli.records import print_patterns
+    from nnunet_seqdropout.cli.process.records import print_patterns
     from nnunet_seqdropout.prediction.folder import bytes_needed, cases_there, predict_folder, preflight
     from nnunet_seqdropout.prediction.outputs import Choices
 

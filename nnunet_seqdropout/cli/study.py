@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from dataset_conversion.plurals import n_of
-from nnunet_seqdropout.cli.arguments import output, processes
-from nnunet_seqdropout.cli.exit_codes import ALL_DONE
-from nnunet_seqdropout.cli.model_arguments import add_trust_checkpoint
+from nnunet_seqdropout.cli.arguments.models import add_trust_checkpoint
+from nnunet_seqdropout.cli.arguments.shared import output, processes
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
@@ -54,12 +54,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 def _study(arguments: argparse.Namespace) -> int:
     from dataset_conversion.faults import Fault
     from dataset_conversion.files.disk import REPORT_BYTES, require_room
-    from nnunet_seqdropout.cli.model_arguments import device
+    from nnunet_seqdropout.cli.arguments.models import device
     from nnunet_seqdropout.models.nnunet_folders import raw_folder
     from nnunet_seqdropout.study.cohort import read_cohort
     from nnunet_seqdropout.study.commands import prepare_study
-    from nnunet_seqdropout.study.design_file import SHIPPED, read_design
-    from nnunet_seqdropout.study.endpoint import declare
+    from nnunet_seqdropout.study.design.design_file import SHIPPED, read_design
+    from nnunet_seqdropout.study.design.endpoint import declare
     from nnunet_seqdropout.study.folder import Machine, Study
     from nnunet_seqdropout.study.report import write_study_report
 

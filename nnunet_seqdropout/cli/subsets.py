@@ -6,9 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dataset_conversion.sequences import Pattern, require_channel
-from nnunet_seqdropout.cli.arguments import add_min_volume, output
-from nnunet_seqdropout.cli.exit_codes import exit_code
-from nnunet_seqdropout.cli.model_arguments import (
+from nnunet_seqdropout.cli.arguments.models import (
     add_model,
     add_target,
     add_threshold,
@@ -18,7 +16,9 @@ from nnunet_seqdropout.cli.model_arguments import (
     target_of,
     thresholds_of,
 )
-from nnunet_seqdropout.cli.outputs import alone_in_output
+from nnunet_seqdropout.cli.arguments.shared import add_min_volume, output
+from nnunet_seqdropout.cli.process.exit_codes import exit_code
+from nnunet_seqdropout.cli.process.outputs import alone_in_output
 from nnunet_seqdropout.models.folders import description_of_model
 from nnunet_seqdropout.subsets import Presence, subsets
 

@@ -23,7 +23,7 @@ class Page:
         return 2**22
 
     def write(self, result: CaseResult, stage: Path) -> list[str]:
-        from evaluation.figures.predicted import predicted_mosaic  # loads matplotlib
+        from evaluation.figures.pictures.predicted import predicted_mosaic  # loads matplotlib
         from evaluation.report.prediction import Prediction, prediction_page
 
         background, sequence = _background(result)

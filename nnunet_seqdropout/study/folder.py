@@ -11,7 +11,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.names import require_name
 from nnunet_seqdropout.models.nnunet_folders import environment
 from nnunet_seqdropout.study.cohort import Cohort
-from nnunet_seqdropout.study.design import Arm, Design
+from nnunet_seqdropout.study.design.design import Arm, Design
 from nnunet_seqdropout.study.numbers import data_set_numbers
 from nnunet_seqdropout.study.runs import Run, all_runs, runs_of
 from nnunet_seqdropout.study.trainers import trainer_name

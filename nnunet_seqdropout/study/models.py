@@ -14,7 +14,7 @@ from dataset_conversion.files.texts.json_files import read_json
 from dataset_conversion.files.texts.typed import Count, Must, typed_of
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.models.checkpoints import REMEDY, read_checkpoint
-from nnunet_seqdropout.study.design import Arm
+from nnunet_seqdropout.study.design.design import Arm
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.runs import runs_of
 from nnunet_seqdropout.study.state import Record

@@ -16,8 +16,8 @@ from evaluation.tables.results import read_evaluation
 from evaluation.tables.seeds import OfSeed, averaged, averaged_subsets
 from evaluation.tables.study import Primary, Question, StudyResults, models_table, seeds_table
 from evaluation.tables.subsets import SubsetResults, joined, read_subset_results
-from nnunet_seqdropout.study.design import Arm
-from nnunet_seqdropout.study.endpoint import not_as_declared
+from nnunet_seqdropout.study.design.design import Arm
+from nnunet_seqdropout.study.design.endpoint import not_as_declared
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.models import arms_table, learning_table, trained_models
 from nnunet_seqdropout.study.runs import runs_of

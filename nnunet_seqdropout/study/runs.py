@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study.design import Arm, Design
+from nnunet_seqdropout.study.design.design import Arm, Design
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
 from dataset_conversion.nearest import did_you_mean
 from nnunet_seqdropout.settings import declared_settings
-from nnunet_seqdropout.study.design import BASES, Arm, Design
+from nnunet_seqdropout.study.design.design import BASES, Arm, Design
 from nnunet_seqdropout.study.runs import Run, all_runs
 
 _BUDGET = {"epochs", "slices_per_epoch", "iterations_per_epoch", "largest_batch", "save_every_epochs", "seed"}

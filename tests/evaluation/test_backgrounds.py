@@ -4,7 +4,7 @@ import pytest
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from evaluation.figures.backgrounds import Backgrounds
+from evaluation.figures.pictures.backgrounds import Backgrounds
 
 
 @pytest.fixture

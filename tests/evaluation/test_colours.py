@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from evaluation.figures.colours import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
-from evaluation.figures.layers import OPACITY
+from evaluation.figures.pictures.layers import OPACITY
 
 LEAST = 25
 """CIE76; 2.3 is just noticeable. With pink for the false positives it was 6."""

@@ -9,15 +9,15 @@ from PIL import Image
 from scipy import ndimage
 
 from dataset_conversion.files.pictures import grey_levels, grey_window
-from evaluation.figures.arrows import Status
 from evaluation.figures.colours import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
-from evaluation.figures.layers import (
+from evaluation.figures.pictures.arrows import Status
+from evaluation.figures.pictures.layers import (
     LARGEST_SIDE,
     background_layer,
     probability_colours,
     probability_layer,
 )
-from evaluation.figures.mosaic import CUT_PERCENT, Mark, mosaic
+from evaluation.figures.pictures.mosaic import CUT_PERCENT, Mark, mosaic
 
 SPACING = (2.0, 1.0, 1.0)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path
 
-from evaluation.figures.outlines import DISTANCE_MM, outline
+from evaluation.figures.pictures.outlines import DISTANCE_MM, outline
 
 ONE_MM = np.array([1.0, 1.0])
 

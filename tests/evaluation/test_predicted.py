@@ -8,8 +8,8 @@ import SimpleITK as sitk
 from example_reports import prediction
 from pages import CHROMIUM, chromium
 
-from evaluation.figures.numbers import APART_MM, numbers_at
-from evaluation.figures.predicted import predicted_mosaic
+from evaluation.figures.pictures.numbers import APART_MM, numbers_at
+from evaluation.figures.pictures.predicted import predicted_mosaic
 from evaluation.metrics.lesion.lesions import find_objects
 from evaluation.report.prediction import prediction_page
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.figures.slices import Extent, choose_slices, filled_up
+from evaluation.figures.pictures.slices import Extent, choose_slices, filled_up
 
 
 def extent(first, *areas, urgent=False):

@@ -645,7 +645,7 @@ def test_patterns_of_channels_that_are_aliases_of_each_other_are_told_apart(make
 
 
 def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):
-    from nnunet_seqdropout.cli.model_arguments import device
+    from nnunet_seqdropout.cli.arguments.models import device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device("cuda").type == "cpu"

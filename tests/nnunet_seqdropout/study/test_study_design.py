@@ -3,9 +3,9 @@
 import pytest
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study.design import BASES
-from nnunet_seqdropout.study.design_file import SHIPPED, read_design
-from nnunet_seqdropout.study.endpoint import Endpoint
+from nnunet_seqdropout.study.design.design import BASES
+from nnunet_seqdropout.study.design.design_file import SHIPPED, read_design
+from nnunet_seqdropout.study.design.endpoint import Endpoint
 from nnunet_seqdropout.study.runs import all_runs
 
 

@@ -11,7 +11,7 @@ from example_study import ARMS, DESIGN, LIMITED, cohort
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.study.checks import require_possible
 from nnunet_seqdropout.study.commands import prepare_study
-from nnunet_seqdropout.study.design import Arm
+from nnunet_seqdropout.study.design.design import Arm
 from nnunet_seqdropout.study.folder import Machine, Study
 from nnunet_seqdropout.study.report import _one_training
 

@@ -15,7 +15,7 @@ from pages import Page
 from evaluation.figures.evaluation import learning_figure
 from evaluation.tables.summaries import averages, strata
 from nnunet_seqdropout.study.commands import prepare_study
-from nnunet_seqdropout.study.endpoint import declare, not_as_declared
+from nnunet_seqdropout.study.design.endpoint import declare, not_as_declared
 from nnunet_seqdropout.study.folder import Study
 from nnunet_seqdropout.study.models import arms_table, trained_models
 from nnunet_seqdropout.study.report import write_study_report

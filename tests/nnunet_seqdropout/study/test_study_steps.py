@@ -176,7 +176,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from nnunet_seqdropout.cli.stopping import stoppable
+from nnunet_seqdropout.cli.process.stopping import stoppable
 from nnunet_seqdropout.study.state import State
 from nnunet_seqdropout.study.steps import Step, Steps
 

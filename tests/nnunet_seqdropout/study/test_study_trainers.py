@@ -4,8 +4,8 @@ import pytest
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.study.design import Arm, Budget, Design
-from nnunet_seqdropout.study.design_file import SHIPPED, read_design
+from nnunet_seqdropout.study.design.design import Arm, Budget, Design
+from nnunet_seqdropout.study.design.design_file import SHIPPED, read_design
 from nnunet_seqdropout.study.runs import Run, all_runs
 from nnunet_seqdropout.study.trainers import trainer_name, trainer_source, write_trainers
 from nnunet_seqdropout.training import ConfiguredTrainer

@@ -10,8 +10,8 @@ from dataset_conversion.files.images.endings import VOLUME_ENDINGS
 from dataset_conversion.files.images.grids import on_grid_of
 from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.sequences import channels_of, require_channel
-from evaluation.figures.mosaic import Mark, MosaicSlice, mosaic
-from evaluation.figures.radiological import turned, view
+from evaluation.figures.pictures.mosaic import Mark, MosaicSlice, mosaic
+from evaluation.figures.pictures.radiological import turned, view
 from evaluation.inputs.volumes import Volumes
 from evaluation.metrics.lesion.lesions import detect, find_objects
 

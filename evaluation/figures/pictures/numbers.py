@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.figures.arrows import directions
+from evaluation.figures.pictures.arrows import directions
 
 GAP_MM, APART_MM = 5.5, 7.0
 """From the object's border to the middle of its number; between the middles of two numbers."""

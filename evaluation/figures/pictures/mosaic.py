@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset_conversion.files.pictures import grey_levels, grey_window
-from evaluation.figures.arrows import Arrow, Status, arrows_at
-from evaluation.figures.layers import agreement_layer, background_layer, probability_layer
-from evaluation.figures.numbers import Number, numbers_at
-from evaluation.figures.outlines import Line, outline
-from evaluation.figures.slices import Extent, choose_slices, filled_up
+from evaluation.figures.pictures.arrows import Arrow, Status, arrows_at
+from evaluation.figures.pictures.layers import agreement_layer, background_layer, probability_layer
+from evaluation.figures.pictures.numbers import Number, numbers_at
+from evaluation.figures.pictures.outlines import Line, outline
+from evaluation.figures.pictures.slices import Extent, choose_slices, filled_up
 from evaluation.metrics.lesion.lesions import Objects, find_objects
 
 MOST_SLICES, WITHOUT_OBJECTS = 12, 5

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_given_threshold, given_thresholds
+from nnunet_seqdropout.cli.arguments.shared import add_given_threshold, given_thresholds
 from nnunet_seqdropout.models.folders import folds_there, model_folder, require_model_folder
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.names import require_name
 from dataset_conversion.files.texts.typed import Count, Must, NotNegative, PositiveCount
-from nnunet_seqdropout.study.endpoint import Endpoint
-from nnunet_seqdropout.study.seeds import require_seeds
+from nnunet_seqdropout.study.design.endpoint import Endpoint
+from nnunet_seqdropout.study.design.seeds import require_seeds
 
 BASES: Mapping[str, tuple[str, ...]] = {
     "SeqDropoutTrainer": ("WithSequenceDropout", "DeepLab25D"),

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
-from nnunet_seqdropout.cli.arguments import add_brain_extraction, add_register, output
-from nnunet_seqdropout.cli.dicom_results import wants_dicom_results
+from nnunet_seqdropout.cli.arguments.dicom_results import wants_dicom_results
+from nnunet_seqdropout.cli.arguments.shared import add_brain_extraction, add_register, output
 
 if TYPE_CHECKING:
     from dataset_conversion.dicom.results.source import Source

@@ -6,8 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from evaluation.figures.mosaic import Mark, MosaicSlice, mosaic
-from evaluation.figures.radiological import turned, view
+from evaluation.figures.pictures.mosaic import Mark, MosaicSlice, mosaic
+from evaluation.figures.pictures.radiological import turned, view
 from evaluation.metrics.lesion.lesions import Objects
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dataset_conversion.files.images.size_limit import MAX_VOXELS, VARIABLE
 from dataset_conversion.nearest import nearest
-from nnunet_seqdropout.cli.arguments import voxels
+from nnunet_seqdropout.cli.arguments.shared import voxels
 
 
 class Parser(argparse.ArgumentParser):

@@ -7,8 +7,8 @@ from typing import Any, TypedDict
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.texts.typed import typed_of
 from dataset_conversion.files.texts.yaml_files import read_yaml
-from nnunet_seqdropout.study.design import BASES, Arm, Design
-from nnunet_seqdropout.study.seeds import one_spelling
+from nnunet_seqdropout.study.design.design import BASES, Arm, Design
+from nnunet_seqdropout.study.design.seeds import one_spelling
 
 REMEDY = "Write it in YAML, as in docs/study.md."
 SHIPPED = Path(__file__).with_name("designs")

@@ -1,0 +1,1 @@
+"""Defines the arguments that several sub-commands share, and their parsers."""

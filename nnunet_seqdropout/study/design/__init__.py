@@ -1,0 +1,1 @@
+"""Says what a study compares: its arms, seeds and endpoint, from a YAML file."""
