@@ -32,7 +32,7 @@ def write_halved(source: Path, target: Path) -> None:
         folder = target / file.parent.relative_to(source)
         if not (folder / file.name).is_file():
             with staged(folder) as stage:
-                write_image(halved(read_image(file), is_label=file.name.endswith("_seg.nii.gz")), stage / file.name)
+                write_image(halved(read_image(file), is_label=file.name.endswith("seg.nii.gz")), stage / file.name)
 
 
 def halved(image: sitk.Image, *, is_label: bool) -> sitk.Image:

@@ -97,7 +97,8 @@ def require_channel(name: str, channel_names: Sequence[str]) -> int:
     if found:
         problem = f"sequence {name} is ambiguous: it may be channel {' or '.join(map(str, found))}"
         raise Fault(problem, remedy=f"Give the channel's number, such as {found[0]}; the channels are: {known}.")
-    meant = did_you_mean(name, _names_of(channel_names))
+    # the name of another sequence is not misspelt: t2 does not mean t2f, a name of FLAIR
+    meant = "" if canonical(name) in ALIASES else did_you_mean(name, _names_of(channel_names))
     raise Fault(f"unknown sequence {name}", remedy=f"{meant}The channels are: {known}.")
 
 

@@ -13,6 +13,7 @@ from dataset_conversion.files.images.endings import IMAGE_ENDINGS
 from dataset_conversion.files.texts.dataset_json import Description, read_description
 from dataset_conversion.outcomes import map_cases
 from dataset_conversion.plurals import all_are, n_of
+from dataset_conversion.raw.availability import nowhere_note
 from dataset_conversion.raw.cases import find_cases
 from dataset_conversion.raw.sources.persons import names_note
 from dataset_conversion.raw.splits import folds_note
@@ -127,7 +128,8 @@ def check_dataset(folder: Path, *, trust_geometry: bool = False, n_workers: int 
     split_of = {**{case: splits.of(case) for case in training}, **dict.fromkeys(apart, "test")}
     faults = _faults_of_the_whole(folder, description, [cases[case] for case in ids[0]])
     folds = folds_note(len(ids[0]), splits.declared)
-    notes = [*([Remark(*folds)] if folds else []), *_on_names({*ids[0], *ids[1]})]
+    nowhere = nowhere_note(description.channel_names, [Pattern.parse(cases[case].pattern) for case in ids[0]])
+    notes = [*(Remark(*note) for note in (folds, nowhere) if note), *_on_names({*ids[0], *ids[1]})]
     return FolderCheck(cases, split_of, tuple(faults), tuple(notes))
 
 

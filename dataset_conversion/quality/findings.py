@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dataset_conversion.files.texts.manifest_json import CaseEntry
+from dataset_conversion.files.texts.manifest_json import CaseEntry, pattern_of
 from dataset_conversion.quality.thumbnails import Thumbnails
-from dataset_conversion.sequences import Pattern
 
 LARGE_SHIFT_MM, LARGE_ROTATION_DEG = 5.0, 5.0
 """Between the series of one examination a patient moves by a millimetre or two; more may be a bad registration."""
@@ -29,7 +28,7 @@ class Converted:
     @property
     def pattern(self) -> str:
         """The sequences present, as the manifest has them, joined by ``+``."""
-        return str(Pattern(tuple(name for name, sequence in self.entry["sequences"].items() if sequence["present"])))
+        return str(pattern_of(self.entry))
 
 
 @dataclass(frozen=True)

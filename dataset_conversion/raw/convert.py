@@ -7,10 +7,11 @@ from pathlib import Path
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.images.headers import stored_geometry
 from dataset_conversion.files.images.storage_order import storage_order
-from dataset_conversion.files.texts.manifest_json import read_folds, read_manifest
+from dataset_conversion.files.texts.manifest_json import pattern_of, read_folds, read_manifest
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.plurals import all_are
 from dataset_conversion.quality.page import write_quality_page
+from dataset_conversion.raw.availability import nowhere_note
 from dataset_conversion.raw.dataset import FILE_ENDING, RawDataset
 from dataset_conversion.raw.layout import Layout
 from dataset_conversion.raw.preparing.preparation import EMPTY_LABEL
@@ -82,10 +83,12 @@ def convert(
     return outcomes
 
 
-def missing_folds(folder: Path) -> tuple[str, str] | None:
-    """``folds_note`` of a data set."""
-    entries = read_manifest(folder)["patients"].values()
-    return folds_note(sum(entry["split"] != "test" for entry in entries), read_folds(folder))
+def training_notes(dataset: RawDataset) -> list[tuple[str, str]]:
+    """``folds_note`` and ``nowhere_note`` of a data set that was written."""
+    entries = read_manifest(dataset.folder)["patients"].values()
+    training = [pattern_of(entry) for entry in entries if entry["split"] != "test"]
+    notes = folds_note(len(training), read_folds(dataset.folder)), nowhere_note(dataset.channel_names, training)
+    return [note for note in notes if note]
 
 
 def require_a_lesion(folder: Path) -> None:

@@ -169,6 +169,8 @@ def _compiled(pattern: str) -> NamePattern:
             expression += "(?:.*/)?"
         elif token[0] == "*":
             expression += "[^/]*"
+        elif f"(?P<{token['name']}>" in expression and not token["shape"]:
+            expression += f"(?P={token['name']})"  # the same text once more: {patient}/{patient}_seg
         else:
             shape = token["shape"][1:] if token["shape"] else "[^/]+"
             expression += f"(?P<{token['name']}>{shape})" if token["name"] else f"(?:{shape})"

@@ -10,6 +10,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.nearest import did_you_mean
 from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
+from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.cli.arguments.shared import (
     add_brain_extraction,
     add_register,
@@ -106,7 +107,8 @@ def _fill(arguments: argparse.Namespace) -> int:
 
 def _convert(arguments: argparse.Namespace) -> int:
     from dataset_conversion.pseudonyms import read_or_make_key
-    from dataset_conversion.raw.convert import convert, dataset_of, missing_folds, require_a_lesion
+    from dataset_conversion.raw.availability import nowhere_note
+    from dataset_conversion.raw.convert import convert, dataset_of, require_a_lesion, training_notes
     from dataset_conversion.raw.preparing.prepared import Preparation
     from dataset_conversion.raw.sources.patients import find_patients, require_fitting
     from dataset_conversion.raw.sources.persons import names_note
@@ -134,8 +136,11 @@ def _convert(arguments: argparse.Namespace) -> int:
         remedy = "To know why, run convert --dry-run without --key."
         raise Fault("the patients cannot be taken from these files", file=arguments.source, remedy=remedy) from None
     if arguments.dry_run:
-        dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
+        dataset = dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
         code = _print_patients(patients, layout)
+        found = [Pattern(tuple(patient.images)) for patient in patients.values() if patient.split != "test"]
+        if note := nowhere_note(dataset.channel_names, found):
+            print("note: {}. {}".format(*note))
         if arguments.key is not None and arguments.key.exists():
             key = read_or_make_key(arguments.key, away_from=folder)
             for case, patient in patients.items():
@@ -158,7 +163,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)
     n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
     print(f"{folder}: {n_done} of {n_of(len(outcomes), 'case')}; look at {folder / 'qc.html'}")
-    if note := missing_folds(folder):
+    for note in training_notes(dataset):
         print("note: {}. {}".format(*note))
     require_a_lesion(folder)
     return exit_code(outcomes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
-from nnunet_seqdropout.cli.arguments.models import add_target, target_of
+from nnunet_seqdropout.cli.arguments.models import add_target, print_target, target_of
 from nnunet_seqdropout.cli.arguments.shared import (
     add_fp_budget,
     add_given_threshold,
@@ -104,7 +104,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from evaluation.inputs.folders import Folders, description_beside
     from evaluation.tables.evaluate import evaluate_folders
 
-    target = target_of(arguments, description_beside(arguments.gt, arguments.p))
+    description = description_beside(arguments.gt, arguments.p)
+    target = target_of(arguments, description)
+    print_target(target, description)
     folders = Folders(arguments.gt, arguments.p, target, arguments.mask, arguments.map, arguments.trust_geometry)
     draw = None
     if arguments.show and arguments.i is None:

@@ -15,6 +15,7 @@ from nnunet_seqdropout.cli.arguments.models import (
     add_threshold,
     load,
     named_model,
+    print_target,
     print_threshold,
     target_of,
     thresholds_of,
@@ -177,6 +178,7 @@ def _predict_part(arguments: argparse.Namespace) -> int:
     description.require_predicted(target.labels)
     with _cases(arguments, folder, description) as cases:
         thresholds, source = thresholds_of(arguments, folder, target)
+        print_target(target, description)
         print_threshold(thresholds, source)
         choices = Choices(
             target,

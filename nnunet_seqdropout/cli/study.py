@@ -29,7 +29,11 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "--small", action="store_true", help="the paper's design with trainings short enough for 2 cores"
     )
     study.add_argument("--only", metavar="ARM", help="run only the steps of this arm, without the report")
-    study.add_argument("--dry-run", action="store_true", help="print the commands as a shell script, and run nothing")
+    study.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="prepare the folders, print the commands as a shell script, and run none of them",
+    )
     study.add_argument(
         "-device",
         default="cuda",

@@ -12,6 +12,7 @@ from nnunet_seqdropout.cli.arguments.models import (
     add_threshold,
     load,
     named_model,
+    print_target,
     print_threshold,
     target_of,
     thresholds_of,
@@ -59,6 +60,7 @@ def _subsets(arguments: argparse.Namespace) -> int:
     cases = from_folder(arguments.i, channel_names=names, file_ending=description.file_ending)
     patterns = _patterns(arguments.patterns, names)
     thresholds, source = thresholds_of(arguments, folder, target)
+    print_target(target, description)
     print_threshold(thresholds, source)
     threshold_of_each(thresholds, patterns, names)
     found = preflight(cases)

@@ -11,6 +11,7 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from dataset_conversion.faults import Fault
+from nnunet_seqdropout.models.devices import is_available
 from nnunet_seqdropout.models.folders import folds_there, require_model_folder
 from nnunet_seqdropout.models.networks import load_network
 from nnunet_seqdropout.prediction.model import Model
@@ -29,9 +30,12 @@ def load_model(
     """Loads a model folder (TRAINER__PLANS__CONFIGURATION); folds None: those that are there, as ``folds_there`` says.
 
     device: None is the CPU.
-    trust_checkpoint: see ``load_network``. Raises Fault where it is incomplete, broken or not to be trusted, is a
-    cascade, or reads images otherwise than with SimpleITK.
+    trust_checkpoint: see ``load_network``. Raises Fault where the device is not there, or the model is incomplete,
+    broken or not to be trusted, is a cascade, or reads images otherwise than with SimpleITK.
     """
+    wanted = torch.device(device or "cpu")
+    if not is_available(wanted):
+        raise Fault(f"this computer has no {wanted}", remedy="Choose the device cpu.")
     folder = require_model_folder(Path(folder))
     remedy = "Select a trained model with -m, or -d, -c, -tr and -p, and its folds with -f."
     chosen = [str(fold) for fold in folds or folds_there(folder, checkpoint)]
@@ -51,7 +55,7 @@ def load_model(
         predictor = nnUNetPredictor(
             tile_step_size=tile_step_size,
             use_mirroring=use_mirroring,
-            device=torch.device(device or "cpu"),
+            device=wanted,
             allow_tqdm=False,
         )
     predictor.manual_initialization(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from benchmarks.halved import halved
+from benchmarks.halved import halved, write_halved
 
 
 def image(voxels: np.ndarray) -> sitk.Image:
@@ -35,3 +35,13 @@ def test_what_lies_where_stays_there():
     assert half.GetSpacing() == (2.0, 3.0, 6.0)
     # the middle of the first eight voxels
     assert half.GetOrigin() == pytest.approx((10.5, -19.25, 6.5))
+
+
+@pytest.mark.parametrize("name", ["seg.nii.gz", "P1_seg.nii.gz", "P1-seg.nii.gz"])
+def test_a_label_is_known_by_its_name(tmp_path, name):
+    label = np.zeros((2, 2, 2), np.uint8)
+    label[0] = 3
+    (tmp_path / "in" / "P1").mkdir(parents=True)
+    sitk.WriteImage(image(label), str(tmp_path / "in" / "P1" / name))
+    write_halved(tmp_path / "in", tmp_path / "out")
+    assert sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "P1" / name))).tolist() == [[[3]]]

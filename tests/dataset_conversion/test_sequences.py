@@ -122,3 +122,13 @@ def test_nothing_is_known_of_a_case_without_a_pattern():
 def test_a_pattern_lies_within_another_that_has_all_its_sequences(one, other, within, strictly):
     one, other = Pattern.parse(one), Pattern.parse(other)
     assert (one <= other, one < other) == (within, strictly)
+
+
+def test_the_name_of_another_sequence_is_not_taken_for_a_misspelt_one():
+    """t2f is FLAIR: whoever asks for T2 does not mean it."""
+    with pytest.raises(Fault, match="unknown sequence t2") as t2:
+        require_channel("t2", ("bravo", "t1_gd", "t2f"))
+    with pytest.raises(Fault, match="unknown sequence t2ff") as misspelt:
+        require_channel("t2ff", ("bravo", "t1_gd", "t2f"))
+    assert "mean" not in t2.value.remedy
+    assert misspelt.value.remedy.startswith("Did you mean t2f? ")

@@ -62,6 +62,15 @@ def test_what_no_label_is_called_is_refused_before_the_first_case(tmp_path, caps
     assert not (folders / "out").exists()
 
 
+@pytest.mark.parametrize(("labels", "is_said"), [(LABELS, True), ({"background": 0, "tumour": 1}, False)])
+def test_which_of_several_labels_is_measured_is_said(tmp_path, capsys, labels, is_said):
+    folders = write_folders(tmp_path)
+    describe(folders / "test_p", labels)
+    assert evaluate(folders) == 0
+    said = "Target: tumour, of tumour, oedema; choose with --label or --region" in capsys.readouterr().out
+    assert said == is_said
+
+
 def test_calibrate_takes_the_name_and_writes_the_number(tmp_path, capsys):
     folders = write_folders(tmp_path)
     words = ["calibrate", "-gt", folders / "val_gt", "-p", folders / "val_p", "-o", folders / "t.json", "--force"]

@@ -22,6 +22,8 @@ def as_image(given: ImageOrPath, *, name: str, nan: Literal["refuse", "zero"] = 
     Raises Fault as ``read_image`` does, TypeError for what is no image.
     """
     if isinstance(given, (str, os.PathLike)):
+        if not Path(given).is_file():
+            raise Fault("there is no such file", file=Path(given), remedy=f"Give the image of {name}.")
         image = read_image(Path(given), nan=nan)
     elif isinstance(given, sitk.Image):
         image = with_usable_values(given, Path(name), nan=nan)

@@ -46,7 +46,8 @@ def value_faults(voxels: Mapping[float, int], *, known: Collection[int] | None, 
         faults.append(Fault(f"values that are not whole numbers: {_listed(fractions)}", file=file, remedy=remedy))
     if unknown:
         labels = ", ".join(map(str, sorted({0, *(known or ())})))
-        remedy = f"The labels are {labels}; convert and evaluate can replace values: --map {max(unknown):.0f}=1."
+        replaced = ",".join(f"{value:.0f}=1" for value in sorted(unknown)[:LISTED_VALUES])
+        remedy = f"The labels are {labels}; convert and evaluate can replace values: --map {replaced}."
         faults.append(Fault(f"unknown label values {_listed(unknown)}", file=file, remedy=remedy))
     return faults
 

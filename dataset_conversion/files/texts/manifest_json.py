@@ -6,6 +6,7 @@ from typing import Any, Literal, TypedDict
 
 from dataset_conversion.files.texts.json_files import read_json, read_json_if_there
 from dataset_conversion.files.texts.typed import NotNegative
+from dataset_conversion.sequences import Pattern
 
 REMEDY = "Convert the data set again, or restore the file."
 
@@ -86,6 +87,11 @@ class _WrittenInPart(TypedDict, total=False):
 
     settings: ManifestSettings
     patients: dict[str, CaseInPart]
+
+
+def pattern_of(entry: CaseEntry) -> Pattern:
+    """The sequences that the manifest says a case has."""
+    return Pattern(tuple(name for name, sequence in entry["sequences"].items() if sequence["present"]))
 
 
 def read_manifest(folder: Path, *, remedy: str = REMEDY) -> Manifest:

@@ -123,6 +123,13 @@ def thresholds_of(arguments: argparse.Namespace, folder: Path, target: "Target")
     return given, "as given" if file is None else f"{given.method} of {file}"
 
 
+def print_target(target: "Target", description: "Description") -> None:
+    """Says which label is measured where the model has several."""
+    if len(description.targets) > 1:
+        others = ", ".join(description.targets)
+        print(f"Target: {description.name_of(target.labels)}, of {others}; choose with --label or --region")
+
+
 def print_threshold(thresholds: "Thresholds | None", source: str) -> None:
     """Says which threshold is applied, and where it comes from."""
     if thresholds is None:
@@ -160,8 +167,9 @@ def device(wanted: str) -> "torch.device":
     """The requested device, or the CPU, with a warning, if it is not available."""
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[wanted]:
-        log.warning("%s is not available: predicting on the CPU.", wanted)
-        wanted = "cpu"
-    return torch.device(wanted)
+    from nnunet_seqdropout.models.devices import is_available
+
+    if is_available(torch.device(wanted)):
+        return torch.device(wanted)
+    log.warning("%s is not available: predicting on the CPU.", wanted)
+    return torch.device("cpu")

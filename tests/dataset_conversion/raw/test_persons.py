@@ -115,6 +115,23 @@ def test_a_patient_for_validation_and_test_is_refused(source, raw, capsys, test)
     assert not raw.exists()
 
 
+def test_a_sequence_that_no_training_patient_has_is_said_by_convert_dry_or_not_and_check(source, raw, capsys):
+    """A test patient who has it does not help the network."""
+    for seed in range(5):
+        write_patient(source / f"P{seed}", seed)
+        if seed:
+            (source / f"P{seed}" / "bravo.nii.gz").unlink()
+    note = "note: no training case has bravo. Convert with --sequences t1_pre,t1_gd,flair, or with a layout"
+    for options in (["--dry-run"], []):
+        assert convert(source, "--test", "P0", *options) == 0
+        assert note in capsys.readouterr().out
+    assert main(["check", "-i", str(raw)]) == 0
+    assert note in capsys.readouterr().out
+    for options in (["--dry-run"], [], ["--sequences", "t1_gd,flair", "--test", "P0"]):
+        assert convert(source, "-d", 2 + len(options), *options) == 0
+        assert "no training case has" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("n_patients", "is_said"), [(4, True), (5, False)])
 def test_too_few_cases_for_five_folds_are_said_by_convert_and_check(source, raw, capsys, n_patients, is_said):
     for seed in range(n_patients):

@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from conftest import SEQUENCES, write_case
 from example_folders import evaluate, write_folders
 from predict_folders import predict as predict_folder
@@ -95,6 +96,7 @@ def test_a_constant_image_counts_as_absent(make_model, images):
         ({"flar": "t1_pre"}, Fault, "unknown sequence flar. Did you mean flair?"),
         ({"t1_pre": "t1_pre", "t1n": "flair"}, Fault, "two images are of one sequence"),
         ({}, Fault, "no usable sequence"),
+        ({"t1_pre": "none.nii.gz"}, Fault, "none.nii.gz: there is no such file. Give the image of t1_pre."),
         ({"t1_pre": 5}, TypeError, "t1_pre is a int: give a path, or an image of SimpleITK or nibabel"),
         ({"t1_pre": nibabel.Nifti1Image(np.zeros((3, 3, 3, 2)), np.eye(4))}, Fault, "not one volume"),
         ({"t1_pre": sitk.Image(4, 4, sitk.sitkFloat32)}, Fault, "t1_pre is not one volume"),
@@ -166,3 +168,9 @@ def test_a_folder_is_converted_as_the_command_does(tmp_path, monkeypatch):
         assert (first / "imagesTr" / name).read_bytes() == (second / "imagesTr" / name).read_bytes()
     with pytest.raises(Fault, match="no name of a data set"):
         convert(source, tmp_path / "raw" / "Ours")
+
+
+def test_a_device_that_is_not_there_is_named(make_model, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(Fault, match=r"this computer has no cuda\. Choose the device cpu\."):
+        load_model(make_model("TinySeqDropout"), device="cuda")
