@@ -24,7 +24,7 @@ dataset_conversion.registration: faults files plurals
 dataset_conversion.pseudonyms: faults files plurals
 dataset_conversion.dicom: faults files outcomes plurals pseudonyms sequences
 dataset_conversion.phantom: faults files outcomes plurals
-dataset_conversion.quality: files outcomes sequences
+dataset_conversion.quality: files outcomes
 dataset_conversion.raw: defacing faults files outcomes plurals pseudonyms quality registration
     sequences
 dataset_conversion.checks: faults files outcomes plurals raw sequences
