@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", type=int, default=[50, 200, 1000])
     arguments = parser.parse_args()
     use_folders(arguments.work / "nnunet")
-    costs = {n: dict(measured(arguments.work, n)) for n in sorted(arguments.cases)}
+    costs = {n: dict(measured(arguments.work, n, dataset)) for dataset, n in enumerate(sorted(arguments.cases), 1)}
     print("| command | cases | s | ms for each further case | MiB |")
     print("|---|---|---|---|---|")
     grown = []
@@ -61,16 +61,16 @@ def _row(costs: dict[int, Cost], name: str) -> bool:
     return all(later <= MOST_GROWTH * max(former, 0.001) for former, later in pairwise(each[1:]))
 
 
-def measured(work: Path, n: int) -> Iterator[tuple[str, Cost]]:
-    """Of a cohort of n patients, each command's cost."""
+def measured(work: Path, n: int, dataset: int) -> Iterator[tuple[str, Cost]]:
+    """Of a cohort of n patients, each command's cost. dataset: its number."""
     folder = work / str(n)
     if not (folder / "patients").is_dir():
         write_patients(folder, n)
-    raw = work / "nnunet" / "nnUNet_raw" / f"Dataset{n:03d}_Cohort"
+    raw = work / "nnunet" / "nnUNet_raw" / f"Dataset{dataset:03d}_Cohort"
     shown = [f"P{number:05d}" for number in range(SHOWN)]
     evaluate = ["evaluate", "-gt", folder / "references", "-p", folder / "predictions"]
     commands = {
-        "convert": ["convert", "hospital_a", folder / "patients", "-d", n, "-n", "Cohort", "--register", "never"],
+        "convert": ["convert", "hospital_a", folder / "patients", "-d", dataset, "-n", "Cohort", "--register", "never"],
         "check": ["check", "-i", raw],
         "evaluate --no-report": [*evaluate, "--name", "first", "-o", folder / "evaluation", "--no-report"],
         "evaluate, with its report": [*evaluate, "-o", folder / "report", "-i", raw / "imagesTr", "--show", *shown],

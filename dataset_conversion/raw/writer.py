@@ -49,7 +49,7 @@ def write_raw_dataset(
     if strangers := set((preparation.label_mapping or {}).values()) - set(dataset.labels.values()):
         remedy = f"The data set's labels are {dict(dataset.labels)}."
         raise Fault(f"--map gives the value {min(strangers)}, which is not a label of the data set", remedy=remedy)
-    manifest = _patients_so_far(dataset, patients)
+    manifest = patients_so_far(dataset, patients)
     require_room(dataset.folder, _bytes_needed(dataset, patients))
 
     def write_patient(case: str) -> CaseEntry:
@@ -127,19 +127,24 @@ def _bytes_needed(dataset: RawDataset, patients: Mapping[str, Patient]) -> int:
     return bytes_of(file for patient in new for file in (*patient.images.values(), *patient.label))
 
 
-def _patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, CaseEntry]:
-    """The manifest's patients, those included who were written by a conversion that was killed before its end."""
+def patients_so_far(dataset: RawDataset, patients: Mapping[str, Patient]) -> dict[str, CaseEntry]:
+    """The manifest's patients, those included who were written by a conversion that was killed before its end.
+
+    Raises Fault where these patients cannot join them: the data set has other channels or labels, or has one of the
+    patients in another split.
+    """
     file = dataset.folder / "manifest.json"
     manifest = read_manifest_if_there(dataset.folder)
-    if (settings := manifest["settings"] or dataset.settings) != dataset.settings:
-        remedy = "Choose another data set number."
-        raise Fault(f"the data set was written with other settings: {settings}", file=file, remedy=remedy)
     so_far = manifest["patients"]
     for case in so_far:
         require_name(case, what="the case", file=file)
     for record in sorted((dataset.folder / RECORDS).glob("*.json")):
         if (found := read_record(record)) is not None:
             so_far.setdefault(record.stem, found["entry"])
+    # one in which every patient failed may be written anew
+    if so_far and (settings := manifest["settings"] or dataset.settings) != dataset.settings:
+        remedy = "Choose another data set number."
+        raise Fault(f"the data set was written with other settings: {settings}", file=file, remedy=remedy)
     split_of_person = {entry["person"]: entry["split"] for entry in so_far.values()}
     for patient in patients.values():
         before = split_of_person.get(patient.person, patient.split)

@@ -113,6 +113,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     from dataset_conversion.raw.sources.patients import find_patients, require_fitting
     from dataset_conversion.raw.sources.persons import names_note
     from dataset_conversion.raw.sources.pseudonymised import pseudonym_of, under_pseudonyms
+    from dataset_conversion.raw.writer import patients_so_far
 
     if (arguments.layout == "generic") != (arguments.layout_file is not None):
         raise Fault(
@@ -137,6 +138,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         raise Fault("the patients cannot be taken from these files", file=arguments.source, remedy=remedy) from None
     if arguments.dry_run:
         dataset = dataset_of(layout, arguments.source, folder, patients, sequences=arguments.sequences)
+        patients_so_far(dataset, patients)
         code = _print_patients(patients, layout)
         found = [Pattern(tuple(patient.images)) for patient in patients.values() if patient.split != "test"]
         if note := nowhere_note(dataset.channel_names, found):

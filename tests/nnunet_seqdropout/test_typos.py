@@ -33,6 +33,8 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
         (["calibrate", "-gt", "a", "-p", "b", "-o", "c", "--trust-geomerty"], "--trust-geometry"),
         (["predict", "-i", "a", "-o", "b", "-m", "c", "--disable-tta"], "--disable_tta"),
         (["evaluate", "-gt", "a", "-p", "b", "-o", "c", "--fp_budjet=3"], "--fp-budget"),
+        (["predict", "-o", "b", "--images", "a"], "--image"),
+        (["study", "-d", "1", "--desing", "a"], "--design"),
     ],
 )
 def test_a_typo_is_answered_with_the_nearest_word(words, meant, capsys):

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from dataset_conversion.files.images.size_limit import MAX_VOXELS, VARIABLE
 from dataset_conversion.nearest import nearest
@@ -11,6 +11,8 @@ from nnunet_seqdropout.cli.arguments.shared import voxels
 
 class Parser(argparse.ArgumentParser):
     """Python's own parser suggests the nearest word from 3.14 on, and never an option."""
+
+    _words: Sequence[str] = ()
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
@@ -21,10 +23,17 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Reports unknown words here, where the options of the sub-command are known."""
+        self._words = args or ()
         arguments, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
         return arguments, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """What is required may be there, but misspelt."""
+        if message.endswith("required") or "are required: " in message:
+            message += self._meant([word for word in self._words if word not in self._option_string_actions])
+        super().error(message)
 
     def _meant(self, unknown: Sequence[str]) -> str:
         option = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")

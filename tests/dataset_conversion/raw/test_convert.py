@@ -308,3 +308,17 @@ def test_a_metastasis_with_two_real_sequences_gets_two_placeholders(real_data, t
     assert entry["sequences"]["flair"]["translation_mm"] < 4
     assert entry["sequences"]["flair"]["similarity_after"] > entry["sequences"]["flair"]["similarity_before"]
     assert (raw / "labelsTs" / "YG.nii.gz").is_file()
+
+
+def test_a_data_set_in_which_everybody_failed_may_become_another(tmp_path, raw, capsys):
+    patient(tmp_path / "in" / "P1", absent=("bravo",))
+    label = sitk.ReadImage(str(tmp_path / "in" / "P1" / "seg.nii.gz")) * 4
+    sitk.WriteImage(label, str(tmp_path / "in" / "P1" / "seg.nii.gz"))
+    assert convert(tmp_path / "in") == 1
+    assert "--map 4=1." in capsys.readouterr().err
+    assert convert(tmp_path / "in", "--map", "4=1", "--register", "never", layout="hospital_b") == 0
+    names = json.loads((raw / "dataset.json").read_text())["channel_names"]
+    assert list(names.values()) == ["t1_pre", "t1_gd", "flair"]
+    for options in (["--dry-run"], []):
+        assert convert(tmp_path / "in", *options) == 2
+        assert "the data set was written with other settings" in capsys.readouterr().err
