@@ -63,7 +63,7 @@ def _unreadable(patient: Converted) -> Iterator[Finding]:
 
 def _contradicted(patient: Converted) -> Iterator[Finding]:
     for name, picture in (patient.pictures.grey if patient.pictures else {}).items():
-        present = name in patient.entry["sequences"] and patient.entry["sequences"][name]["present"]
+        present = name in pattern_of(patient.entry)
         if present and picture is None:
             yield Finding(f"{name}: present according to the manifest, but 0 everywhere")
         elif not present and picture is not None:

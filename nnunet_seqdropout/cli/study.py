@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from dataset_conversion.plurals import n_of
-from nnunet_seqdropout.cli.arguments.models import add_trust_checkpoint
+from nnunet_seqdropout.cli.arguments.models import add_device, add_trust_checkpoint
 from nnunet_seqdropout.cli.arguments.shared import output, processes
 from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE
 
@@ -34,12 +34,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         action="store_true",
         help="prepare the folders, print the commands as a shell script, and run none of them",
     )
-    study.add_argument(
-        "-device",
-        default="cuda",
-        choices=("cuda", "cpu", "mps"),
-        help="device for training and prediction. Default: cuda",
-    )
+    add_device(study, "training and prediction")
     study.add_argument(
         "-num_gpus", type=int, default=1, metavar="N", help="number of GPUs for each training. Default: 1"
     )

@@ -12,7 +12,7 @@ from dataset_conversion.files.images.image_io import read_image
 from dataset_conversion.files.images.label_values import label_array
 from dataset_conversion.files.names import require_name
 from dataset_conversion.files.texts.dataset_json import Description, Labels, read_description
-from dataset_conversion.files.texts.manifest_json import CaseEntry, FoldCases, read_manifest_if_there
+from dataset_conversion.files.texts.manifest_json import CaseEntry, FoldCases, pattern_of, read_manifest_if_there
 from dataset_conversion.raw.splits import N_FOLDS
 from dataset_conversion.sequences import Pattern, require_channel
 
@@ -100,7 +100,7 @@ def _cases(folder: Path, subset: str, ending: str) -> tuple[str, ...]:
 
 
 def _present(entry: CaseEntry, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if name in entry["sequences"] and entry["sequences"][name]["present"])
+    return tuple(name for name in names if name in pattern_of(entry))
 
 
 def _read_presence(folder: Path, n_workers: int | None) -> dict[str, tuple[str, ...]]:

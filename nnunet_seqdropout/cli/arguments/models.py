@@ -23,17 +23,19 @@ log = logging.getLogger(__name__)
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Adds nnU-Net's flags that select a model and control prediction."""
     add_model_names(parser)
-    parser.add_argument(
-        "-device",
-        default="cuda",
-        choices=("cuda", "cpu", "mps"),
-        help="device for prediction; cpu is used if it is not available. Default: cuda",
-    )
+    add_device(parser, "prediction; cpu is used if it is not available")
     parser.add_argument(
         "-step_size", type=float, default=0.5, help="step of the sliding window as a fraction of its size. Default: 0.5"
     )
     parser.add_argument("--disable_tta", action="store_true", help="disable test-time mirroring: faster")
     add_trust_checkpoint(parser)
+
+
+def add_device(parser: argparse.ArgumentParser, what: str) -> None:
+    """what: the device is for, in words."""
+    parser.add_argument(
+        "-device", default="cuda", choices=("cuda", "cpu", "mps"), help=f"device for {what}. Default: cuda"
+    )
 
 
 def add_model_names(parser: argparse.ArgumentParser, *, several_checkpoints: bool = False) -> None:
