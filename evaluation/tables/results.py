@@ -11,8 +11,8 @@ import pandas as pd
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.csv_files import read_csv, write_csv
 from dataset_conversion.files.texts.json_files import read_json, write_json
-from evaluation.tables.csv_files import read_csv, write_csv
 from evaluation.tables.summaries import NOT_AVERAGED, averages, sensitivity_by_size, strata
 from evaluation.tables.summary_json import CommandSummary, EvaluationSummary
 

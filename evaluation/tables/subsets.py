@@ -9,13 +9,13 @@ import pandas as pd
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.csv_files import read_csv, write_csv
 from dataset_conversion.files.texts.json_files import read_json, write_json
 from dataset_conversion.outcomes import Outcome
 from dataset_conversion.sequences import Pattern
 from evaluation.metrics.names import LESION_WISE, false_positives
 from evaluation.metrics.ranges import values_between
 from evaluation.metrics.statistics.intervals import Average, average
-from evaluation.tables.csv_files import read_csv, write_csv
 from evaluation.tables.summary_json import CommandSummary, SubsetSummary
 
 METRICS = ("dice", "auc", "sensitivity")

@@ -206,10 +206,10 @@ def _thresholds(
 @alone_in_output(report_of="compare")
 def _compare(arguments: argparse.Namespace) -> int:
     from dataset_conversion.files.staging import staged
+    from dataset_conversion.files.texts.csv_files import write_csv
     from evaluation.figures.evaluation import write_figures
     from evaluation.report.evaluation import write_report
     from evaluation.tables.comparison import compare
-    from evaluation.tables.csv_files import write_csv
     from evaluation.tables.results import read_evaluation
 
     a, b = (read_evaluation(folder) for folder in (arguments.a, arguments.b))

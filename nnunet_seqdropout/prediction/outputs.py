@@ -15,6 +15,7 @@ from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.image_io import write_image
 from dataset_conversion.files.images.nifti import ProbabilityType, stored_type, write_probability
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.csv_files import write_csv
 from dataset_conversion.files.texts.json_files import write_json
 from dataset_conversion.outcomes import Outcome, attempt
 from dataset_conversion.raw.preparing.placeholders import log_missing
@@ -26,7 +27,6 @@ from evaluation.lesion_table import object_table
 from evaluation.metrics.lesion.lesions import find_objects
 from evaluation.metrics.voxel.voxels import reaches
 from evaluation.patient import Grid
-from evaluation.tables.csv_files import write_csv
 from nnunet_seqdropout import __version__
 from nnunet_seqdropout.prediction.case import CaseImages, CaseInput
 from nnunet_seqdropout.prediction.extras import OF_EXTRAS, CaseResult, Extra

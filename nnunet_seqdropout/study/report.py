@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from dataset_conversion.files.staging import staged
+from dataset_conversion.files.texts.csv_files import write_csv
 from dataset_conversion.plurals import n_of
 from evaluation.figures.evaluation import learning_figure, write_figures
 from evaluation.report.study import write_study_page
 from evaluation.tables.comparison import compare_with_all
-from evaluation.tables.csv_files import write_csv
 from evaluation.tables.primary import non_inferiority, primary_endpoint
 from evaluation.tables.results import read_evaluation
 from evaluation.tables.seeds import OfSeed, averaged, averaged_subsets

@@ -11,7 +11,6 @@ from torch import distributed, nn
 from dataset_conversion.files.texts.dataset_json import channel_names
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.training.pattern_dice import Sample, count_per_sample, dice_per_pattern, sequences_there
-from nnunet_seqdropout.training.pattern_plot import write_pattern_plot
 
 LOGGED_AS = "dice_per_pattern"
 """The key in nnU-Net's logger and in the checkpoints' ``logging``: a ``PatternDice`` for every epoch."""
@@ -90,4 +89,7 @@ class DicePerPattern(nnUNetTrainer):
         super().on_epoch_end()
         epochs = self.logger.get_checkpoint().get(LOGGED_AS)
         if self.local_rank == 0 and epochs:
+            # here, since predicting needs the trainer too, and no plots
+            from nnunet_seqdropout.training.pattern_plot import write_pattern_plot
+
             write_pattern_plot(Path(self.output_folder), epochs)

@@ -10,7 +10,7 @@ from example_folders import evaluate, rows, write_folders
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.tables.csv_files import read_csv, write_csv
+from dataset_conversion.files.texts.csv_files import read_csv, write_csv
 from evaluation.tables.results import read_evaluation
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -75,6 +75,14 @@ def test_help_comes_at_once_since_nothing_heavy_is_loaded():
     assert not heavy & set(loaded)
 
 
+def test_predicting_loads_no_tables_of_an_evaluation_and_no_figures():
+    needed = "nnunet_seqdropout.prediction.folder, nnunet_seqdropout.prediction.page, nnunet_seqdropout.training"
+    check = f"import sys, nnunet_seqdropout.cli.command, {needed}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.split()
+    assert "evaluation.metrics.lesion.lesions" in loaded
+    assert not [name for name in loaded if name.startswith(("evaluation.tables", "evaluation.figures"))]
+
+
 @pytest.mark.parametrize("arguments", [[], ["no_such"], ["fill", "-i", "x", "-o", "y"]])
 def test_wrong_arguments_end_with_two(arguments):
     with pytest.raises(SystemExit) as stopped:
