@@ -35,7 +35,8 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Argume
 
 
 def _page(command: argparse.ArgumentParser) -> Iterator[str]:
-    yield f"```text\n{_usage(command)}\n```\n"
+    usage = "\n\n".join([_usage(command), *([command.epilog] if command.epilog else [])])
+    yield f"```text\n{usage}\n```\n"
     for group in command._action_groups:
         if actions := [action for action in group._group_actions if _is_shown(action)]:
             title = _plain(group.title or "")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import add_trust_geometry, named_description, output, processes
 from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED
 
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    check = commands.add_parser("check", help="report all faults of a data set or a folder of images")
+    check = add_command(
+        commands,
+        "check",
+        "report all faults of a data set or a folder of images",
+        'seqdropout check -i "$nnUNet_raw/Dataset001_Mets"',
+    )
     check.add_argument(
         "-i", type=Path, required=True, metavar="FOLDER", help="raw data set, or a folder of <case>_XXXX images"
     )

@@ -25,10 +25,20 @@ from nnunet_seqdropout.cli import phantom as cli_phantom
 from nnunet_seqdropout.cli import prediction as cli_prediction
 from nnunet_seqdropout.cli import study as cli_study
 from nnunet_seqdropout.cli import subsets as cli_subsets
-from nnunet_seqdropout.cli.arguments.parsers import CommandParser, Parser
+from nnunet_seqdropout.cli.arguments.parsers import CommandParser, Parser, add_command
 from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, INTERRUPTED, NOTHING_DONE, READER_GONE, TERMINATED
 from nnunet_seqdropout.cli.process.stopping import Terminated, stoppable
 from nnunet_seqdropout.models.nnunet_folders import environment
+
+IN_THIS_ORDER = """in this order, on your own data:
+  eval "$(seqdropout env --root nnunet)"
+  seqdropout convert hospital_a patients -d 1 -n Mets
+  nnUNetv2_plan_and_preprocess -d 1 -c 2d --verify_dataset_integrity
+  nnUNetv2_train 1 2d 0 -tr SeqDropoutPlusTrainer
+  seqdropout predict -i images -o predictions -d 1 -tr SeqDropoutPlusTrainer
+  seqdropout evaluate -gt labels -p predictions -o evaluation -i images
+
+seqdropout COMMAND --help says more, with an example."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,14 +99,20 @@ def _env(arguments: argparse.Namespace) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="seqdropout", description="Trains, runs and evaluates nnU-Net v2 on patients with missing MRI sequences."
+        prog="seqdropout",
+        description="Trains, runs and evaluates nnU-Net v2 on patients with missing MRI sequences.",
+        epilog=IN_THIS_ORDER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"seqdropout {version('nnunet_seqdropout')}")
     parser.set_defaults(verbose=False, quiet=False, max_voxels=None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
 
-    env = commands.add_parser(
-        "env", help='print export lines of the environment variables, for eval "$(seqdropout env)"'
+    env = add_command(
+        commands,
+        "env",
+        'print export lines of the environment variables, for eval "$(seqdropout env)"',
+        'eval "$(seqdropout env --root nnunet)"',
     )
     env.add_argument("--root", type=Path, metavar="DIR", help="also set nnU-Net's three folders to folders below DIR")
     env.set_defaults(run=_env)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import output
 from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE
 
@@ -11,8 +12,11 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def add_commands(commands: "argparse._SubParsersAction", parser: argparse.ArgumentParser) -> None:
-    completion = commands.add_parser(
-        "completion", help="print a script that completes commands, options and files in your shell"
+    completion = add_command(
+        commands,
+        "completion",
+        "print a script that completes commands, options and files in your shell",
+        'eval "$(seqdropout completion bash)"',
     )
     completion.add_argument("shell", choices=SHELLS, help='for bash: eval "$(seqdropout completion bash)"')
     completion.set_defaults(run=lambda arguments: _completion(arguments.shell, parser))

@@ -11,6 +11,7 @@ from dataset_conversion.nearest import did_you_mean
 from dataset_conversion.plurals import n_of
 from dataset_conversion.raw.layout import SHIPPED, read_layout, shipped_layouts
 from dataset_conversion.sequences import Pattern
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import (
     add_brain_extraction,
     add_register,
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    fill = commands.add_parser(
-        "fill", help="add placeholder images of zeros, so that stock nnUNetv2_predict accepts a folder"
+    fill = add_command(
+        commands,
+        "fill",
+        "add placeholder images of zeros, so that stock nnUNetv2_predict accepts a folder",
+        "seqdropout fill -i images -o filled -d 1",
     )
     fill.add_argument("-i", type=Path, required=True, metavar="IN", help="folder of <case>_XXXX images, some missing")
     fill.add_argument("-o", type=output, required=True, metavar="OUT", help="output folder for images and placeholders")
@@ -41,7 +45,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     add_trust_geometry(fill)
     fill.set_defaults(run=_fill)
 
-    convert = commands.add_parser("convert", help="write an nnU-Net raw data set from a hospital's folders")
+    convert = add_command(
+        commands,
+        "convert",
+        "write an nnU-Net raw data set from a hospital's folders",
+        "seqdropout convert hospital_a patients -d 1 -n Mets --test P8 P9",
+    )
     layouts = ", ".join(shipped_layouts())
     convert.add_argument(
         "layout", metavar="LAYOUT", help=f"name of the folder layout: {layouts}; or generic, with --layout"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import (
     output,
 )
@@ -13,7 +14,13 @@ from nnunet_seqdropout.cli.process.outputs import output_folder
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    dicom = commands.add_parser("dicom", help="convert DICOM to <pseudonym>/<sequence>.nii.gz, as input for convert")
+    dicom = add_command(
+        commands,
+        "dicom",
+        "convert DICOM to <pseudonym>/<sequence>.nii.gz, as input for convert",
+        "seqdropout dicom export --dry-run",
+        "seqdropout dicom export -o patients --key secret.key",
+    )
     dicom.add_argument("source", type=Path, metavar="SOURCE", help="folder that contains the DICOM files, at any depth")
     dicom.add_argument("-o", type=output, metavar="OUT", help="output folder for the patients; required to convert")
     dicom.add_argument(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_conversion.faults import Fault
 from dataset_conversion.plurals import n_of
 from nnunet_seqdropout.cli.arguments.models import add_target, print_target, target_of
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import (
     add_fp_budget,
     add_given_threshold,
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    evaluate = commands.add_parser("evaluate", help="evaluate one model on one cohort: tables, figures, report")
+    evaluate = add_command(
+        commands,
+        "evaluate",
+        "evaluate one model on one cohort: tables, figures, report",
+        "seqdropout evaluate -gt labels -p predictions -o evaluation -i images",
+    )
     evaluate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="folder of references: <case>.nii.gz")
     predictions = (
         "<case>_prob.nii.gz, <case>.npz beside <case>.nii.gz (nnU-Net's --save_probabilities), or <case>.nii.gz"
@@ -85,7 +91,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     evaluate.add_argument("-np", type=processes, default=1, metavar="K", help="number of processes. Default: 1")
     evaluate.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser("compare", help="compare two models on the same patients: tests, figures, report")
+    compare = add_command(
+        commands,
+        "compare",
+        "compare two models on the same patients: tests, figures, report",
+        "seqdropout compare evaluation_a evaluation_b -o comparison",
+    )
     compare.add_argument("a", type=Path, metavar="OUT_A", help="output folder of seqdropout evaluate")
     compare.add_argument(
         "b", type=Path, metavar="OUT_B", help="output folder of seqdropout evaluate for the other model"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments.models import add_model_names, named_model
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED
 from nnunet_seqdropout.models.nnunet_folders import environment, nnunet_folder
 
@@ -18,16 +19,31 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     model = commands.add_parser("model", help="describe, verify, export and install trained models")
     actions = model.add_subparsers(required=True, metavar="ACTION")
 
-    info = actions.add_parser("info", help="print what a model is: trainer, network, sequences, thresholds, folds")
+    info = add_command(
+        actions,
+        "info",
+        "print what a model is: trainer, network, sequences, thresholds, folds",
+        "seqdropout model info -d 1 -tr SeqDropoutPlusTrainer",
+    )
     add_model_names(info)
     info.add_argument("--json", action="store_true", help="print JSON")
     info.set_defaults(run=_info)
 
-    verify = actions.add_parser("verify", help="check that every file of a model is there, unchanged, finite and loads")
+    verify = add_command(
+        actions,
+        "verify",
+        "check that every file of a model is there, unchanged, finite and loads",
+        "seqdropout model verify -d 1 -tr SeqDropoutPlusTrainer",
+    )
     add_model_names(verify)
     verify.set_defaults(run=_verify)
 
-    export = actions.add_parser("export", help="write a model into one archive, with a model card and without code")
+    export = add_command(
+        actions,
+        "export",
+        "write a model into one archive, with a model card and without code",
+        'seqdropout model export -d 1 -tr SeqDropoutPlusTrainer -o model.zip --about "60 patients of one scanner"',
+    )
     add_model_names(export, several_checkpoints=True)
     export.add_argument("-o", type=Path, required=True, metavar="FILE", help="output file, such as model.zip")
     export.add_argument(
@@ -38,7 +54,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     export.set_defaults(run=_export)
 
-    install = actions.add_parser("install", help="install an archive of export into nnUNet_results")
+    install = add_command(
+        actions,
+        "install",
+        "install an archive of export into nnUNet_results",
+        "seqdropout model install model.zip",
+    )
     install.add_argument("archive", type=Path, metavar="FILE", help="archive that seqdropout model export wrote")
     install.add_argument("-d", type=int, metavar="ID", help="data set number to install it under. Default: its own")
     install.add_argument("-n", metavar="NAME", help="data set name to install it under. Default: its own")

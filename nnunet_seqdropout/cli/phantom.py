@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 
 from dataset_conversion.faults import Fault
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import (
     output,
     processes,
@@ -13,7 +14,12 @@ from nnunet_seqdropout.cli.process.outputs import alone_in_output
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    phantom = commands.add_parser("phantom", help="write synthetic patients of a Hospital A and B")
+    phantom = add_command(
+        commands,
+        "phantom",
+        "write synthetic patients of a Hospital A and B",
+        "seqdropout phantom -o phantom",
+    )
     phantom.add_argument(
         "-o", type=output, required=True, metavar="DIR", help="output folder for hospital_a and hospital_b"
     )

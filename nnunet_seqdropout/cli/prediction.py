@@ -20,6 +20,7 @@ from nnunet_seqdropout.cli.arguments.models import (
     target_of,
     thresholds_of,
 )
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.patients import add_inputs, add_preparation, unprepared
 from nnunet_seqdropout.cli.arguments.shared import (
     add_fp_budget,
@@ -40,7 +41,12 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    predict = commands.add_parser("predict", help="segment cases with any subset of the sequences")
+    predict = add_command(
+        commands,
+        "predict",
+        "segment cases with any subset of the sequences",
+        "seqdropout predict -i images -o predictions -d 1 -tr SeqDropoutPlusTrainer",
+    )
     what = predict.add_mutually_exclusive_group(required=True)
     what.add_argument("-i", type=Path, metavar="IN", help="folder of <case>_XXXX images, some missing")
     add_inputs(what)
@@ -111,8 +117,11 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     )
     predict.set_defaults(run=_predict)
 
-    calibrate = commands.add_parser(
-        "calibrate", help="calibrate a threshold for each pattern of the validation patients"
+    calibrate = add_command(
+        commands,
+        "calibrate",
+        "calibrate a threshold for each pattern of the validation patients",
+        "seqdropout calibrate -gt labels -p predictions -o thresholds.json --fp-budget 2",
     )
     calibrate.add_argument("-gt", type=Path, required=True, metavar="DIR", help="folder of references: <case>.nii.gz")
     calibrate.add_argument(

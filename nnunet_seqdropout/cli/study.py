@@ -6,13 +6,18 @@ from pathlib import Path
 
 from dataset_conversion.plurals import n_of
 from nnunet_seqdropout.cli.arguments.models import add_device, add_trust_checkpoint
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import output, processes
 from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    study = commands.add_parser(
-        "study", help="run the paper's experiment: train, predict and compare with stock nnU-Net, and report"
+    study = add_command(
+        commands,
+        "study",
+        "run the paper's experiment: train, predict and compare with stock nnU-Net, and report",
+        "seqdropout study -d 1 -o study --small -device cpu --dry-run",
+        "seqdropout study -d 1 -o study",
     )
     study.add_argument("-d", metavar="ID", help="data set (number or name) from convert")
     study.add_argument("-i", type=Path, metavar="RAW", help="folder of the data set, instead of -d")
@@ -53,7 +58,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 def _study(arguments: argparse.Namespace) -> int:
     from dataset_conversion.faults import Fault
     from dataset_conversion.files.disk import REPORT_BYTES, require_room
-    from nnunet_seqdropout.cli.arguments.models import device
+    from nnunet_seqdropout.cli.arguments.models import device, say_device
     from nnunet_seqdropout.models.nnunet_folders import raw_folder
     from nnunet_seqdropout.study.cohort import read_cohort
     from nnunet_seqdropout.study.commands import prepare_study
@@ -79,7 +84,7 @@ def _study(arguments: argparse.Namespace) -> int:
             remedy="Leave out one of them.",
         )
     # a script for a cluster may be printed where there is no GPU
-    named = arguments.device if arguments.dry_run else device(arguments.device).type
+    named = arguments.device if arguments.dry_run else device(arguments.device)
     machine = Machine(named, arguments.num_gpus, arguments.np, arguments.trust_checkpoint)
     study = Study(arguments.o, design, cohort, machine)
     steps = prepare_study(study)
@@ -89,6 +94,7 @@ def _study(arguments: argparse.Namespace) -> int:
     if arguments.device != machine.device and (training := steps.not_done("train", arguments.only)):
         problem = f"{arguments.device} is not available, and {n_of(len(training), 'model')} still to be trained"
         raise Fault(problem, remedy="Run it on a machine that has it, or with -device cpu (see also --small).")
+    say_device(arguments.device, machine.device)
     declare(design.endpoint, study.folder, n_results=len(steps.begun("evaluate")))
     steps.run(arguments.only)
     if arguments.only is None:

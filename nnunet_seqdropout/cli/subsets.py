@@ -17,6 +17,7 @@ from nnunet_seqdropout.cli.arguments.models import (
     target_of,
     thresholds_of,
 )
+from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import add_min_volume, output
 from nnunet_seqdropout.cli.process.exit_codes import exit_code
 from nnunet_seqdropout.cli.process.outputs import alone_in_output
@@ -25,8 +26,11 @@ from nnunet_seqdropout.subsets import Presence, subsets
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    parser = commands.add_parser(
-        "subsets", help="predict and measure every subset of the sequences, to see how much each matters"
+    parser = add_command(
+        commands,
+        "subsets",
+        "predict and measure every subset of the sequences, to see how much each matters",
+        "seqdropout subsets -i images -gt labels -o subsets -d 1 -tr SeqDropoutPlusTrainer",
     )
     parser.add_argument("-i", type=Path, required=True, metavar="IMAGES", help="folder of <case>_XXXX images")
     parser.add_argument("-gt", type=Path, required=True, metavar="DIR", help="folder of references: <case>.nii.gz")

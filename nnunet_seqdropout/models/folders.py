@@ -6,7 +6,15 @@ from pathlib import Path
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.texts.dataset_json import Description, read_description
 from dataset_conversion.nearest import did_you_mean
-from nnunet_seqdropout.models.nnunet_folders import NNUNET_FOLDERS, dataset_name, environment, nnunet_folder
+from nnunet_seqdropout.models.nnunet_folders import (
+    NNUNET_FOLDERS,
+    TRAINERS,
+    dataset_name,
+    environment,
+    nnunet_folder,
+)
+
+DEFAULT_TRAINER = "SeqDropoutTrainer"
 
 
 def description_of_dataset(dataset_id: str) -> Description:
@@ -34,15 +42,32 @@ def model_folder(dataset_id: str, *, trainer: str, plans: str, configuration: st
     return nnunet_folder("nnUNet_results") / dataset_name(dataset_id) / f"{trainer}__{plans}__{configuration}"
 
 
+def default_trainer(dataset_id: str, *, plans: str, configuration: str) -> str:
+    """The paper's, or the only one that was trained on the data set. Raises Fault where nnUNet_results is not set."""
+    models = (nnunet_folder("nnUNet_results") / dataset_name(dataset_id)).glob(f"*__{plans}__{configuration}")
+    trained = [model.name.partition("__")[0] for model in models]
+    return trained[0] if len(trained) == 1 else DEFAULT_TRAINER
+
+
 def require_model_folder(folder: Path) -> Path:
     """The same folder; makes our trainers known to nnU-Net. Raises Fault where it is not there."""
     os.environ.update(environment())
     if not folder.is_dir():
-        meant = did_you_mean(folder.name, [model.name for model in folder.parent.glob("*__*__*")])
         raise Fault(
-            f"no model folder {folder}", remedy=f"{meant}Train the model, or select another one with -m, -tr, -p, -c."
+            f"no model folder {folder}", remedy=f"{_meant(folder)}Train it, or select another one with -m, -tr, -p, -c."
         )
     return folder
+
+
+def _meant(folder: Path) -> str:
+    """What stands beside a model folder that is not there, or how a trainer of ours is spelt."""
+    trained = sorted(model.name for model in folder.parent.glob("*__*__*"))
+    if meant := did_you_mean(folder.name, trained):
+        return meant
+    if trained:
+        return f"There is {', '.join(trained)}. "
+    trainer, ours = folder.name.partition("__")[0], {file.stem for file in TRAINERS.glob("*.py")}
+    return "" if trainer in ours else did_you_mean(trainer, ours)
 
 
 def folds_there(model: Path, checkpoint: str) -> list[str]:

@@ -17,6 +17,7 @@ from nnunet_seqdropout.settings import require_not_negative, require_one_of, unk
 from nnunet_seqdropout.training.lesion_sampling import BalancedByLesion
 from nnunet_seqdropout.training.optimisers import LEARNING_RATES, WEIGHT_DECAYS, OptimizerType, WarmedUpPolyLR
 from nnunet_seqdropout.training.patterns import DicePerPattern
+from nnunet_seqdropout.training.remaining_time import expected_end
 from nnunet_seqdropout.training.survival import SurvivingTrainer
 
 FOLDS_OF_NNUNET = 5
@@ -132,6 +133,9 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
             peak = torch.cuda.max_memory_reserved(self.device) / 2**20
             self.log_ours(GPU_MEBIBYTES, peak, nothing=math.nan)
         super().on_epoch_end()
+        if n_left := self.num_epochs - self.current_epoch:
+            begun, ended = (self.logger.get_value(f"epoch_{at}_timestamps", step=None) for at in ("start", "end"))
+            self.print_to_log_file(expected_end(begun, ended, n_left))
 
     @property
     def _slices_per_batch(self) -> int:

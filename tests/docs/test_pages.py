@@ -109,6 +109,22 @@ def test_the_command_page_has_every_option_of_every_command():
             assert all(f"`{flag}" in shown for flag in action.option_strings)
 
 
+def test_every_command_shows_examples_that_its_parser_takes():
+    root = build_parser()
+    for command in below(root):
+        if any(isinstance(action, argparse._SubParsersAction) for action in command._actions):
+            continue
+        title, *lines = (command.epilog or "").splitlines()
+        assert title == ("example:" if len(lines) == 1 else "examples:")
+        assert command.epilog in all_commands(root)
+        for line in lines:
+            words = shlex.split(re.sub(r'^eval "\$\((.+)\)"$', r"\1", line.strip()))
+            assert " ".join(words).startswith(f"{command.prog} ")
+            root.parse_args(words[1:])
+    for line in re.findall(r"  seqdropout .+", root.epilog or ""):
+        root.parse_args(shlex.split(line)[1:])
+
+
 def test_the_command_page_says_what_the_help_says(capsys):
     with pytest.raises(SystemExit):
         main(["fill", "--help"])

@@ -66,6 +66,23 @@ def test_a_misspelt_trainer_is_answered_with_the_nearest(monkeypatch):
     assert fault.value.remedy.startswith("Did you mean SeqDropoutTrainer? Put the file SeqDropuotTrainer.py")
 
 
+def test_before_any_training_a_misspelt_trainer_is_answered_with_ours(tmp_path):
+    with pytest.raises(Fault) as fault:
+        require_model_folder(tmp_path / "SeqDropuotPlusTrainer__nnUNetPlans__2d")
+    assert fault.value.remedy.startswith("Did you mean SeqDropoutPlusTrainer? Train it")
+    with pytest.raises(Fault) as fault:
+        require_model_folder(tmp_path / "SeqDropoutTrainer__nnUNetPlans__2d")
+    assert fault.value.remedy.startswith("Train it")
+
+
+def test_the_models_that_are_there_are_named_where_none_is_near(tmp_path):
+    for trainer in ("Mine", "Yours"):
+        (tmp_path / f"{trainer}__nnUNetPlans__2d").mkdir()
+    with pytest.raises(Fault) as fault:
+        require_model_folder(tmp_path / "SeqDropoutTrainer__nnUNetPlans__3d_fullres")
+    assert fault.value.remedy.startswith("There is Mine__nnUNetPlans__2d, Yours__nnUNetPlans__2d. Train it")
+
+
 def test_a_misspelt_model_folder_is_answered_with_its_neighbour(tmp_path, monkeypatch):
     monkeypatch.setenv("nnUNet_extTrainer", str(PROJECT / "trainers"))
     (tmp_path / "SeqDropoutTrainer__nnUNetPlans__2d").mkdir()

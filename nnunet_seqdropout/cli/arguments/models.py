@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.arguments.shared import add_given_threshold, given_thresholds
-from nnunet_seqdropout.models.folders import folds_there, model_folder, require_model_folder
+from nnunet_seqdropout.models.folders import (
+    DEFAULT_TRAINER,
+    default_trainer,
+    folds_there,
+    model_folder,
+    require_model_folder,
+)
 
 if TYPE_CHECKING:
-    import torch
-
     from dataset_conversion.files.texts.dataset_json import Description
     from evaluation.inputs.target import Target
     from evaluation.inputs.thresholds import Thresholds
@@ -44,7 +48,9 @@ def add_model_names(parser: argparse.ArgumentParser, *, several_checkpoints: boo
     model.add_argument("-m", type=Path, metavar="MODEL", help="model folder (TRAINER__PLANS__CONFIGURATION)")
     model.add_argument("-d", metavar="ID", help="data set (number or name) the model was trained on")
     model.add_argument("-c", default="2d", metavar="CONF", help="configuration. Default: 2d")
-    model.add_argument("-tr", default="SeqDropoutTrainer", metavar="T", help="trainer. Default: SeqDropoutTrainer")
+    model.add_argument(
+        "-tr", metavar="T", help=f"trainer. Default: {DEFAULT_TRAINER}, or the only one that was trained"
+    )
     model.add_argument("-p", default="nnUNetPlans", metavar="PLANS", help="plans identifier. Default: nnUNetPlans")
     model.add_argument("-f", nargs="+", metavar="FOLD", help="folds to ensemble. Default: all trained folds")
     final = "checkpoint_final.pth"
@@ -66,8 +72,11 @@ def named_model(arguments: argparse.Namespace) -> Path:
         raise Fault("give exactly one of -m and -d", remedy="Give a model folder with -m, or a data set with -d.")
     if arguments.m is not None:
         return require_model_folder(arguments.m)
-    names = {"trainer": arguments.tr, "plans": arguments.p, "configuration": arguments.c}
-    return require_model_folder(model_folder(arguments.d, **names))
+    names = {"plans": arguments.p, "configuration": arguments.c}
+    trainer = arguments.tr or default_trainer(arguments.d, **names)
+    if arguments.tr is None and trainer != DEFAULT_TRAINER:
+        log.info("Trainer: %s, the only one that was trained", trainer)
+    return require_model_folder(model_folder(arguments.d, trainer=trainer, **names))
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -154,24 +163,29 @@ def _calibrated(arguments: argparse.Namespace, folder: Path) -> Path | None:
 def load(arguments: argparse.Namespace, folder: Path) -> "Model":
     from nnunet_seqdropout.prediction.loading import load_model
 
+    found = device(arguments.device)
+    say_device(arguments.device, found)
     return load_model(
         folder,
         folds=arguments.f,
         checkpoint=arguments.chk,
-        device=device(arguments.device),
+        device=found,
         use_mirroring=not arguments.disable_tta,
         tile_step_size=arguments.step_size,
         trust_checkpoint=arguments.trust_checkpoint,
     )
 
 
-def device(wanted: str) -> "torch.device":
-    """The requested device, or the CPU, with a warning, if it is not available."""
+def device(wanted: str) -> str:
+    """The requested device, or the CPU if it is not available."""
     import torch
 
     from nnunet_seqdropout.models.devices import is_available
 
-    if is_available(torch.device(wanted)):
-        return torch.device(wanted)
-    log.warning("%s is not available: predicting on the CPU.", wanted)
-    return torch.device("cpu")
+    return wanted if is_available(torch.device(wanted)) else "cpu"
+
+
+def say_device(wanted: str, found: str) -> None:
+    """Warns where it is another."""
+    if found != wanted:
+        log.warning("%s is not available: predicting on the CPU.", wanted)

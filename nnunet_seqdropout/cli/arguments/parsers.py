@@ -64,6 +64,19 @@ class CommandParser(Parser):
         )
 
 
+def add_command(
+    commands: "argparse._SubParsersAction", name: str, does: str, *examples: str
+) -> argparse.ArgumentParser:
+    """A sub-command whose help says what it does, and lines of a shell that use it."""
+    return commands.add_parser(
+        name,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}.",
+        epilog="\n  ".join(["example:" if len(examples) == 1 else "examples:", *examples]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def _suggestion(word: str, known: Any) -> str:
     meant = nearest(word, known)
     return f"; did you mean {meant}?" if meant else ""

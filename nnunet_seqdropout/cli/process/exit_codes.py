@@ -1,10 +1,11 @@
 """Defines the exit codes of the commands, and says how many cases were done."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset_conversion.plurals import n_of
+from dataset_conversion.plurals import counted, n_of
 
 if TYPE_CHECKING:
     from dataset_conversion.outcomes import Outcome
@@ -20,6 +21,8 @@ def exit_code(outcomes: "Mapping[str, Outcome]") -> int:
 
 
 def report_patients(outcomes: "Mapping[str, Outcome]", folder: Path) -> int:
-    n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
-    print(f"{folder}: {n_done} of {n_of(len(outcomes), 'patient')}")
+    """Prints how many are there, and how many of them an earlier run had done; the exit code."""
+    of_each = Counter(outcome.status for outcome in outcomes.values())
+    before = f", {counted(of_each['skipped'])} of them done before" if of_each["skipped"] else ""
+    print(f"{folder}: {counted(of_each['ok'] + of_each['skipped'])} of {n_of(len(outcomes), 'patient')}{before}")
     return exit_code(outcomes)

@@ -69,6 +69,24 @@ def said_of(model: Path, capsys) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+def test_without_a_trainer_the_only_model_of_the_data_set_is_taken(model, results, caplog, capsys):
+    mine = results / "Dataset001_Four" / "TinySeqDropout__nnUNetPlans__2d"
+    mine.parent.mkdir()
+    shutil.copytree(model, mine)
+    assert run("model", "info", "-d", 1) == 0
+    assert "trainer: TinySeqDropout\n" in capsys.readouterr().out
+    assert "Trainer: TinySeqDropout, the only one that was trained" in caplog.text
+    # another one, and it is the default again
+    mine.with_name("Other__nnUNetPlans__2d").mkdir()
+    assert run("model", "info", "-d", 1) == 2
+    assert "no model folder" in (said := capsys.readouterr().err)
+    assert "SeqDropoutTrainer__nnUNetPlans__2d. Did you mean TinySeqDropout__nnUNetPlans__2d? " in said
+    shutil.copytree(model, results / INSTALLED)
+    caplog.clear()
+    assert run("model", "info", "-d", 1) == 0
+    assert caplog.text == ""
+
+
 def test_info_says_what_a_model_is_without_any_path(model, capsys):
     said = said_of(model, capsys)
     assert said["trainer"] == "TinySeqDropout"

@@ -91,6 +91,17 @@ def test_what_cannot_be_is_refused_before_anything_runs(hospitals, tmp_path, cap
     assert says in capsys.readouterr().err
 
 
+def test_trainings_are_refused_without_their_device_and_nothing_is_said_of_predicting(
+    hospitals, tmp_path, capsys, caplog, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = study(hospitals, tmp_path / "out")
+    words[words.index("cpu")] = "cuda"
+    assert main(words) == 2
+    assert "cuda is not available, and 5 models still to be trained" in capsys.readouterr().err
+    assert "predicting" not in caplog.text
+
+
 def run(host: Host, out: Path, *options: object, seconds: float | None = None) -> None:
     """The command in a process group of its own, killed as a whole after so many seconds if it is still running."""
     command = [str(Path(sys.executable).parent / "seqdropout"), *study(host, out, *options)]

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from scipy.stats import chisquare
 from dataset_conversion.sequences import Pattern
 from nnunet_seqdropout.dropout import present_sequences, rescaling_of
 from nnunet_seqdropout.subsets import subsets
+from nnunet_seqdropout.training.remaining_time import expected_end
 from nnunet_seqdropout.training.windows import CutOutWindow
 
 SLABS = ["TinySeqDropout", "TinyDeepLab", "TinyPlusSeqDropout", "TinyPlus"]
@@ -340,6 +342,35 @@ def test_an_epoch_better_than_one_without_foreground_writes_checkpoint_best(make
         trainer.on_epoch_end()
         written.append(best.is_file())
     assert written == [True, True]
+
+
+def test_the_end_is_foretold_by_the_median_of_the_last_ten_epochs(monkeypatch):
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 31, 12, 0)
+
+    monkeypatch.setattr("nnunet_seqdropout.training.remaining_time.datetime", Noon)
+    # a slow first epoch no longer counts, another program slowed one of the last ten: 60 s
+    begun = np.arange(11) * 10000
+    ended = begun + np.array([9000, *[60] * 9, 6000])
+    assert expected_end(begun, ended, 300) == "300 epochs left, until 2026-01-31 17:00 (in 5:00:00)"
+    assert expected_end([0], [86400], 1) == "1 epoch left, until 2026-02-01 12:00 (in 1 day, 0:00:00)"
+
+
+def test_every_epoch_but_the_last_says_when_the_training_will_be_over(make_trainer):
+    trainer = make_trainer("TinySeqDropout")
+    trainer.initialize()
+    trainer.num_epochs = 2
+    log = Path(trainer.output_folder)
+    for n_said in (1, 1):
+        trainer.on_epoch_start()
+        trainer.on_train_epoch_start()
+        trainer.on_train_epoch_end([{"loss": np.array(0.0)}])
+        trainer.on_validation_epoch_end([validation_output(5)])
+        trainer.on_epoch_end()
+        said = "".join(file.read_text() for file in log.glob("training_log_*.txt"))
+        assert said.count("1 epoch left, until 20") == n_said
 
 
 def test_the_memory_that_a_gpu_needs_is_logged_for_every_epoch(make_trainer, monkeypatch):
