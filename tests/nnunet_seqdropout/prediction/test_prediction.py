@@ -644,14 +644,6 @@ def test_patterns_of_channels_that_are_aliases_of_each_other_are_told_apart(make
     assert list(measured["pattern"]) == ["bravo+flair", "mprage+flair", "mprage"]
 
 
-def test_without_the_device_it_falls_back_and_says_so(caplog, monkeypatch):
-    from nnunet_seqdropout.cli.arguments.models import device
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device("cuda").type == "cpu"
-    assert "cuda is not available" in caplog.text
-
-
 def test_a_model_folder_that_is_incomplete_is_named(make_model):
     folder = make_model("TinySeqDropout")
     with pytest.raises(Fault, match=r"no file .*fold_3"):
