@@ -19,7 +19,7 @@ import SimpleITK as sitk
 
 from benchmarks.steps import Cost, run_once, use_folders
 from dataset_conversion.files.images.image_io import write_image
-from dataset_conversion.files.images.nifti import write_probability
+from dataset_conversion.files.images.nifti_writing import write_probability
 
 SEQUENCES = ("bravo", "t1_pre", "t1_gd", "flair")
 SHAPE = (16, 48, 48)

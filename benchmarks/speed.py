@@ -191,7 +191,7 @@ def evaluation(setup: Setup) -> Iterator[Row]:
     """``evaluate`` without its report, against reading its files once: one large case, and 200 of 48 x 48 x 16."""
     from benchmarks.evaluation import make_case
     from benchmarks.growth import write_patients
-    from dataset_conversion.files.images.nifti import write_probability
+    from dataset_conversion.files.images.nifti_writing import write_probability
 
     large, small = setup.work / "large", setup.work / "small"
     if not (large / "predictions").is_dir():

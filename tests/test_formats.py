@@ -24,7 +24,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from dataset_conversion.dicom.rules import Rule
 from dataset_conversion.outcomes import Outcome, write_summary
-from dataset_conversion.phantom.hospitals import PhantomSettings, Place
+from dataset_conversion.phantom.design import PhantomSettings
+from dataset_conversion.phantom.hospitals import Place
 from dataset_conversion.phantom.lesions import Lesion
 from dataset_conversion.raw.dataset import RawDataset
 from dataset_conversion.raw.fill import fill

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images.nifti import nifti_bytes
+from dataset_conversion.files.images.nifti_writing import nifti_bytes
 from dataset_conversion.files.pictures import grey_levels, grey_window
 from evaluation.metrics.lesion.lesions import Objects
 from evaluation.report.evaluation import page_templates

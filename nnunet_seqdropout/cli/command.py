@@ -15,7 +15,9 @@ from pathlib import Path
 
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.images.size_limit import limit_of
+from nnunet_seqdropout.cli import calibration as cli_calibration
 from nnunet_seqdropout.cli import check as cli_check
+from nnunet_seqdropout.cli import comparison as cli_comparison
 from nnunet_seqdropout.cli import completion as cli_completion
 from nnunet_seqdropout.cli import conversion as cli_conversion
 from nnunet_seqdropout.cli import dicom as cli_dicom
@@ -122,8 +124,10 @@ def build_parser() -> argparse.ArgumentParser:
     cli_phantom.add_commands(commands)
     cli_check.add_commands(commands)
     cli_prediction.add_commands(commands)
+    cli_calibration.add_commands(commands)
     cli_subsets.add_commands(commands)
     cli_evaluation.add_commands(commands)
+    cli_comparison.add_commands(commands)
     cli_study.add_commands(commands)
     cli_models.add_commands(commands)
     cli_completion.add_commands(commands, parser)

@@ -42,7 +42,8 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 @alone_in_output()
 def _phantom(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.phantom.hospitals import LIKE_PAPER, PhantomSettings, write_phantom
+    from dataset_conversion.phantom.design import LIKE_PAPER, PhantomSettings
+    from dataset_conversion.phantom.hospitals import write_phantom
 
     chosen = {name: getattr(arguments, name) for name in ("train", "val", "test", "size", "seed")}
     given = {name: value for name, value in chosen.items() if value is not None}

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dataset_conversion.files.hashing import sha256_of
 from dataset_conversion.files.images.image_io import write_image
-from dataset_conversion.files.images.nifti import ProbabilityType, stored_type, write_probability
+from dataset_conversion.files.images.nifti import stored_type
+from dataset_conversion.files.images.nifti_writing import ProbabilityType, write_probability
 from dataset_conversion.files.staging import staged
 from dataset_conversion.files.texts.csv_files import write_csv
 from dataset_conversion.files.texts.json_files import write_json

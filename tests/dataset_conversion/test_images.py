@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images import nifti
+from dataset_conversion.files.images import nifti_writing
 from dataset_conversion.files.images.grids import require_same_grid
 from dataset_conversion.files.images.image_io import read_image
 
@@ -291,7 +291,7 @@ def test_a_probability_map_comes_back_within_half_a_step_on_its_grid(tmp_path):
     grid.SetSpacing([0.9, 1.1, 2.5])
     grid.SetOrigin([-10, 20, 30.5])
     grid.SetDirection([0, -1, 0, 0.6, 0, -0.8, 0.8, 0, 0.6])
-    nifti.write_probability(probability, grid, tmp_path / "P_prob.nii.gz")
+    nifti_writing.write_probability(probability, grid, tmp_path / "P_prob.nii.gz")
     image = read_image(tmp_path / "P_prob.nii.gz")
     read = sitk.GetArrayViewFromImage(image)
     assert read.dtype == np.float64
@@ -302,7 +302,7 @@ def test_a_probability_map_comes_back_within_half_a_step_on_its_grid(tmp_path):
     assert isinstance(stored.dataobj, nibabel.arrayproxy.ArrayProxy)
     assert (stored.get_data_dtype(), stored.dataobj.slope) == (np.uint16, np.float32(1 / 65535))
     exact = (probability * 1e-9).astype(np.float32)
-    nifti.write_probability(exact, grid, tmp_path / "P_prob.nii.gz", stored_as="float32")
+    nifti_writing.write_probability(exact, grid, tmp_path / "P_prob.nii.gz", stored_as="float32")
     image = read_image(tmp_path / "P_prob.nii.gz")
     np.testing.assert_array_equal(sitk.GetArrayViewFromImage(image), exact, strict=True)
     require_same_grid(grid, image, files=FILES)

@@ -12,8 +12,10 @@ from scipy import ndimage
 from scipy.stats import binomtest, kstest, lognorm
 
 from dataset_conversion.phantom.anatomy import Head, draw_head
-from dataset_conversion.phantom.hospitals import PhantomSettings, scan, series_grid, write_phantom
+from dataset_conversion.phantom.design import PhantomSettings, series_grid
+from dataset_conversion.phantom.hospitals import write_phantom
 from dataset_conversion.phantom.lesions import LAWS, Hospital, draw_diameters
+from dataset_conversion.phantom.scanner import scan
 from dataset_conversion.phantom.signal import TISSUES, Protocol, Tissue, hospital_a, hospital_b, signal
 from nnunet_seqdropout.cli.command import main
 

@@ -13,7 +13,7 @@ from example_folders import SHAPE, evaluate, patient, rows, save, save_npz, writ
 from joblib import parallel_config
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.files.images.nifti import write_probability
+from dataset_conversion.files.images.nifti_writing import write_probability
 from evaluation.inputs.calibration import BUDGET_GRID, calibrate, lowest_within_budget
 from evaluation.inputs.folders import Folders
 from evaluation.inputs.target import Target

@@ -1,4 +1,4 @@
-"""Reads NIfTI files in one pass and checks for truncation, corruption and invalid headers; writes probability maps."""
+"""Reads NIfTI files in one pass and checks for truncation, corruption and invalid headers."""
 
 import gzip
 import math
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO, IOBase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -21,8 +21,6 @@ from dataset_conversion.files.images.nifti_axes import REMEDY, DoubtfulAxes, bel
 from dataset_conversion.files.images.size_limit import require_not_too_large
 from dataset_conversion.plurals import n_of
 
-PROBABILITY_STEPS = 65535
-ProbabilityType = Literal["uint16", "float32"]
 _AGAIN = "Copy it again from its source."
 _SECOND = "it is NIfTI-2, which SimpleITK, and so nnU-Net, does not read", "Save it as NIfTI-1; convert does."
 _NO_USE = "SimpleITK cannot use the axes in its header"
@@ -204,37 +202,3 @@ def _scaled(image: nibabel.Nifti1Image) -> NDArray:
     if (data.slope, data.inter) == (1, 0):
         return stored
     return stored * np.float64(data.slope) + np.float64(data.inter)
-
-
-def write_probability(
-    probability: NDArray[np.floating], grid: sitk.Image, path: Path, *, stored_as: ProbabilityType = "uint16"
-) -> None:
-    """Writes a map of probabilities, (Z, Y, X) on the grid.
-
-    uint16 has the slope 1/65535: half the size of float32, at most 1/131070 from the truth, so that what is lower than
-    that becomes 0. SimpleITK would not write the slope.
-    """
-    if stored_as == "uint16":
-        codes = np.round(np.asarray(probability, np.float64) * PROBABILITY_STEPS).astype(np.uint16)
-        image = _on_grid(codes, grid)
-        image.header.set_slope_inter(1 / PROBABILITY_STEPS, 0)
-    else:
-        image = _on_grid(np.asarray(probability, np.float32), grid)
-    nibabel.save(image, path)
-
-
-def nifti_bytes(voxels: NDArray, grid: sitk.Image) -> bytes:
-    """Voxels, (Z, Y, X) on the grid, as the content of a ``.nii.gz`` file; the same voxels give the same bytes."""
-    return gzip.compress(_on_grid(voxels, grid).to_bytes(), mtime=0)
-
-
-def _on_grid(voxels: NDArray, grid: sitk.Image) -> nibabel.Nifti1Image:
-    spacing, direction = np.asarray(grid.GetSpacing()), np.reshape(grid.GetDirection(), (3, 3))
-    affine = np.eye(4)
-    affine[:3, :3], affine[:3, 3] = direction * spacing, grid.GetOrigin()
-    affine[:2] *= -1  # LPS to NIfTI's RAS
-    image = nibabel.Nifti1Image(voxels.T, affine)
-    image.header.set_xyzt_units("mm")
-    image.set_qform(affine, 1)
-    image.set_sform(affine, 1)
-    return image

@@ -13,7 +13,7 @@ from conftest import write_case
 from predict_folders import predict
 
 from dataset_conversion.files.images import image_io
-from dataset_conversion.files.images.nifti import nifti_bytes
+from dataset_conversion.files.images.nifti_writing import nifti_bytes
 from dataset_conversion.raw.preparing import placeholders
 from evaluation.inputs.thresholds import Threshold, Thresholds
 from nnunet_seqdropout.prediction import inputs, loading
