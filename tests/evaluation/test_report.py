@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import PROJECT
 from example_evaluation import CASES, averages, example
@@ -59,6 +60,15 @@ def test_strata_and_the_threshold_are_named(page):
     assert (
         "p ≥ 0.76 (10 validation patients, Youden index 0.900): Youden index on the validation patients." in page.text
     )
+
+
+def test_the_title_of_a_figure_ends_with_one_mark(tmp_path):
+    trust = pd.DataFrame(
+        {"pattern": "t1_gd", "p_from": [0.0], "p_to": 0.1, "p_mean": 0.05, "n_voxels": 9, "lesion_share": 0}
+    )
+    text = report(tmp_path, replace(example(), reliability=trust)).text
+    assert "Are the probabilities of voxels calibrated? Of the voxels" in text
+    assert "Sensitivity by size. Lesions of all" in text
 
 
 def test_an_average_over_nobody_is_na(tmp_path):
