@@ -24,9 +24,9 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from dataset_conversion.dicom.rules import Rule
 from dataset_conversion.outcomes import Outcome, write_summary
-from dataset_conversion.phantom.design import PhantomSettings
 from dataset_conversion.phantom.hospitals import Place
 from dataset_conversion.phantom.lesions import Lesion
+from dataset_conversion.phantom.settings import PhantomSettings
 from dataset_conversion.raw.dataset import RawDataset
 from dataset_conversion.raw.fill import fill
 from dataset_conversion.raw.manifest import manifest_entry

@@ -1,4 +1,4 @@
-"""Makes of a head what a scanner would deliver of it, and the label that somebody would draw."""
+"""Simulates the scans of a head, and the label that is drawn on them."""
 
 from collections.abc import Mapping
 

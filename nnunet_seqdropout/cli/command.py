@@ -33,12 +33,12 @@ from nnunet_seqdropout.cli.process.stopping import Terminated, stoppable
 from nnunet_seqdropout.models.nnunet_folders import environment
 
 IN_THIS_ORDER = """in this order, on your own data:
-  eval "$(seqdropout env --root nnunet)"
-  seqdropout convert hospital_a patients -d 1 -n Mets
+  eval "$(seqdropout env --root FOLDER)"
+  seqdropout convert hospital_a PATIENTS -d 1 -n Mets --test P8 P9
   nnUNetv2_plan_and_preprocess -d 1 -c 2d --verify_dataset_integrity
   nnUNetv2_train 1 2d 0 -tr SeqDropoutPlusTrainer
-  seqdropout predict -i images -o predictions -d 1 -tr SeqDropoutPlusTrainer
-  seqdropout evaluate -gt labels -p predictions -o evaluation -i images
+  seqdropout predict -i IMAGES -o OUT -d 1 -tr SeqDropoutPlusTrainer --save_probabilities
+  seqdropout evaluate -gt LABELS -p OUT -o EVALUATION -i IMAGES
 
 seqdropout COMMAND --help says more, with an example."""
 
@@ -46,7 +46,8 @@ seqdropout COMMAND --help says more, with an example."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one sub-command; returns 0 on success, 1 if some case failed, 2 if nothing could be done or an error was not
     expected, 130 and 143 where it was stopped."""
-    _search_garbage_less_often()
+    if argv is None:  # the process is ours
+        _search_garbage_less_often()
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -61,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _search_garbage_less_often() -> None:
-    """Packages live until the end: to search them again and again while they load, and once more at the end, takes
-    a quarter of the time of a small prediction."""
+    """Packages live until the end: to search them again and again while they load, and once more at the end, would
+    take a quarter of the time of a small prediction. What an object in a circle holds is freed later."""
     youngest, middle, _ = gc.get_threshold()
     gc.set_threshold(youngest, middle, 100)
     atexit.register(gc.freeze)

@@ -21,7 +21,7 @@ from nnunet_seqdropout.cli.arguments.shared import (
     output,
     processes,
 )
-from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED, exit_code, report
 from nnunet_seqdropout.cli.process.outputs import alone_in_output, output_folder
 from nnunet_seqdropout.models.nnunet_folders import folder_for_dataset
 
@@ -172,12 +172,11 @@ def _convert(arguments: argparse.Namespace) -> int:
     )
     with output_folder(folder):
         outcomes = convert(dataset, patients, preparation, n_workers=arguments.np)
-    n_done = sum(outcome.status == "ok" for outcome in outcomes.values())
-    print(f"{folder}: {n_done} of {n_of(len(outcomes), 'case')}; look at {folder / 'qc.html'}")
+    code = report(outcomes, folder, noun="case", then=f"; look at {folder / 'qc.html'}")
     for note in training_notes(dataset):
         print("note: {}. {}".format(*note))
     require_a_lesion(folder)
-    return exit_code(outcomes)
+    return code
 
 
 def _print_patients(patients: "Mapping[str, Patient]", layout: "Layout") -> int:

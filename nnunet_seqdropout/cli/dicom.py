@@ -9,7 +9,7 @@ from nnunet_seqdropout.cli.arguments.parsers import add_command
 from nnunet_seqdropout.cli.arguments.shared import (
     output,
 )
-from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED, report_patients
+from nnunet_seqdropout.cli.process.exit_codes import ALL_DONE, SOME_CASE_FAILED, report
 from nnunet_seqdropout.cli.process.outputs import output_folder
 
 
@@ -52,7 +52,7 @@ def _dicom(arguments: argparse.Namespace) -> int:
         raise Fault("dicom needs -o OUT and --key FILE", remedy="Give both, or --dry-run.")
     with output_folder(arguments.o):
         converted = from_dicom(arguments.source, arguments.o, rules=arguments.rules, key_file=arguments.key)
-    return report_patients(converted.outcomes, arguments.o)
+    return report(converted.outcomes, arguments.o)
 
 
 def _print_series(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction") -> None:
-    model = commands.add_parser("model", help="describe, verify, export and install trained models")
+    model = add_command(
+        commands,
+        "model",
+        "describe, verify, export and install trained models",
+        "seqdropout model info -d 1",
+    )
     actions = model.add_subparsers(required=True, metavar="ACTION")
 
     info = add_command(

@@ -9,7 +9,7 @@ from nnunet_seqdropout.cli.arguments.shared import (
     output,
     processes,
 )
-from nnunet_seqdropout.cli.process.exit_codes import report_patients
+from nnunet_seqdropout.cli.process.exit_codes import report
 from nnunet_seqdropout.cli.process.outputs import alone_in_output
 
 
@@ -42,12 +42,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 
 @alone_in_output()
 def _phantom(arguments: argparse.Namespace) -> int:
-    from dataset_conversion.phantom.design import LIKE_PAPER, PhantomSettings
     from dataset_conversion.phantom.hospitals import write_phantom
+    from dataset_conversion.phantom.settings import LIKE_PAPER, PhantomSettings
 
     chosen = {name: getattr(arguments, name) for name in ("train", "val", "test", "size", "seed")}
     given = {name: value for name, value in chosen.items() if value is not None}
     if arguments.like_paper and given.keys() - {"seed"}:
         raise Fault("--like-paper fixes the cohort and its grids", remedy="Leave out --train, --val, --test, --size.")
-    design = replace(LIKE_PAPER if arguments.like_paper else PhantomSettings(), **given)
-    return report_patients(write_phantom(arguments.o, design, n_workers=arguments.np), arguments.o)
+    settings = replace(LIKE_PAPER if arguments.like_paper else PhantomSettings(), **given)
+    return report(write_phantom(arguments.o, settings, n_workers=arguments.np), arguments.o)

@@ -8,10 +8,10 @@ from dataset_conversion.files.texts.dataset_json import Description, read_descri
 from dataset_conversion.nearest import did_you_mean
 from nnunet_seqdropout.models.nnunet_folders import (
     NNUNET_FOLDERS,
-    TRAINERS,
     dataset_name,
     environment,
     nnunet_folder,
+    trainer_names,
 )
 
 DEFAULT_TRAINER = "SeqDropoutTrainer"
@@ -43,9 +43,12 @@ def model_folder(dataset_id: str, *, trainer: str, plans: str, configuration: st
 
 
 def default_trainer(dataset_id: str, *, plans: str, configuration: str) -> str:
-    """The paper's, or the only one that was trained on the data set. Raises Fault where nnUNet_results is not set."""
-    models = (nnunet_folder("nnUNet_results") / dataset_name(dataset_id)).glob(f"*__{plans}__{configuration}")
-    trained = [model.name.partition("__")[0] for model in models]
+    """The paper's, or the only other one that was trained on the data set.
+
+    Raises Fault where nnUNet_results is not set, or there is no such data set.
+    """
+    results = nnunet_folder("nnUNet_results") / dataset_name(dataset_id)
+    trained = [name.partition("__")[0] for name in _trained(results) if name.endswith(f"__{plans}__{configuration}")]
     return trained[0] if len(trained) == 1 else DEFAULT_TRAINER
 
 
@@ -53,21 +56,25 @@ def require_model_folder(folder: Path) -> Path:
     """The same folder; makes our trainers known to nnU-Net. Raises Fault where it is not there."""
     os.environ.update(environment())
     if not folder.is_dir():
-        raise Fault(
-            f"no model folder {folder}", remedy=f"{_meant(folder)}Train it, or select another one with -m, -tr, -p, -c."
-        )
+        remedy = f"{_instead_of(folder)}Train the model, or select another one with -m, -tr, -p, -c."
+        raise Fault(f"no model folder {folder}", remedy=remedy)
     return folder
 
 
-def _meant(folder: Path) -> str:
-    """What stands beside a model folder that is not there, or how a trainer of ours is spelt."""
-    trained = sorted(model.name for model in folder.parent.glob("*__*__*"))
+def _trained(results: Path) -> list[str]:
+    """The names of the model folders of a data set that have a checkpoint."""
+    return sorted(model.name for model in results.glob("*__*__*") if any(model.glob("fold_*/checkpoint_*.pth")))
+
+
+def _instead_of(folder: Path) -> str:
+    """Suggests a model beside the folder that is not there, or a trainer that is spelt nearly so."""
+    trained = _trained(folder.parent)
     if meant := did_you_mean(folder.name, trained):
         return meant
     if trained:
-        return f"There is {', '.join(trained)}. "
-    trainer, ours = folder.name.partition("__")[0], {file.stem for file in TRAINERS.glob("*.py")}
-    return "" if trainer in ours else did_you_mean(trainer, ours)
+        return f"Trained: {', '.join(trained)}. "
+    trainer, known = folder.name.partition("__")[0], trainer_names()
+    return "" if trainer in known else did_you_mean(trainer, known)
 
 
 def folds_there(model: Path, checkpoint: str) -> list[str]:

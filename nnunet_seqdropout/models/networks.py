@@ -3,14 +3,12 @@
 import inspect
 import io
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nnunetv2
 import torch
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
@@ -21,6 +19,7 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.files.texts.dataset_json import DatasetJson, read_dataset_json
 from dataset_conversion.nearest import did_you_mean
 from nnunet_seqdropout.models.checkpoints import REMEDY, Checkpoint, read_checkpoint
+from nnunet_seqdropout.models.nnunet_folders import trainer_names
 from nnunet_seqdropout.models.plans_file import blamed_on, configuration_of, read_plans, require_known_network
 
 log = logging.getLogger(__name__)
@@ -81,13 +80,6 @@ def find_trainer(name: str) -> type:
         raise Fault(problem, remedy="Mend or remove it in the folders of nnUNet_extTrainer.") from error
     finally:
         log.debug(said.getvalue())
-
-
-def trainer_names() -> set[str]:
-    """The files of trainers that nnU-Net looks into, each of which is named like its class."""
-    folders = [Path(nnunetv2.__path__[0], "training", "nnUNetTrainer")]
-    folders += [Path(folder) for folder in os.environ.get("nnUNet_extTrainer", "").split(os.pathsep) if folder]
-    return {file.stem for folder in folders for file in folder.rglob("*.py") if not file.stem.startswith("_")}
 
 
 def _built(

@@ -1,6 +1,7 @@
 """Finds nnU-Net's folders, and makes our trainers known to nnU-Net."""
 
 import os
+import re
 from pathlib import Path
 
 from dataset_conversion.faults import Fault
@@ -22,6 +23,16 @@ def environment(root: Path | None = None) -> dict[str, str]:
         for name in NNUNET_FOLDERS:
             variables[name] = str(root.resolve() / name)
     return variables
+
+
+def trainer_names() -> set[str]:
+    """The classes in the files of trainers that nnU-Net looks into: its own, and those of nnUNet_extTrainer."""
+    import nnunetv2
+
+    folders = [Path(nnunetv2.__path__[0], "training", "nnUNetTrainer")]
+    folders += [Path(folder) for folder in os.environ.get("nnUNet_extTrainer", "").split(os.pathsep) if folder]
+    texts = (file.read_text(encoding="utf-8", errors="replace") for folder in folders for file in folder.rglob("*.py"))
+    return {name for text in texts for name in re.findall(r"^class (\w+)", text, re.MULTILINE)}
 
 
 def nnunet_folder(variable: str) -> Path:

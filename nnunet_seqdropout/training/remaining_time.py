@@ -1,4 +1,4 @@
-"""Says when a training will be over."""
+"""Estimates when the last epoch of a training will end."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ COUNTED = 10
 
 
 def expected_end(begun: ArrayLike, ended: ArrayLike, n_left: int) -> str:
-    """When the epochs that are left will be over. begun, ended: of each epoch so far, in seconds; one at least."""
+    """When the last epoch will end; nnU-Net's validation follows. begun, ended: of each epoch so far, in seconds."""
     seconds = np.subtract(ended, begun)[-COUNTED:]
     left = timedelta(seconds=round(float(np.median(seconds)) * n_left))
-    return f"{n_of(n_left, 'epoch')} left, until {datetime.now() + left:%Y-%m-%d %H:%M} (in {left})"
+    return f"{n_of(n_left, 'epoch')} left, the last ends about {datetime.now() + left:%Y-%m-%d %H:%M} (in {left})"

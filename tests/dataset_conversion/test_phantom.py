@@ -12,10 +12,10 @@ from scipy import ndimage
 from scipy.stats import binomtest, kstest, lognorm
 
 from dataset_conversion.phantom.anatomy import Head, draw_head
-from dataset_conversion.phantom.design import PhantomSettings, series_grid
 from dataset_conversion.phantom.hospitals import write_phantom
 from dataset_conversion.phantom.lesions import LAWS, Hospital, draw_diameters
 from dataset_conversion.phantom.scanner import scan
+from dataset_conversion.phantom.settings import PhantomSettings, series_grid
 from dataset_conversion.phantom.signal import TISSUES, Protocol, Tissue, hospital_a, hospital_b, signal
 from nnunet_seqdropout.cli.command import main
 
@@ -79,15 +79,20 @@ def test_another_seed_gives_other_patients(cohort, tmp_path):
     assert not any(first[name] == second[name] for name in first)
 
 
-def test_an_interrupted_cohort_is_completed_and_the_patients_there_are_left_alone(cohort, tmp_path):
+def test_an_interrupted_cohort_is_completed_and_the_patients_there_are_left_alone(cohort, tmp_path, capsys):
     shutil.copytree(cohort, tmp_path, dirs_exist_ok=True)
     kept = tmp_path / "hospital_a" / "train" / "Mets_001" / "seg.nii.gz"
     before = kept.stat().st_mtime_ns
     for file in (tmp_path / "hospital_b" / "val" / "Mets_002").iterdir():
         file.unlink()
     assert phantom(tmp_path) == 0
+    assert f"{tmp_path}: 3 of 3 patients, 2 of them done before" in capsys.readouterr().out
     assert kept.stat().st_mtime_ns == before
-    assert content(tmp_path) == content(cohort)
+    left, first = content(tmp_path), content(cohort)
+    statuses = [outcome["status"] for outcome in json.loads(left.pop("summary.json"))["cases"].values()]
+    assert statuses == ["skipped", "ok", "skipped"]
+    del first["summary.json"]
+    assert left == first
 
 
 def test_every_lesion_of_the_truth_is_an_object_of_the_label(cohort):

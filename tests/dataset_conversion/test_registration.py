@@ -10,8 +10,8 @@ import pytest
 import SimpleITK as sitk
 
 from dataset_conversion.faults import Fault
-from dataset_conversion.phantom.design import LIKE_PAPER
 from dataset_conversion.phantom.hospitals import write_phantom
+from dataset_conversion.phantom.settings import LIKE_PAPER
 from dataset_conversion.registration.checkerboard import checkerboard
 from dataset_conversion.registration.rigid import Diverged, register, resample
 from dataset_conversion.registration.similarity import clipped, similarity

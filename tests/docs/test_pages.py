@@ -112,8 +112,6 @@ def test_the_command_page_has_every_option_of_every_command():
 def test_every_command_shows_examples_that_its_parser_takes():
     root = build_parser()
     for command in below(root):
-        if any(isinstance(action, argparse._SubParsersAction) for action in command._actions):
-            continue
         shown = command.epilog or ""
         title, *lines = shown.splitlines()
         assert title == ("example:" if len(lines) == 1 else "examples:")
@@ -122,8 +120,18 @@ def test_every_command_shows_examples_that_its_parser_takes():
             words = shlex.split(re.sub(r'^eval "\$\((.+)\)"$', r"\1", line.strip()))
             assert " ".join(words).startswith(f"{command.prog} ")
             root.parse_args(words[1:])
-    for line in re.findall(r"  seqdropout .+", root.epilog or ""):
-        root.parse_args(shlex.split(line)[1:])
+
+
+def test_the_help_shows_the_commands_of_the_readme():
+    shown = re.findall(r"^  (.+)", build_parser().epilog or "", re.MULTILINE)
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert [line.split()[0] for line in shown[1:]] == [
+        "seqdropout",
+        *["nnUNetv2_plan_and_preprocess", "nnUNetv2_train"],
+        *["seqdropout"] * 2,
+    ]
+    assert f"`{shown[0]}`" in readme
+    assert "\n".join(shown[1:]) in readme
 
 
 def test_the_command_page_says_what_the_help_says(capsys):

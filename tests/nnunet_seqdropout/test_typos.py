@@ -2,9 +2,9 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from conftest import PROJECT
 
 from dataset_conversion.faults import Fault
 from nnunet_seqdropout.cli.command import build_parser, main
@@ -66,26 +66,38 @@ def test_a_misspelt_trainer_is_answered_with_the_nearest(monkeypatch):
     assert fault.value.remedy.startswith("Did you mean SeqDropoutTrainer? Put the file SeqDropuotTrainer.py")
 
 
-def test_before_any_training_a_misspelt_trainer_is_answered_with_ours(tmp_path):
+def test_before_any_training_a_misspelt_trainer_is_answered_with_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.delenv("nnUNet_extTrainer", raising=False)
     with pytest.raises(Fault) as fault:
         require_model_folder(tmp_path / "SeqDropuotPlusTrainer__nnUNetPlans__2d")
-    assert fault.value.remedy.startswith("Did you mean SeqDropoutPlusTrainer? Train it")
+    assert fault.value.remedy.startswith("Did you mean SeqDropoutPlusTrainer? Train the model")
+
+
+@pytest.mark.parametrize(
+    "trainer", ["SeqDropoutTrainer", "SeqDropoutPlusTrainer_demo", "DeepLabV3Trainer_50epochs", "nnUNetTrainer"]
+)
+def test_a_trainer_that_is_spelt_well_gets_no_suggestion(tmp_path, trainer):
     with pytest.raises(Fault) as fault:
-        require_model_folder(tmp_path / "SeqDropoutTrainer__nnUNetPlans__2d")
-    assert fault.value.remedy.startswith("Train it")
+        require_model_folder(tmp_path / f"{trainer}__nnUNetPlans__2d")
+    assert fault.value.remedy.startswith("Train the model, or select")
+
+
+def trained(model: Path) -> None:
+    (model / "fold_0").mkdir(parents=True)
+    (model / "fold_0" / "checkpoint_best.pth").touch()
 
 
 def test_the_models_that_are_there_are_named_where_none_is_near(tmp_path):
     for trainer in ("Mine", "Yours"):
-        (tmp_path / f"{trainer}__nnUNetPlans__2d").mkdir()
+        trained(tmp_path / f"{trainer}__nnUNetPlans__2d")
+    (tmp_path / "Begun__nnUNetPlans__2d" / "fold_0").mkdir(parents=True)
     with pytest.raises(Fault) as fault:
         require_model_folder(tmp_path / "SeqDropoutTrainer__nnUNetPlans__3d_fullres")
-    assert fault.value.remedy.startswith("There is Mine__nnUNetPlans__2d, Yours__nnUNetPlans__2d. Train it")
+    assert fault.value.remedy.startswith("Trained: Mine__nnUNetPlans__2d, Yours__nnUNetPlans__2d. Train the model")
 
 
-def test_a_misspelt_model_folder_is_answered_with_its_neighbour(tmp_path, monkeypatch):
-    monkeypatch.setenv("nnUNet_extTrainer", str(PROJECT / "trainers"))
-    (tmp_path / "SeqDropoutTrainer__nnUNetPlans__2d").mkdir()
+def test_a_misspelt_model_folder_is_answered_with_its_neighbour(tmp_path):
+    trained(tmp_path / "SeqDropoutTrainer__nnUNetPlans__2d")
     with pytest.raises(Fault) as fault:
         require_model_folder(tmp_path / "SeqDropTrainer__nnUNetPlans__2d")
     assert fault.value.remedy.startswith("Did you mean SeqDropoutTrainer__nnUNetPlans__2d? ")

@@ -1,4 +1,4 @@
-"""Writes maps of probabilities as NIfTI, and voxels as the bytes of one: what SimpleITK cannot."""
+"""Writes maps of probabilities as NIfTI with a slope, and turns voxels into the bytes of a ``.nii.gz``."""
 
 import gzip
 from pathlib import Path

@@ -164,7 +164,7 @@ def load(arguments: argparse.Namespace, folder: Path) -> "Model":
     from nnunet_seqdropout.prediction.loading import load_model
 
     found = device(arguments.device)
-    say_device(arguments.device, found)
+    warn_if_on_cpu(arguments.device, found)
     return load_model(
         folder,
         folds=arguments.f,
@@ -185,7 +185,7 @@ def device(wanted: str) -> str:
     return wanted if is_available(torch.device(wanted)) else "cpu"
 
 
-def say_device(wanted: str, found: str) -> None:
-    """Warns where it is another."""
+def warn_if_on_cpu(wanted: str, found: str) -> None:
+    """Warns that it is predicted on the CPU, where another device was requested."""
     if found != wanted:
         log.warning("%s is not available: predicting on the CPU.", wanted)

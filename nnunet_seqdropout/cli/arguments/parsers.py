@@ -1,12 +1,16 @@
 """Parsers that answer a misspelt word with the nearest one, and the arguments that every sub-command takes."""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from dataset_conversion.files.images.size_limit import MAX_VOXELS, VARIABLE
 from dataset_conversion.nearest import nearest
 from nnunet_seqdropout.cli.arguments.shared import voxels
+
+WIDTH = 79
+"""Columns of a description, which is printed as it is, as an example is."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,7 +75,7 @@ def add_command(
     return commands.add_parser(
         name,
         help=does,
-        description=f"{does[0].upper()}{does[1:]}.",
+        description=textwrap.fill(f"{does[0].upper()}{does[1:]}.", WIDTH),
         epilog="\n  ".join(["example:" if len(examples) == 1 else "examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

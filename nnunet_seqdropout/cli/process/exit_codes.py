@@ -20,9 +20,9 @@ def exit_code(outcomes: "Mapping[str, Outcome]") -> int:
     return SOME_CASE_FAILED if any(outcome.status == "failed" for outcome in outcomes.values()) else ALL_DONE
 
 
-def report_patients(outcomes: "Mapping[str, Outcome]", folder: Path) -> int:
-    """Prints how many are there, and how many of them an earlier run had done; the exit code."""
+def report(outcomes: "Mapping[str, Outcome]", folder: Path, *, noun: str = "patient", then: str = "") -> int:
+    """Prints how many are there and how many of them an earlier run had done, then more; the exit code."""
     of_each = Counter(outcome.status for outcome in outcomes.values())
     before = f", {counted(of_each['skipped'])} of them done before" if of_each["skipped"] else ""
-    print(f"{folder}: {counted(of_each['ok'] + of_each['skipped'])} of {n_of(len(outcomes), 'patient')}{before}")
+    print(f"{folder}: {counted(of_each['ok'] + of_each['skipped'])} of {n_of(len(outcomes), noun)}{before}{then}")
     return exit_code(outcomes)

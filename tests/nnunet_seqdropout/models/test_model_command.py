@@ -76,11 +76,15 @@ def test_without_a_trainer_the_only_model_of_the_data_set_is_taken(model, result
     assert run("model", "info", "-d", 1) == 0
     assert "trainer: TinySeqDropout\n" in capsys.readouterr().out
     assert "Trainer: TinySeqDropout, the only one that was trained" in caplog.text
-    # another one, and it is the default again
-    mine.with_name("Other__nnUNetPlans__2d").mkdir()
+    # one that has only begun does not count; with another one it is the default again
+    begun = mine.with_name("Other__nnUNetPlans__2d") / "fold_0"
+    begun.mkdir(parents=True)
+    assert run("model", "info", "-d", 1) == 0
+    (begun / "checkpoint_latest.pth").touch()
     assert run("model", "info", "-d", 1) == 2
-    assert "no model folder" in (said := capsys.readouterr().err)
-    assert "SeqDropoutTrainer__nnUNetPlans__2d. Did you mean TinySeqDropout__nnUNetPlans__2d? " in said
+    assert (
+        "SeqDropoutTrainer__nnUNetPlans__2d. Did you mean TinySeqDropout__nnUNetPlans__2d? " in capsys.readouterr().err
+    )
     shutil.copytree(model, results / INSTALLED)
     caplog.clear()
     assert run("model", "info", "-d", 1) == 0

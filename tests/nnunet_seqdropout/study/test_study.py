@@ -14,6 +14,7 @@ from conftest import Host, write_case, write_dataset
 from pages import Page
 
 from nnunet_seqdropout.cli.command import main
+from nnunet_seqdropout.study.steps import Steps
 
 TINY = """
 base: small
@@ -100,6 +101,17 @@ def test_trainings_are_refused_without_their_device_and_nothing_is_said_of_predi
     assert main(words) == 2
     assert "cuda is not available, and 5 models still to be trained" in capsys.readouterr().err
     assert "predicting" not in caplog.text
+
+
+@pytest.mark.parametrize("left", ["predict", "evaluate"])
+def test_a_study_warns_of_the_cpu_where_something_is_left_to_predict(hospitals, tmp_path, caplog, monkeypatch, left):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(Steps, "not_done", lambda self, stage, arm=None: [stage] if stage == left else [])
+    monkeypatch.setattr(Steps, "run", lambda self, only: None)
+    words = study(hospitals, tmp_path / "out", "--only", "DropOut")
+    words[words.index("cpu")] = "cuda"
+    assert main(words) == 0
+    assert ("cuda is not available: predicting on the CPU." in caplog.text) == (left == "predict")
 
 
 def run(host: Host, out: Path, *options: object, seconds: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a synthetic cohort is asked to be: its patients, and the grids of their series."""
+"""Defines the settings of a synthetic cohort, and the grids of its series."""
 
 from dataclasses import dataclass
 
@@ -27,9 +27,9 @@ class PhantomSettings:
 LIKE_PAPER = PhantomSettings(train=100, val=10, test=55, size=256, like_paper=True)
 
 
-def series_grid(head: Head, hospital: Hospital, series: str, design: PhantomSettings) -> sitk.Image:
+def series_grid(head: Head, hospital: Hospital, series: str, settings: PhantomSettings) -> sitk.Image:
     """An empty image on the series' grid, centred on the head."""
-    size, spacing, direction = grid_of(hospital, series, design)
+    size, spacing, direction = grid_of(hospital, series, settings)
     grid = sitk.Image(size, sitk.sitkUInt8)
     grid.SetSpacing(spacing)
     grid.SetDirection(direction)
@@ -39,11 +39,11 @@ def series_grid(head: Head, hospital: Hospital, series: str, design: PhantomSett
     return grid
 
 
-def grid_of(hospital: Hospital, series: str, design: PhantomSettings) -> tuple[tuple[int, ...], tuple, tuple]:
+def grid_of(hospital: Hospital, series: str, settings: PhantomSettings) -> tuple[tuple[int, ...], tuple, tuple]:
     """Size, spacing and direction; the paper's are those of Table 2."""
-    if not design.like_paper:
-        voxel_mm = FIELD_OF_VIEW_MM / design.size
-        return (design.size, design.size, round(SLAB_MM / voxel_mm)), (voxel_mm,) * 3, _AXIAL
+    if not settings.like_paper:
+        voxel_mm = FIELD_OF_VIEW_MM / settings.size
+        return (settings.size, settings.size, round(SLAB_MM / voxel_mm)), (voxel_mm,) * 3, _AXIAL
     if series == "bravo":
         return (256, 256, 160), (240 / 256, 240 / 256, 1.0), _AXIAL
     if hospital == "A":
