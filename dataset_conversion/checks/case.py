@@ -1,13 +1,13 @@
 """Checks the files of one case and collects all faults in one pass."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import SimpleITK as sitk
 
+from dataset_conversion.checks.remarks import Remark, or_remark
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.hashing import fingerprint_of
 from dataset_conversion.files.images.grids import require_same_grid
@@ -17,24 +17,6 @@ from dataset_conversion.files.images.storage_order import storage_order, stored_
 from dataset_conversion.raw.preparing.contrast import contrast_fault
 from dataset_conversion.raw.preparing.placeholders import constant_value, treated_as_absent
 from dataset_conversion.sequences import Pattern
-
-Found = TypeVar("Found")
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A fault or a note in words; unlike a Fault it can be sent from one process to another."""
-
-    problem: str
-    remedy: str = ""
-
-    @classmethod
-    def of(cls, fault: Fault) -> "Remark":
-        """The fault as a remark, on one line."""
-        return cls(" ".join(line.strip() for line in fault.problem.splitlines()), fault.remedy)
-
-    def __str__(self) -> str:
-        return f"{self.problem}. {self.remedy}" if self.remedy else self.problem
 
 
 @dataclass(frozen=True)
@@ -158,24 +140,11 @@ def _with_label(
 
 def _read(file: Path) -> list[sitk.Image] | Remark:
     """The channels of a file, one but in pictures in colour, or what is wrong with it."""
-    return _or_remark(read_channels, file)
+    return or_remark(read_channels, file)
 
 
 def _read_label(file: Path) -> sitk.Image | Remark:
-    return _or_remark(read_image, file)
-
-
-def _or_remark(read: Callable[[Path], Found], file: Path) -> Found | Remark:
-    try:
-        return read(file)
-    except Fault as fault:
-        return Remark.of(fault)
-    except OSError as error:
-        problem = f"it cannot be opened ({error.strerror or error})"
-    except Exception as error:
-        # a file so odd that nibabel or SimpleITK gave up in a way of its own
-        problem = f"this is no readable image ({error})"
-    return Remark.of(Fault(problem, file=file, remedy="Check that the file is readable, or copy it again."))
+    return or_remark(read_image, file)
 
 
 def _with_grid(

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dataset_conversion.checks.case import CaseCheck, Remark, check_case
+from dataset_conversion.checks.case import CaseCheck, check_case
+from dataset_conversion.checks.remarks import Remark
 from dataset_conversion.checks.splits import Splits, read_splits
 from dataset_conversion.faults import DEAD_LINK, LINK_REMEDY, Fault
 from dataset_conversion.files.images.endings import IMAGE_ENDINGS

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_conversion.checks.case import Remark
+from dataset_conversion.checks.remarks import Remark
 from dataset_conversion.files.texts.manifest_json import CaseEntry, FoldCases, read_folds, read_manifest_if_there
 from dataset_conversion.raw.sources.persons import person_of
 from dataset_conversion.raw.splits import sources_of, with_an_image_in_common

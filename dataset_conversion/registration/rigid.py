@@ -1,7 +1,5 @@
 """Registers a series rigidly to the patient's reference series; an unreliable result raises a Fault."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +9,10 @@ import SimpleITK as sitk
 from dataset_conversion.faults import Fault
 from dataset_conversion.files.images.grids import on_same_grid
 from dataset_conversion.plurals import n_of
-from dataset_conversion.registration.similarity import BINS, SAMPLES, SEED, clipped, gain, similarity
+from dataset_conversion.registration.search import LEVELS_MM, blurred, coarsened, factors, in_one_thread, search, starts
+from dataset_conversion.registration.similarity import clipped, gain, similarity
 
-LEVELS_MM = (8.0, 4.0, 1.0)
-"""Widths of the voxels that the search sees, one level after the other; wider voxels stay as they are."""
 SIMILARITY_LEVEL_MM = 2.0
-BLUR_VOXELS = 0.8
-HEAD_RADIUS_MM = 70.0
 LARGEST_SHIFT_MM, LARGEST_ROTATION_DEG = 50.0, 30.0
 REST_STEP, TRUST_STEP = 1.0, 4.0
 SMALLEST_GAIN = 0.01
@@ -73,74 +68,13 @@ class Diverged(Fault):
         super().__init__(problem, remedy="Look at the picture; align this series by hand or leave it out.")
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Runs SimpleITK in one thread: its metric sums per thread, so that the last bits depend on their number."""
-    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-
-
-def _coarsened(image: sitk.Image, width_mm: float) -> sitk.Image:
-    return sitk.BinShrink(image, _factors(image, width_mm))
-
-
-def _factors(image: sitk.Image, width_mm: float) -> list[int]:
-    return [max(1, round(width_mm / spacing)) for spacing in image.GetSpacing()]
-
-
 def _require_thick(image: sitk.Image) -> None:
     """Raises Fault where an axis is shorter than a voxel of the coarsest level: what is searched there is a volume."""
-    for n, factor, spacing in zip(image.GetSize(), _factors(image, LEVELS_MM[0]), image.GetSpacing(), strict=True):
+    for n, factor, spacing in zip(image.GetSize(), factors(image, LEVELS_MM[0]), image.GetSpacing(), strict=True):
         if n < factor:
             problem = f"too thin to be registered: {n_of(n, 'voxel')} of {spacing:.3g} mm along one axis"
             remedy = "If the series lie on each other, convert them with --register never; else leave this patient out."
             raise Fault(problem, remedy=remedy)
-
-
-def _blurred(image: sitk.Image) -> sitk.Image:
-    """Blurs the voxels: unblurred, images on one grid match best where their voxels coincide, not their heads."""
-    return sitk.DiscreteGaussian(image, [(BLUR_VOXELS * spacing) ** 2 for spacing in image.GetSpacing()])
-
-
-def _search(
-    reference: sitk.Image,
-    moving: sitk.Image,
-    start: sitk.Euler3DTransform,
-    *,
-    levels_mm: Sequence[float] = LEVELS_MM,
-) -> sitk.Euler3DTransform:
-    """Climbs the mutual information (Mattes et al. 2003), coarse to fine; stays where the images cease to overlap."""
-    transform = sitk.Euler3DTransform(start)
-    for width_mm in levels_mm:
-        fixed, other = _coarsened(reference, width_mm), _coarsened(moving, width_mm)
-        method = sitk.ImageRegistrationMethod()
-        method.SetMetricAsMattesMutualInformation(BINS)
-        # gradients are only needed at the sampled points, not of the whole images
-        method.MetricUseFixedImageGradientFilterOff()
-        method.MetricUseMovingImageGradientFilterOff()
-        method.SetMetricSamplingStrategy(method.RANDOM)
-        method.SetMetricSamplingPercentage(min(1.0, SAMPLES / fixed.GetNumberOfPixels()), SEED)
-        method.SetInterpolator(sitk.sitkLinear)
-        # from half a voxel of this level down to 0.01 mm
-        method.SetOptimizerAsRegularStepGradientDescent(width_mm / 2, minStep=0.01, numberOfIterations=100)
-        # a step of 1 moves the head's surface by about 1 mm, be it a rotation or a translation
-        method.SetOptimizerScales([HEAD_RADIUS_MM**2] * 3 + [1.0] * 3)
-        method.SetInitialTransform(transform, inPlace=True)
-        try:
-            method.Execute(fixed, other)
-        except RuntimeError:  # too few of the sampled points lie inside the moving image
-            break
-    return transform
-
-
-def _starts(reference: sitk.Image, moving: sitk.Image, rest: sitk.Euler3DTransform) -> Iterator[sitk.Euler3DTransform]:
-    yield rest
-    moments = sitk.CenteredTransformInitializerFilter.MOMENTS
-    yield sitk.Euler3DTransform(sitk.CenteredTransformInitializer(reference, moving, rest, moments))
 
 
 def _motion(start: sitk.Euler3DTransform, end: sitk.Euler3DTransform, centre: list[float]) -> tuple[float, float]:
@@ -158,9 +92,9 @@ def _require_own_sides(reference: sitk.Image, moving: sitk.Image, found: Registr
     mirrored = sitk.Flip(moving, [axis == left_right for axis in range(3)])
     # Flip changes the header too, which leaves the head where it was; with the old header it is mirrored in space
     mirrored.CopyInformation(moving)
-    with _one_thread():
-        transform = _search(reference, mirrored, found.transform, levels_mm=LEVELS_MM[:-1])
-    judged = _coarsened(reference, SIMILARITY_LEVEL_MM), _coarsened(mirrored, SIMILARITY_LEVEL_MM)
+    with in_one_thread():
+        transform = search(reference, mirrored, found.transform, levels_mm=LEVELS_MM[:-1])
+    judged = coarsened(reference, SIMILARITY_LEVEL_MM), coarsened(mirrored, SIMILARITY_LEVEL_MM)
     alike = similarity(*judged, transform)
     if alike > found.similarity_after + LARGEST_MIRROR_GAIN:
         problem = f"left and right seem exchanged: the mirror image is more similar ({alike:.3f}) than the series"
@@ -184,8 +118,8 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
     same_grid = on_same_grid(reference, moving)
     if same_grid:
         # only on one grid can the voxels of both images coincide
-        fixed, other = _blurred(fixed), _blurred(other)
-    judged = _coarsened(fixed, SIMILARITY_LEVEL_MM), _coarsened(other, SIMILARITY_LEVEL_MM)
+        fixed, other = blurred(fixed), blurred(other)
+    judged = coarsened(fixed, SIMILARITY_LEVEL_MM), coarsened(other, SIMILARITY_LEVEL_MM)
     centre = reference.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in reference.GetSize()])
     rest = sitk.Euler3DTransform()
     rest.SetCenter(centre)
@@ -197,9 +131,9 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
         _require_own_sides(fixed, other, stays)
         return stays
     failures = []
-    with _one_thread():
-        for start in _starts(fixed, other, rest):
-            transform = _search(fixed, other, start)
+    with in_one_thread():
+        for start in starts(fixed, other, rest):
+            transform = search(fixed, other, start)
             found = Registration(transform, before, similarity(*judged, transform), *_motion(rest, transform, centre))
             # from the start: aligned centres of mass may rightly be far from a wrong geometry
             shift_mm, rotation_deg = _motion(start, transform, centre)
@@ -217,15 +151,3 @@ def register(reference: sitk.Image, moving: sitk.Image) -> Registration:
                 return found
             failures.append(Diverged(problem, attempt=found))
     raise failures[0]  # of the search from the scanner's geometry
-
-
-def resample(
-    image: sitk.Image, reference: sitk.Image, transform: sitk.Transform, *, is_label: bool = False
-) -> sitk.Image:
-    """The image on the reference's grid, its type kept, 0 outside its field of view; linear, for labels the nearest."""
-    kind = image.GetPixelID()
-    if is_label:
-        return sitk.Resample(image, reference, transform, sitk.sitkNearestNeighbor, 0.0, kind)
-    exact = sitk.Resample(image, reference, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat64)
-    # SimpleITK would cut the decimals off
-    return sitk.Cast(exact if kind in (sitk.sitkFloat32, sitk.sitkFloat64) else sitk.Round(exact), kind)

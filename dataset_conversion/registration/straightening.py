@@ -13,7 +13,7 @@ from dataset_conversion.files.images.image_io import read_image, with_usable_val
 from dataset_conversion.files.images.nifti import read_voxels
 from dataset_conversion.files.images.nifti_axes import LARGEST_SKEW, DoubtfulAxes, skew, unit_axes
 from dataset_conversion.files.images.size_limit import require_not_too_large
-from dataset_conversion.registration.rigid import resample
+from dataset_conversion.registration.resampling import resample
 
 _NEARLY_WHOLE = 1e-3
 

@@ -13,7 +13,8 @@ from dataset_conversion.faults import Fault
 from dataset_conversion.phantom.hospitals import write_phantom
 from dataset_conversion.phantom.settings import LIKE_PAPER
 from dataset_conversion.registration.checkerboard import checkerboard
-from dataset_conversion.registration.rigid import Diverged, register, resample
+from dataset_conversion.registration.resampling import resample
+from dataset_conversion.registration.rigid import Diverged, register
 from dataset_conversion.registration.similarity import clipped, similarity
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)

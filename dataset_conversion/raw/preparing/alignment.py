@@ -19,7 +19,8 @@ from dataset_conversion.files.images.storage_order import storage_order as order
 from dataset_conversion.files.images.storage_order import stored_as, stored_like
 from dataset_conversion.raw.preparing.prepared import Preparation, PreparedSeries, Unregistered
 from dataset_conversion.registration.checkerboard import checkerboard
-from dataset_conversion.registration.rigid import Diverged, Registration, register, resample
+from dataset_conversion.registration.resampling import resample
+from dataset_conversion.registration.rigid import Diverged, Registration, register
 from dataset_conversion.registration.settling import settled
 
 

@@ -23,7 +23,7 @@ from nnunet_seqdropout.cli.command import main
 from nnunet_seqdropout.prediction.loading import load_model
 from nnunet_seqdropout.prediction.model import Model, Preprocessed, Segmentation
 from nnunet_seqdropout.prediction.outputs import with_threshold
-from nnunet_seqdropout.prediction.subset_table import _without
+from nnunet_seqdropout.prediction.subsets_of_case import without
 
 PLANNED = ("TinyStockSeqDropout", "3d_fullres")
 SUBSETS = [kept for n in (1, 2, 3, 4) for kept in itertools.combinations(range(4), n)]
@@ -619,7 +619,7 @@ def test_a_preprocessed_case_is_reused_only_where_that_changes_nothing(make_mode
         calls: list[int] = []
         original = Model.preprocess
         monkeypatch.setattr(Model, "preprocess", lambda self, i, o=original, c=calls: c.append(1) or o(self, i))
-        ours = _without(model, complete, images, kept)
+        ours = without(model, complete, images, kept)
         monkeypatch.setattr(Model, "preprocess", original)
         anew = model.preprocess({SEQUENCES[channel]: images[channel] for channel in kept})
         assert torch.equal(ours.data, anew.data)
