@@ -133,7 +133,7 @@ class ConfiguredTrainer(DicePerPattern, SurvivingTrainer):
             peak = torch.cuda.max_memory_reserved(self.device) / 2**20
             self.log_ours(GPU_MEBIBYTES, peak, nothing=math.nan)
         super().on_epoch_end()
-        if n_left := self.num_epochs - self.current_epoch:
+        if (n_left := self.num_epochs - self.current_epoch) > 0:
             begun, ended = (self.logger.get_value(f"epoch_{at}_timestamps", step=None) for at in ("start", "end"))
             self.print_to_log_file(expected_end(begun, ended, n_left))
 
