@@ -50,7 +50,7 @@ def case(tmp_path) -> Path:
     [
         ("TinySeqDropout", "2d"),
         pytest.param("TinyPlusSeqDropout", "2d", marks=pytest.mark.slow),
-        ("TinyStockSeqDropout", "3d_fullres"),
+        pytest.param("TinyStockSeqDropout", "3d_fullres", marks=pytest.mark.slow),
         ("TinyDeepLab", "2d"),
     ],
 )

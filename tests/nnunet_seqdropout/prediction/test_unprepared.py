@@ -57,6 +57,7 @@ def test_the_labels_are_those_of_convert_and_predict(make_model, tree, tmp_path,
     assert {name: of_convert[name] for name in moved} == moved
 
 
+@pytest.mark.slow
 def test_results_are_stored_as_the_reference_series_is(make_model, tree, tmp_path):
     """The model's images are stored as LPS, those of the patient from the nose to the back of the head."""
     model = tmp_path / "model"

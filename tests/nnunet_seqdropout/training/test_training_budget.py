@@ -62,7 +62,12 @@ def same(first, second) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", ["TinySeqDropout", pytest.param("TinyPlusSeqDropout", marks=pytest.mark.slow), "TinyStockSeqDropout"]
+    "name",
+    [
+        pytest.param("TinySeqDropout", marks=pytest.mark.slow),
+        pytest.param("TinyPlusSeqDropout", marks=pytest.mark.slow),
+        "TinyStockSeqDropout",
+    ],
 )
 def test_the_same_seed_gives_the_same_weights_also_when_it_was_interrupted(seeded, name):
     trainer = seeded(name, epochs=2)
