@@ -20,7 +20,7 @@ from dataset_conversion.outcomes import Outcome, map_cases, write_summary
 from dataset_conversion.phantom.anatomy import draw_head
 from dataset_conversion.phantom.lesions import LAWS, Hospital
 from dataset_conversion.phantom.scanner import drawn_label, scan
-from dataset_conversion.phantom.settings import FIELD_OF_VIEW_MM, PhantomSettings, grid_of, series_grid
+from dataset_conversion.phantom.settings import PhantomSettings, grid_of, series_grid
 from dataset_conversion.phantom.signal import TISSUES, hospital_a, hospital_b, signal, vary
 
 TRUTH = "truth.json"
@@ -93,8 +93,7 @@ def _write_patient(folder: Path, place: Place, settings: PhantomSettings) -> boo
     if (read_json_if_there(truth_file, dict) or {}).get("settings") == asked:
         return False
     rng = np.random.default_rng([settings.seed, place.number])
-    voxel_mm = 0.9 if settings.like_paper else FIELD_OF_VIEW_MM / settings.size
-    head = draw_head(LAWS[place.hospital], rng, gap_mm=3 * voxel_mm)
+    head = draw_head(LAWS[place.hospital], rng, gap_mm=3 * settings.voxel_mm)
     field_t = 1.5 if place.hospital == "A" and rng.random() < SHARE_AT_1_5_T else 3.0
     protocols = hospital_a(field_t) if place.hospital == "A" else hospital_b()
     reference = REFERENCE_SERIES[place.hospital]

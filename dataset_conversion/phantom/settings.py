@@ -23,6 +23,11 @@ class PhantomSettings:
     seed: int = 0
     like_paper: bool = False
 
+    @property
+    def voxel_mm(self) -> float:
+        """Width of a voxel; with ``like_paper`` about that of the finest series."""
+        return 0.9 if self.like_paper else FIELD_OF_VIEW_MM / self.size
+
 
 LIKE_PAPER = PhantomSettings(train=100, val=10, test=55, size=256, like_paper=True)
 
@@ -42,8 +47,8 @@ def series_grid(head: Head, hospital: Hospital, series: str, settings: PhantomSe
 def grid_of(hospital: Hospital, series: str, settings: PhantomSettings) -> tuple[tuple[int, ...], tuple, tuple]:
     """Size, spacing and direction; the paper's are those of Table 2."""
     if not settings.like_paper:
-        voxel_mm = FIELD_OF_VIEW_MM / settings.size
-        return (settings.size, settings.size, round(SLAB_MM / voxel_mm)), (voxel_mm,) * 3, _AXIAL
+        size, voxel_mm = settings.size, settings.voxel_mm
+        return (size, size, round(SLAB_MM / voxel_mm)), (voxel_mm,) * 3, _AXIAL
     if series == "bravo":
         return (256, 256, 160), (240 / 256, 240 / 256, 1.0), _AXIAL
     if hospital == "A":

@@ -58,7 +58,7 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
 def _study(arguments: argparse.Namespace) -> int:
     from dataset_conversion.faults import Fault
     from dataset_conversion.files.disk import REPORT_BYTES, require_room
-    from nnunet_seqdropout.cli.arguments.models import device, warn_if_on_cpu
+    from nnunet_seqdropout.cli.arguments.models import device, warn_of_cpu
     from nnunet_seqdropout.models.nnunet_folders import raw_folder
     from nnunet_seqdropout.study.cohort import read_cohort
     from nnunet_seqdropout.study.commands import prepare_study
@@ -91,11 +91,12 @@ def _study(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(steps.shell(arguments.only))
         return ALL_DONE
-    if arguments.device != machine.device and (training := steps.not_done("train", arguments.only)):
-        problem = f"{arguments.device} is not available, and {n_of(len(training), 'model')} still to be trained"
-        raise Fault(problem, remedy="Run it on a machine that has it, or with -device cpu (see also --small).")
-    if any(steps.not_done(stage, arguments.only) for stage in ("predict", "subsets")):
-        warn_if_on_cpu(arguments.device, machine.device)
+    if arguments.device != machine.device:
+        if training := steps.not_done("train", arguments.only):
+            problem = f"{arguments.device} is not available, and {n_of(len(training), 'model')} still to be trained"
+            raise Fault(problem, remedy="Run it on a machine that has it, or with -device cpu (see also --small).")
+        if any(steps.not_done(stage, arguments.only) for stage in ("predict", "subsets")):
+            warn_of_cpu(arguments.device)
     declare(design.endpoint, study.folder, n_results=len(steps.begun("evaluate")))
     steps.run(arguments.only)
     if arguments.only is None:

@@ -38,7 +38,7 @@ class SubsetsOfCase:
         """A row per pattern that the case has; while one pattern is measured the next is predicted."""
         images = found.read().by_channel
         first = next(iter(images.values()))
-        against = Against(*self.folders.reference_on(first, case), Grid.of(first))
+        against = _Against(*self.folders.reference_on(first, case), Grid.of(first))
         rows: list[dict] = []
         ahead: Future | None = None
         for present, prepared in self._prepared(images):
@@ -61,7 +61,7 @@ class SubsetsOfCase:
             if set(kept) <= images.keys():
                 yield present, without(self.model, complete, images, kept)
 
-    def _row(self, known: dict, prepared: Preprocessed, logits: torch.Tensor, against: "Against") -> dict[str, Any]:
+    def _row(self, known: dict, prepared: Preprocessed, logits: torch.Tensor, against: "_Against") -> dict[str, Any]:
         segmentation = self.model.segmentation(logits, prepared)
         labels = self.folders.target.labels
         probability = self.model.probability(segmentation, labels)
@@ -82,7 +82,7 @@ class SubsetsOfCase:
 
 
 @dataclass(frozen=True)
-class Against:
+class _Against:
     """What the predictions of a case are compared with. mask: the voxels that count, None where all do."""
 
     reference: NDArray[np.bool_]

@@ -163,8 +163,8 @@ def _calibrated(arguments: argparse.Namespace, folder: Path) -> Path | None:
 def load(arguments: argparse.Namespace, folder: Path) -> "Model":
     from nnunet_seqdropout.prediction.loading import load_model
 
-    found = device(arguments.device)
-    warn_if_on_cpu(arguments.device, found)
+    if (found := device(arguments.device)) != arguments.device:
+        warn_of_cpu(arguments.device)
     return load_model(
         folder,
         folds=arguments.f,
@@ -185,7 +185,6 @@ def device(wanted: str) -> str:
     return wanted if is_available(torch.device(wanted)) else "cpu"
 
 
-def warn_if_on_cpu(wanted: str, found: str) -> None:
-    """Warns that it is predicted on the CPU, where another device was requested."""
-    if found != wanted:
-        log.warning("%s is not available: predicting on the CPU.", wanted)
+def warn_of_cpu(wanted: str) -> None:
+    """Warns that it is predicted on the CPU, since the requested device is not available."""
+    log.warning("%s is not available: predicting on the CPU.", wanted)
